@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+# Flags common to every target, on the interface target `ph_options`.
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+
+set(PARHOST_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize= (address,undefined or thread)")
+option(PARHOST_WERROR "warnings are errors" OFF)
+option(PARHOST_COVERAGE "instrument for coverage" OFF)
+option(PARHOST_FUZZ "build the libFuzzer targets (clang)" OFF)
+option(PARHOST_GCSTRESS "every Lua state collects as often as it can" OFF)
+option(PARHOST_FAULTS "compile the fault points in" OFF)
+
+add_library(ph_options INTERFACE)
+target_compile_definitions(ph_options INTERFACE _GNU_SOURCE)
+target_compile_options(ph_options INTERFACE
+  -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef
+  -fno-strict-aliasing)
+if(PARHOST_WERROR)
+  target_compile_options(ph_options INTERFACE -Werror)
+endif()
+if(PARHOST_SANITIZE)
+  target_compile_options(ph_options INTERFACE -fsanitize=${PARHOST_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(ph_options INTERFACE -fsanitize=${PARHOST_SANITIZE})
+endif()
+if(PARHOST_COVERAGE)
+  target_compile_options(ph_options INTERFACE --coverage)
+  target_link_options(ph_options INTERFACE --coverage)
+endif()
+foreach(flag GCSTRESS FAULTS)
+  if(PARHOST_${flag})
+    target_compile_definitions(ph_options INTERFACE PH_${flag}=1)
+  endif()
+endforeach()
