@@ -37,6 +37,8 @@ struct ph_encode_options {
   const char *root;     /* names value i in error paths as root[i]: "args", "result", "error" */
   bool first_is_task;   /* value 1 is the task's function ("function" in paths); root[1] is the value behind it */
   const struct ph_blob_store *blobs; /* or NULL: everything goes into the message */
+  int externs;          /* registry reference of a table value -> integer: these values travel as that integer; or
+                         * LUA_NOREF. The other end needs the reverse table (fork: both ends hold the same objects). */
 };
 
 struct ph_encoded {
@@ -52,9 +54,10 @@ int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, 
               struct ph_err *err);
 
 /* Pushes the values of a message and gives their number (the stack is grown). Captured globals are set in the
- * globals table. -1 with `err` filled (kind "not_serializable") and nothing pushed when the bytes are not a valid
+ * globals table. `externs`: registry reference of a table integer -> value, or LUA_NOREF. -1 with `err` filled (kind "not_serializable") and nothing pushed when the bytes are not a valid
  * message: any bytes are safe except inside a function's bytecode. Raises what __load raises, and memory errors. */
-int ph_decode(lua_State *L, const struct ph_blob_store *blobs, const void *data, size_t len, struct ph_err *err);
+int ph_decode(lua_State *L, const struct ph_blob_store *blobs, int externs, const void *data, size_t len,
+              struct ph_err *err);
 
 /* A label for the Lua or C function at idx, for people: "fib (scripts/cpu.lua:14)". The name is guessed from the
  * caller's locals and upvalues, the globals and the loaded modules; "?" when unknown. Cached per function; pushes it

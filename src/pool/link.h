@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ * One duplex link between a pool (the host side) and one worker process: two byte rings and a table of slots in
+ * shared memory, and a socket pair as doorbell.
+ *
+ * Either side writes frames into its own ring without a system call; only when the other side has parked (it waits
+ * in poll) does the writer ring the bell, once per batch. The bell is at end of file when the other side is gone.
+ * Each side of a link belongs to one thread at a time; the host side is guarded by its pool's mutex.
+ * The other side may die in the middle of anything, so nothing here locks across processes, and whatever is read
+ * from the shared memory is checked before it is believed. */
+#ifndef PH_POOL_LINK_H
+#define PH_POOL_LINK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define PH_LINK_RING (256u * 1024u) /* bytes in each direction; a multiple of the page size, a power of two */
+#define PH_LINK_SLOTS 64u           /* tasks that may be handed to a worker at once */
+#define PH_FRAME_MAX ((size_t)1 << 31)
+
+/* In front of every message. Both sides are of one build and one machine: the struct travels as it is. */
+struct ph_frame {
+  uint32_t len; /* bytes of the body */
+  uint16_t slot;
+  uint8_t type; /* the pool's business */
+  uint8_t flags;
+  uint32_t item;
+  uint32_t reserved;
+};
+
+/* What both sides know of one handed task without sending a message. */
+enum ph_claim { PH_CLAIM_FREE, PH_CLAIM_HANDED, PH_CLAIM_STARTED, PH_CLAIM_REVOKED };
+
+struct ph_slot {
+  atomic_uint claim;       /* enum ph_claim; HANDED -> STARTED by the worker, HANDED -> REVOKED by the host: by compare-exchange */
+  atomic_uint item;        /* the item of the task that runs now */
+  atomic_uint stop;        /* host: 1 + the item that is to be stopped, 0 none */
+  atomic_uint stop_source; /* host: why, written before `stop` */
+  _Atomic int64_t started; /* ph_now() when the current item began; 0 before */
+};
+
+struct ph_link_shared; /* the mapped memory */
+
+struct ph_link {
+  struct ph_link_shared *shared;
+  uint8_t *out_bytes, *in_bytes; /* each ring is mapped twice in a row, so every span of it is contiguous */
+  int bell;                      /* this side's end, non-blocking; -1 when closed */
+  bool is_host;
+  bool corrupt;                  /* the other side wrote nonsense */
+  uint64_t pending_consume;      /* bytes of the frame that the last read lent out */
+  uint8_t *big;                  /* a frame that is larger than half the ring is gathered here */
+  size_t big_len, big_have;
+  struct ph_frame big_frame;
+};
+
+/* Makes the shared memory and both ends. `worker_fds` = { memfd, bell }: for the worker, owned by the caller. */
+int ph_link_open(struct ph_link *host, int worker_fds[2], struct ph_err *err);
+/* The worker's end; takes both descriptors. */
+int ph_link_attach(struct ph_link *worker, int memfd, int bell, struct ph_err *err);
+void ph_link_close(struct ph_link *link);
+
+/* Copies as much as fits into the outgoing ring and publishes it; gives the number of bytes taken (0 when full).
+ * Does not wake the other side. */
+size_t ph_link_write(struct ph_link *link, const void *bytes, size_t len);
+/* Room in the outgoing ring. */
+size_t ph_link_room(const struct ph_link *link);
+/* Rings the other side's bell if it has parked. Call once per batch, after writing or after reading. */
+void ph_link_wake(struct ph_link *link);
+
+/* The next whole frame: 1 with *body lent until the next ph_link_read or ph_link_close; 0 none yet; -1 corrupt. */
+int ph_link_read(struct ph_link *link, struct ph_frame *frame, const uint8_t **body);
+/* Takes the memory of a gathered big frame away from the link (give: malloc'ed), or NULL when the body lies in the ring. */
+uint8_t *ph_link_take_big(struct ph_link *link);
+/* True when bytes are waiting to be read. Cheap: two loads from shared memory. */
+bool ph_link_readable(const struct ph_link *link);
+
+/* Before waiting in poll on `bell`: true when parked (the other side will ring), false when there is something to do
+ * at once (bytes to read, or `want_room` and the outgoing ring has room again). */
+bool ph_link_park(struct ph_link *link, bool want_room);
+/* After waiting: no more ringing needed; empties the bell. -1 when the other side is gone (end of file). */
+int ph_link_unpark(struct ph_link *link);
+
+/* Blocking, for the worker: waits until bytes can be read (or room, when want_room): spins up to `spin_ns` first.
+ * 0, or -1 when the host is gone. Interrupted by no signal (restarts). */
+int ph_link_wait(struct ph_link *link, bool want_room, int64_t spin_ns);
+/* Blocking, for the worker: writes a whole frame. -1 when the host is gone. */
+int ph_link_send(struct ph_link *link, const struct ph_frame *frame, const void *body);
+
+struct ph_slot *ph_link_slot(struct ph_link *link, unsigned slot);
+
+#endif
