@@ -80,6 +80,8 @@ bool ph_link_readable(const struct ph_link *link);
 /* Before waiting in poll on `bell`: true when parked (the other side will ring), false when there is something to do
  * at once (bytes to read, or `want_room` and the outgoing ring has room again). */
 bool ph_link_park(struct ph_link *link, bool want_room);
+/* No more ringing needed, for who did not wait after all. */
+void ph_link_clear_parked(struct ph_link *link);
 /* After waiting: no more ringing needed; empties the bell. -1 when the other side is gone (end of file). */
 int ph_link_unpark(struct ph_link *link);
 

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ * Who keeps a pool going.
+ *
+ * Anybody who holds the lock may pump. The owner pumps when it submits something that a worker could begin at once, and
+ * while it waits. When the owner has not been seen for a tick, the dispatcher thread drives: it sleeps in epoll on the
+ * workers' bells and pumps when one rings. While the owner is active or waits, the dispatcher stays away, so that a
+ * message wakes one thread and not two; after some quiet ticks it sleeps until it is signalled.
+ *
+ * The epoll descriptor of a pool serves both: the dispatcher waits in it, and the owner's loop polls it. */
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "pool/pool_int.h"
+
+#define TICK_NS 1000000
+#define LINGER_TICKS 10
+#define SPIN_NS 40000   /* about what waking a parked thread costs */
+#define SPIN_CREDIT_MAX 8
+#define SPIN_RETRY 16   /* waits between two tries when spinning has not paid */
+
+/* --- descriptors ------------------------------------------------------------------------------------------ */
+
+static char kick_tag, backend_tag;
+
+void ph__watch(struct ph_pool *p, int fd, void *tag) {
+  struct epoll_event e = {.events = EPOLLIN, .data.ptr = tag};
+  PH_CHECK(epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0 || errno == ENOSPC || errno == ENOMEM);
+}
+
+void ph__unwatch(struct ph_pool *p, int fd) {
+  epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void kick(struct ph_pool *p) {
+  uint64_t one = 1;
+  ssize_t n = write(p->kick_fd, &one, sizeof one);
+  (void)n; /* full: it is awake already */
+}
+
+static void bell_rang(struct ph_worker *w) {
+  if (ph_link_unpark(&w->link) == 0) return;
+  ph__unwatch(w->pool, w->link.bell); /* gone: the backend will say how */
+  w->bell_watched = false;
+}
+
+static void handle_event(struct ph_pool *p, void *tag) {
+  uint64_t count;
+  if (tag == &kick_tag) {
+    ssize_t n = read(p->kick_fd, &count, sizeof count);
+    (void)n;
+  } else if (tag == &backend_tag) {
+    p->backend->poll(p);
+  } else {
+    for (unsigned i = 0; i < p->config.max_workers; i++) /* it may have been discarded by an event before */
+      if (p->workers[i] == tag) bell_rang(tag);
+  }
+}
+
+static void handle_events(struct ph_pool *p, struct epoll_event *events, int n) {
+  for (int i = 0; i < n; i++) handle_event(p, events[i].data.ptr);
+}
+
+/* True when every worker will ring; false when there is something to do already. */
+static bool park_all(struct ph_pool *p) {
+  bool parked = true;
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w == NULL || w->state == PH_WORKER_GONE || !w->bell_watched) continue;
+    if (!ph_link_park(&w->link, w->backlog_at < w->backlog.len)) parked = false;
+  }
+  return parked;
+}
+
+static void clear_parked(struct ph_pool *p) {
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL && p->workers[i]->state != PH_WORKER_GONE) ph_link_clear_parked(&p->workers[i]->link);
+}
+
+/* --- the dispatcher thread -------------------------------------------------------------------------------- */
+
+static bool needs_watching(struct ph_pool *p) {
+  return atomic_load(&p->outstanding) > 0 || p->next_timer != PH_NEVER || (p->state != PH_POOL_OPEN && p->n_workers > 0);
+}
+
+static void tick(struct ph_pool *p) {
+  int64_t until = ph_now() + TICK_NS;
+  struct timespec ts = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+  pthread_cond_timedwait(&p->wake_dispatcher, &p->lock, &ts);
+}
+
+static bool intake_wants_us(struct ph_pool *p) {
+  return atomic_load(&p->n_intake) > 0 && atomic_load(&p->hungry);
+}
+
+static void sleep_in_epoll(struct ph_pool *p) {
+  struct epoll_event events[16];
+  int64_t left = p->next_timer == PH_NEVER ? -1 : p->next_timer - ph_now();
+  if (p->next_timer != PH_NEVER && left < 0) left = 0;
+  pthread_mutex_unlock(&p->lock);
+  if (intake_wants_us(p)) left = 0;
+  struct timespec ts = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+  int n = epoll_pwait2(p->epoll_fd, events, 16, left < 0 ? NULL : &ts, NULL);
+  pthread_mutex_lock(&p->lock);
+  clear_parked(p);
+  handle_events(p, events, n);
+}
+
+static void drive(struct ph_pool *p) {
+  unsigned seen = atomic_load(&p->owner_activity);
+  p->driving = true;
+  for (;;) {
+    ph__pump(p);
+    if (p->quit || p->owner_waiting || !needs_watching(p) || atomic_load(&p->owner_activity) != seen) break;
+    if (park_all(p)) sleep_in_epoll(p);
+  }
+  p->driving = false;
+}
+
+static void *dispatch(void *arg) {
+  struct ph_pool *p = arg;
+  unsigned seen = atomic_load(&p->owner_activity), quiet = 0;
+  prctl(PR_SET_NAME, "ph-dispatch");
+  prctl(PR_SET_TIMERSLACK, 1);
+  pthread_mutex_lock(&p->lock);
+  while (!p->quit) {
+    if (p->owner_waiting || !needs_watching(p)) {
+      if (++quiet <= LINGER_TICKS) {
+        tick(p);
+        continue;
+      }
+      p->asleep = true;
+      pthread_cond_wait(&p->wake_dispatcher, &p->lock);
+      p->asleep = false;
+    } else if (atomic_load(&p->owner_activity) != seen) {
+      seen = atomic_load(&p->owner_activity);
+      tick(p);
+    } else {
+      drive(p);
+      if (p->owner_waiting) kick(p); /* what we have read will not ring again */
+    }
+    quiet = 0;
+  }
+  pthread_mutex_unlock(&p->lock);
+  return NULL;
+}
+
+/* With the lock. The thread is made with every signal blocked: they are for the owner's code. */
+static void start_dispatcher(struct ph_pool *p) {
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  p->has_dispatcher = pthread_create(&p->dispatcher, NULL, dispatch, p) == 0;
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+int ph__dispatch_open(struct ph_pool *p, struct ph_err *err) {
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&p->wake_dispatcher, &attr);
+  pthread_condattr_destroy(&attr);
+  p->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  p->epoll_fd = p->kick_fd < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
+  if (p->epoll_fd < 0) {
+    ph_err_os(err, "cannot open a pool");
+    ph__dispatch_close(p);
+    return -1;
+  }
+  ph__watch(p, p->kick_fd, &kick_tag);
+  return 0;
+}
+
+void ph__watch_backend(struct ph_pool *p, int fd) {
+  ph__watch(p, fd, &backend_tag);
+}
+
+void ph__dispatch_stop(struct ph_pool *p) {
+  if (!p->has_dispatcher) return;
+  pthread_mutex_lock(&p->lock);
+  p->quit = true;
+  pthread_cond_signal(&p->wake_dispatcher);
+  pthread_mutex_unlock(&p->lock);
+  kick(p);
+  pthread_join(p->dispatcher, NULL);
+  p->has_dispatcher = false;
+}
+
+void ph__dispatch_close(struct ph_pool *p) {
+  ph__dispatch_stop(p);
+  if (p->epoll_fd >= 0) close(p->epoll_fd);
+  if (p->kick_fd >= 0) close(p->kick_fd);
+  pthread_cond_destroy(&p->wake_dispatcher);
+}
+
+/* --- the owner -------------------------------------------------------------------------------------------- */
+
+static void rouse(struct ph_pool *p) {
+  if (!p->has_dispatcher && !p->quit) start_dispatcher(p);
+  if (p->asleep && needs_watching(p)) pthread_cond_signal(&p->wake_dispatcher);
+}
+
+void ph__nudge(struct ph_pool *p) {
+  if (!atomic_load(&p->hungry) && p->has_dispatcher) return;
+  if (pthread_mutex_trylock(&p->lock) != 0) return; /* who holds it looks at the intake once more before sleeping */
+  atomic_fetch_add(&p->owner_activity, 1);
+  ph__pump(p);
+  rouse(p);
+  if (p->driving && p->next_timer != PH_NEVER) kick(p); /* it may have to wake earlier than it thought */
+  pthread_mutex_unlock(&p->lock);
+}
+
+int ph_pool_fd(const struct ph_pool *p) {
+  return p->epoll_fd;
+}
+
+bool ph_pool_wait_begin(struct ph_pool *p, int64_t *deadline) {
+  pthread_mutex_lock(&p->lock);
+  p->owner_waiting = true;
+  do ph__pump(p);
+  while (!atomic_load(&p->has_done) && !park_all(p));
+  bool wait = !atomic_load(&p->has_done);
+  if (!wait) p->owner_waiting = false;
+  if (p->next_timer < *deadline) *deadline = p->next_timer;
+  pthread_mutex_unlock(&p->lock);
+  return wait;
+}
+
+void ph_pool_wait_end(struct ph_pool *p) {
+  struct epoll_event events[16];
+  pthread_mutex_lock(&p->lock);
+  clear_parked(p);
+  int n = epoll_wait(p->epoll_fd, events, 16, 0);
+  handle_events(p, events, n);
+  p->owner_waiting = false;
+  atomic_fetch_add(&p->owner_activity, 1);
+  ph__pump(p);
+  rouse(p);
+  if (p->driving) kick(p); /* nobody rings for it any more */
+  pthread_mutex_unlock(&p->lock);
+}
+
+static unsigned count_busy(const struct ph_pool *p) {
+  unsigned n = 0;
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL && p->workers[i]->n_handed > 0) n++;
+  return n;
+}
+
+static bool any_readable(const struct ph_pool *p) {
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    const struct ph_worker *w = p->workers[i];
+    if (w != NULL && w->n_handed > 0 && ph_link_readable(&w->link)) return true;
+  }
+  return false;
+}
+
+/* With more busy workers than other processors, spinning would take time from them. */
+static bool may_spin(struct ph_pool *p) {
+  static long processors;
+  if (processors == 0) processors = sysconf(_SC_NPROCESSORS_ONLN);
+  unsigned busy = count_busy(p);
+  if (busy == 0 || (long)busy >= processors) return false;
+  return p->spin_credit > 0 || ++p->spin_skipped % SPIN_RETRY == 0;
+}
+
+bool ph_pool_spin(struct ph_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  bool found = atomic_load(&p->has_done);
+  if (!found && may_spin(p)) {
+    int64_t end = ph_now() + SPIN_NS;
+    while (!found && ph_now() < end) {
+      for (int i = 0; i < 32 && !any_readable(p); i++) __builtin_ia32_pause();
+      if (!any_readable(p)) continue;
+      ph__pump(p);
+      found = atomic_load(&p->has_done);
+    }
+    if (found && p->spin_credit < SPIN_CREDIT_MAX) p->spin_credit += 2;
+    if (!found && p->spin_credit > 0) p->spin_credit--;
+    atomic_fetch_add(&p->owner_activity, 1);
+  }
+  pthread_mutex_unlock(&p->lock);
+  return found;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT
+ * Two single-producer single-consumer byte rings in shared memory. Indices run freely in 64 bits; what the other side
+ * has written into them is believed only when it makes sense.
+ *
+ * Sleeping: who wants to wait stores its wishes in `parked` of its own side, and looks once more; who has changed a
+ * ring reads the other side's `parked`. The sequentially consistent fences in between mean that one of the two sees
+ * the other (Dekker). */
+#include "pool/link.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { PARKED_FOR_DATA = 1, PARKED_FOR_ROOM = 2 };
+
+struct ring {
+  _Alignas(64) _Atomic uint64_t head; /* bytes written */
+  _Alignas(64) _Atomic uint64_t tail; /* bytes read */
+};
+
+struct ph_link_shared {
+  struct ring rings[2];               /* 0: to the worker, 1: to the host */
+  _Alignas(64) atomic_uint parked[2]; /* 0: the worker, 1: the host */
+  _Alignas(64) struct ph_slot slots[PH_LINK_SLOTS];
+};
+
+#define HEADER 16384u /* the struct above, rounded up to whole pages of any usual size */
+_Static_assert(sizeof(struct ph_link_shared) <= HEADER, "the header fits");
+
+static struct ring *out_ring(const struct ph_link *l) {
+  return &l->shared->rings[l->is_host ? 0 : 1];
+}
+
+static struct ring *in_ring(const struct ph_link *l) {
+  return &l->shared->rings[l->is_host ? 1 : 0];
+}
+
+/* --- mapping ---------------------------------------------------------------------------------------------- */
+
+static uint8_t *map_twice(int fd, off_t offset) {
+  uint8_t *base = mmap(NULL, 2 * PH_LINK_RING, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) return NULL;
+  for (int i = 0; i < 2; i++) {
+    void *at = base + (size_t)i * PH_LINK_RING;
+    if (mmap(at, PH_LINK_RING, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED) {
+      munmap(base, 2 * PH_LINK_RING);
+      return NULL;
+    }
+  }
+  return base;
+}
+
+static int map(struct ph_link *l, int memfd, struct ph_err *err) {
+  void *header = mmap(NULL, HEADER, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+  if (header == MAP_FAILED) return ph_err_os(err, "cannot map the memory of a link");
+  l->shared = header;
+  uint8_t *to_worker = map_twice(memfd, HEADER), *to_host = map_twice(memfd, HEADER + PH_LINK_RING);
+  l->out_bytes = l->is_host ? to_worker : to_host;
+  l->in_bytes = l->is_host ? to_host : to_worker;
+  return to_worker != NULL && to_host != NULL ? 0 : ph_err_os(err, "cannot map the memory of a link");
+}
+
+int ph_link_open(struct ph_link *host, int worker_fds[2], struct ph_err *err) {
+  int pair[2] = {-1, -1};
+  *host = (struct ph_link){.bell = -1, .is_host = true};
+  int memfd = memfd_create("parhost-link", MFD_CLOEXEC);
+  if (memfd < 0) return ph_err_os(err, "cannot make the memory of a link");
+  if (ftruncate(memfd, HEADER + 2 * PH_LINK_RING) != 0 ||
+      socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+    ph_err_os(err, "cannot make a link");
+    close(memfd);
+    return -1;
+  }
+  host->bell = pair[0];
+  worker_fds[0] = memfd;
+  worker_fds[1] = pair[1];
+  if (map(host, memfd, err) == 0) return 0;
+  ph_link_close(host);
+  close(memfd);
+  close(pair[1]);
+  return -1;
+}
+
+int ph_link_attach(struct ph_link *worker, int memfd, int bell, struct ph_err *err) {
+  *worker = (struct ph_link){.bell = bell, .is_host = false};
+  int status = map(worker, memfd, err);
+  close(memfd);
+  if (status != 0) ph_link_close(worker);
+  return status;
+}
+
+void ph_link_close(struct ph_link *l) {
+  if (l->out_bytes != NULL) munmap(l->out_bytes, 2 * PH_LINK_RING);
+  if (l->in_bytes != NULL) munmap(l->in_bytes, 2 * PH_LINK_RING);
+  if (l->shared != NULL) munmap(l->shared, HEADER);
+  if (l->bell >= 0) close(l->bell);
+  free(l->big);
+  *l = (struct ph_link){.bell = -1};
+}
+
+struct ph_slot *ph_link_slot(struct ph_link *l, unsigned slot) {
+  return &l->shared->slots[slot];
+}
+
+/* --- bytes ------------------------------------------------------------------------------------------------ */
+
+size_t ph_link_room(const struct ph_link *l) {
+  const struct ring *r = out_ring(l);
+  uint64_t used = atomic_load_explicit(&r->head, memory_order_relaxed) - atomic_load_explicit(&r->tail, memory_order_acquire);
+  return used <= PH_LINK_RING ? PH_LINK_RING - (size_t)used : 0;
+}
+
+size_t ph_link_write(struct ph_link *l, const void *bytes, size_t len) {
+  struct ring *r = out_ring(l);
+  size_t room = ph_link_room(l), n = len < room ? len : room;
+  if (n == 0) return 0;
+  uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+  memcpy(l->out_bytes + (head & (PH_LINK_RING - 1)), bytes, n);
+  atomic_store_explicit(&r->head, head + n, memory_order_release);
+  return n;
+}
+
+static size_t available(const struct ph_link *l) {
+  const struct ring *r = in_ring(l);
+  uint64_t n = atomic_load_explicit(&r->head, memory_order_acquire) - atomic_load_explicit(&r->tail, memory_order_relaxed);
+  return n <= PH_LINK_RING ? (size_t)n : SIZE_MAX;
+}
+
+static const uint8_t *in_position(const struct ph_link *l) {
+  return l->in_bytes + (atomic_load_explicit(&in_ring(l)->tail, memory_order_relaxed) & (PH_LINK_RING - 1));
+}
+
+static void consume(struct ph_link *l, size_t n) {
+  atomic_fetch_add_explicit(&in_ring(l)->tail, n, memory_order_release);
+}
+
+/* --- frames ----------------------------------------------------------------------------------------------- */
+
+bool ph_link_readable(const struct ph_link *l) {
+  return available(l) > l->pending_consume;
+}
+
+static int begin_big(struct ph_link *l, const struct ph_frame *f) {
+  l->big = malloc(f->len);
+  if (l->big == NULL) return 0; /* stays in the ring: tried again at the next read */
+  l->big_frame = *f;
+  l->big_len = f->len;
+  l->big_have = 0;
+  consume(l, sizeof *f);
+  return 1;
+}
+
+static int gather(struct ph_link *l, struct ph_frame *frame, const uint8_t **body) {
+  size_t n = available(l), want = l->big_len - l->big_have;
+  if (n == SIZE_MAX) return -1;
+  if (n > want) n = want;
+  memcpy(l->big + l->big_have, in_position(l), n);
+  consume(l, n);
+  l->big_have += n;
+  if (l->big_have < l->big_len) return 0;
+  *frame = l->big_frame;
+  *body = l->big;
+  l->big_len = 0; /* whole: the next read lets it go, unless it was taken */
+  return 1;
+}
+
+int ph_link_read(struct ph_link *l, struct ph_frame *frame, const uint8_t **body) {
+  if (l->corrupt) return -1;
+  if (l->pending_consume > 0) consume(l, l->pending_consume);
+  l->pending_consume = 0;
+  if (l->big != NULL && l->big_len == 0) {
+    free(l->big);
+    l->big = NULL;
+  }
+  if (l->big != NULL) return gather(l, frame, body);
+  size_t n = available(l);
+  if (n == SIZE_MAX) return -1;
+  if (n < sizeof *frame) return 0;
+  memcpy(frame, in_position(l), sizeof *frame);
+  if (frame->len > PH_FRAME_MAX) return -1;
+  if (sizeof *frame + frame->len > PH_LINK_RING / 2) return begin_big(l, frame) ? gather(l, frame, body) : 0;
+  if (n < sizeof *frame + frame->len) return 0;
+  *body = in_position(l) + sizeof *frame;
+  l->pending_consume = sizeof *frame + frame->len;
+  return 1;
+}
+
+uint8_t *ph_link_take_big(struct ph_link *l) {
+  if (l->big == NULL || l->big_len != 0) return NULL;
+  uint8_t *bytes = l->big;
+  l->big = NULL;
+  return bytes;
+}
+
+/* --- waking and waiting ----------------------------------------------------------------------------------- */
+
+static atomic_uint *own_parked(const struct ph_link *l) {
+  return &l->shared->parked[l->is_host ? 1 : 0];
+}
+
+void ph_link_wake(struct ph_link *l) {
+  atomic_uint *other = &l->shared->parked[l->is_host ? 0 : 1];
+  atomic_thread_fence(memory_order_seq_cst);
+  unsigned wishes = atomic_load_explicit(other, memory_order_relaxed);
+  if (wishes == 0) return;
+  if (!(wishes & PARKED_FOR_DATA) && ph_link_room(l) == PH_LINK_RING && available(l) != 0) return;
+  if (atomic_exchange(other, 0) == 0) return;
+  ssize_t n = send(l->bell, "!", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  (void)n; /* full: it is ringing already; broken: the reader finds out */
+}
+
+bool ph_link_park(struct ph_link *l, bool want_room) {
+  atomic_store_explicit(own_parked(l), PARKED_FOR_DATA | (want_room ? PARKED_FOR_ROOM : 0u), memory_order_relaxed);
+  atomic_thread_fence(memory_order_seq_cst);
+  if (!ph_link_readable(l) && !(want_room && ph_link_room(l) > 0)) return true;
+  ph_link_clear_parked(l);
+  return false;
+}
+
+void ph_link_clear_parked(struct ph_link *l) {
+  atomic_store_explicit(own_parked(l), 0, memory_order_relaxed);
+}
+
+int ph_link_unpark(struct ph_link *l) {
+  char sink[64];
+  ph_link_clear_parked(l);
+  for (;;) {
+    ssize_t n = recv(l->bell, sink, sizeof sink, MSG_DONTWAIT);
+    if (n == 0) return -1;
+    if (n < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    if ((size_t)n < sizeof sink) return 0;
+  }
+}
+
+static bool ready(const struct ph_link *l, bool want_room) {
+  return want_room ? ph_link_room(l) > 0 : ph_link_readable(l);
+}
+
+static int sleep_on_bell(struct ph_link *l) {
+  struct pollfd p = {.fd = l->bell, .events = POLLIN};
+  int n = poll(&p, 1, -1);
+  if (n < 0) return errno == EINTR ? 0 : -1;
+  return ph_link_unpark(l);
+}
+
+int ph_link_wait(struct ph_link *l, bool want_room, int64_t spin_ns) {
+  if (spin_ns > 0) {
+    int64_t end = ph_now() + spin_ns;
+    do {
+      for (int i = 0; i < 64; i++) {
+        if (ready(l, want_room)) return 0;
+        __builtin_ia32_pause();
+      }
+    } while (ph_now() < end);
+  }
+  while (!ready(l, want_room)) {
+    atomic_store_explicit(own_parked(l), want_room ? PARKED_FOR_ROOM : PARKED_FOR_DATA, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (ready(l, want_room)) break;
+    if (sleep_on_bell(l) != 0) return -1;
+  }
+  ph_link_clear_parked(l);
+  return 0;
+}
+
+int ph_link_send(struct ph_link *l, const struct ph_frame *frame, const void *body) {
+  const uint8_t *parts[2] = {(const uint8_t *)frame, body};
+  size_t lens[2] = {sizeof *frame, frame->len};
+  for (int i = 0; i < 2; i++) {
+    for (size_t done = 0; done < lens[i];) {
+      size_t n = ph_link_write(l, parts[i] + done, lens[i] - done);
+      done += n;
+      if (done == lens[i]) break;
+      ph_link_wake(l);
+      if (n == 0 && ph_link_wait(l, true, 20000) != 0) return -1;
+    }
+  }
+  return 0;
+}

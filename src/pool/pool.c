@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT
+ * The owner's side of the executor core: making a pool, submitting, cancelling, taking what is done. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/pool_int.h"
+
+/* --- tasks by id ----------------------------------------------------------------------------------------- */
+
+static struct ph_task **bucket(struct ph_pool *p, uint64_t id) {
+  return &p->map[id & (p->map_size - 1)];
+}
+
+static int grow_map(struct ph_pool *p) {
+  size_t old_size = p->map_size, size = old_size == 0 ? 64 : old_size * 4;
+  struct ph_task **old = p->map, **map = calloc(size, sizeof(struct ph_task *));
+  if (map == NULL) return -1;
+  p->map = map;
+  p->map_size = size;
+  for (size_t i = 0; i < old_size; i++) {
+    for (struct ph_task *t = old[i], *next; t != NULL; t = next) {
+      next = t->next_in_map;
+      t->next_in_map = *bucket(p, t->id);
+      *bucket(p, t->id) = t;
+    }
+  }
+  free(old);
+  return 0;
+}
+
+int ph__map_add(struct ph_pool *p, struct ph_task *t) {
+  if (p->n_tasks >= p->map_size && grow_map(p) != 0 && p->map_size == 0) return -1;
+  t->next_in_map = *bucket(p, t->id);
+  *bucket(p, t->id) = t;
+  p->n_tasks++;
+  return 0;
+}
+
+struct ph_task *ph__map_find(struct ph_pool *p, uint64_t id) {
+  if (p->map_size == 0) return NULL;
+  struct ph_task *t = *bucket(p, id);
+  while (t != NULL && t->id != id) t = t->next_in_map;
+  return t;
+}
+
+void ph__map_remove(struct ph_pool *p, struct ph_task *t) {
+  struct ph_task **place = bucket(p, t->id);
+  while (*place != t) place = &(*place)->next_in_map;
+  *place = t->next_in_map;
+  p->n_tasks--;
+}
+
+/* --- life ------------------------------------------------------------------------------------------------ */
+
+static int copy_setup(struct ph_pool *p) {
+  p->setup = malloc(p->config.setup_len + 1);
+  p->workers = calloc(p->config.max_workers, sizeof(struct ph_worker *));
+  p->blob_map = calloc(PH_BLOBS_MAX * 2, sizeof *p->blob_map);
+  if (p->setup == NULL || p->workers == NULL || p->blob_map == NULL || grow_map(p) != 0) return -1;
+  if (p->config.setup_len > 0) memcpy(p->setup, p->config.setup, p->config.setup_len);
+  p->config.setup = p->setup;
+  return 0;
+}
+
+static void free_memory(struct ph_pool *p) {
+  for (uint32_t i = 0; i < p->n_blobs; i++) free(p->blobs[i]);
+  free(p->blob_map);
+  free(p->map);
+  free(p->workers);
+  free(p->setup);
+  free(p->broken.error_bytes);
+  ph_heap_deinit(&p->deadlines);
+  ph_heap_deinit(&p->queue.urgent);
+  ph_heap_deinit(&p->queue.lazy);
+  ph_buf_deinit(&p->staged);
+  ph_buf_deinit(&p->done);
+  pthread_mutex_destroy(&p->lock);
+  pthread_mutex_destroy(&p->intake_lock);
+  pthread_mutex_destroy(&p->done_lock);
+  free(p);
+}
+
+struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_pool_config *config, struct ph_err *err) {
+  struct ph_pool *p = calloc(1, sizeof *p);
+  if (p == NULL) {
+    ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
+    return NULL;
+  }
+  p->backend = backend;
+  p->config = *config;
+  p->average_run = -1;
+  p->next_timer = p->steal_at = p->spawn_retry_at = PH_NEVER;
+  ph_list_init(&p->queue.plain);
+  ph_list_init(&p->intake);
+  pthread_mutex_init(&p->lock, NULL);
+  pthread_mutex_init(&p->intake_lock, NULL);
+  pthread_mutex_init(&p->done_lock, NULL);
+  if (copy_setup(p) != 0) {
+    ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
+    free_memory(p);
+    return NULL;
+  }
+  if (ph__dispatch_open(p, err) != 0) {
+    free_memory(p);
+    return NULL;
+  }
+  if (backend->open != NULL && backend->open(p, err) != 0) {
+    ph__dispatch_close(p);
+    free_memory(p);
+    return NULL;
+  }
+  if (p->config.min_workers > 0) ph_pool_warm_up(p, p->config.min_workers);
+  return p;
+}
+
+static void drop_tasks(struct ph_pool *p) {
+  for (size_t i = 0; i < p->map_size; i++) {
+    for (struct ph_task *t = p->map[i], *next; t != NULL; t = next) {
+      next = t->next_in_map;
+      free(t);
+    }
+  }
+  for (struct ph_list *n; (n = ph_list_pop_front(&p->intake)) != NULL;) free(ph_list_entry(n, struct ph_task, node));
+}
+
+static void drop_records(struct ph_buf *records) {
+  for (size_t at = 0; at < records->len;) {
+    struct ph_done *d = (struct ph_done *)(records->data + at);
+    at += ph_done_stride(d);
+    free(d->big);
+  }
+}
+
+static void drop_workers(struct ph_pool *p) {
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w == NULL) continue;
+    ph_link_close(&w->link);
+    ph_buf_deinit(&w->sent_blobs);
+    ph_buf_deinit(&w->backlog);
+    free(w);
+  }
+}
+
+void ph_pool_free(struct ph_pool *p) {
+  ph__dispatch_close(p);
+  if (p->backend->close != NULL) p->backend->close(p);
+  drop_workers(p);
+  drop_tasks(p);
+  drop_records(&p->staged);
+  drop_records(&p->done);
+  free_memory(p);
+}
+
+/* --- submitting ------------------------------------------------------------------------------------------ */
+
+struct ph_task *ph_task_new(size_t payload, size_t n_blobs) {
+  if (payload > PH_FRAME_MAX - sizeof(struct ph_task_wire)) return NULL;
+  struct ph_task *t = malloc(sizeof *t + n_blobs * sizeof(uint32_t) + payload);
+  if (t == NULL) return NULL;
+  memset(t, 0, sizeof *t);
+  t->options = (struct ph_task_options)PH_TASK_OPTIONS_DEFAULT;
+  t->deadline.when = PH_NEVER;
+  t->count = 1;
+  t->n_blobs = (uint32_t)n_blobs;
+  t->len = (uint32_t)payload;
+  return t;
+}
+
+/* The state may change right behind the look: a task that slips in is ended by the pump like any other. */
+enum ph_submit_result ph_pool_admits(struct ph_pool *p) {
+  uint8_t state = __atomic_load_n(&p->state, __ATOMIC_ACQUIRE);
+  if (state != PH_POOL_OPEN) return state == PH_POOL_CLOSED ? PH_SUBMIT_CLOSED : PH_SUBMIT_BROKEN;
+  if (p->config.max_queue == 0) return PH_SUBMIT_OK;
+  pthread_mutex_lock(&p->lock);
+  ph__pump(p);
+  uint64_t waiting = p->n_tasks;
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w != NULL && w->n_handed > 0) waiting--;
+  }
+  uint64_t free_places = p->config.max_workers - p->n_workers;
+  pthread_mutex_unlock(&p->lock);
+  return waiting >= p->config.max_queue + free_places ? PH_SUBMIT_FULL : PH_SUBMIT_OK;
+}
+
+enum ph_submit_result ph_pool_submit(struct ph_pool *p, struct ph_task *t) {
+  uint8_t state = __atomic_load_n(&p->state, __ATOMIC_ACQUIRE);
+  if (state != PH_POOL_OPEN) return state == PH_POOL_CLOSED ? PH_SUBMIT_CLOSED : PH_SUBMIT_BROKEN;
+  t->submitted = ph_now();
+  atomic_fetch_add(&p->outstanding, 1);
+  pthread_mutex_lock(&p->intake_lock);
+  ph_list_push_back(&p->intake, &t->node);
+  atomic_fetch_add_explicit(&p->n_intake, 1, memory_order_relaxed);
+  pthread_mutex_unlock(&p->intake_lock);
+  ph__nudge(p);
+  return PH_SUBMIT_OK;
+}
+
+void ph__take_intake(struct ph_pool *p) {
+  if (atomic_load_explicit(&p->n_intake, memory_order_acquire) == 0) return;
+  struct ph_list taken;
+  ph_list_init(&taken);
+  pthread_mutex_lock(&p->intake_lock);
+  ph_list_splice(&taken, &p->intake);
+  atomic_store_explicit(&p->n_intake, 0, memory_order_relaxed);
+  pthread_mutex_unlock(&p->intake_lock);
+  for (struct ph_list *n; (n = ph_list_pop_front(&taken)) != NULL;) {
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    bool ok = ph__map_add(p, t) == 0;
+    PH_CHECK(ok && ph__queue_put(&p->queue, t, false) == 0);
+    if (t->options.priority != 0) p->has_priorities = true;
+    if (t->options.deadline != PH_NEVER) {
+      t->deadline.when = t->options.deadline;
+      PH_CHECK(ph_heap_add(&p->deadlines, &t->deadline) == 0);
+      ph__set_timer(p, t->options.deadline);
+    }
+  }
+}
+
+int64_t ph_pool_intern_blob(struct ph_pool *p, const uint8_t hash[16], const void *bytes, size_t len) {
+  uint64_t start;
+  memcpy(&start, hash, sizeof start);
+  const uint32_t mask = PH_BLOBS_MAX * 2 - 1;
+  uint32_t place = (uint32_t)start & mask;
+  for (; p->blob_map[place] != 0; place = (place + 1) & mask) {
+    if (memcmp(p->blobs[p->blob_map[place] - 1]->hash, hash, 16) == 0) return p->blob_map[place] - 1;
+  }
+  if (p->n_blobs == PH_BLOBS_MAX || len > PH_BLOB_BYTES_MAX - p->blob_bytes) return -1;
+  struct ph_blob *b = malloc(sizeof *b + len);
+  if (b == NULL) return -1;
+  memcpy(b->hash, hash, 16);
+  memcpy(b->bytes, bytes, len);
+  b->len = len;
+  p->blobs[p->n_blobs] = b;
+  p->blob_bytes += len;
+  p->blob_map[place] = ++p->n_blobs;
+  return p->n_blobs - 1;
+}
+
+/* --- cancelling and ending ------------------------------------------------------------------------------- */
+
+/* Takes a task that has not begun out of wherever it waits. */
+static bool withdraw(struct ph_pool *p, struct ph_task *t) {
+  if (t->state == PH_TASK_QUEUED) {
+    ph__queue_remove(&p->queue, t);
+    return true;
+  }
+  return ph__revoke(t);
+}
+
+bool ph_pool_cancel(struct ph_pool *p, uint64_t id, bool force, int64_t grace_ns, uint8_t source) {
+  bool cancelled = false;
+  pthread_mutex_lock(&p->lock);
+  ph__pump(p);
+  struct ph_task *t = ph__map_find(p, id);
+  if (t != NULL && t->next_item == 0 && withdraw(p, t)) {
+    ph__finish_rest(p, t, PH_DONE_CANCELLED, source);
+    cancelled = true;
+  } else if (t != NULL && force) {
+    if (t->state == PH_TASK_QUEUED) { /* a chunk on its way to another worker after a death */
+      ph__queue_remove(&p->queue, t);
+      ph__finish_rest(p, t, PH_DONE_CANCELLED, source);
+    } else {
+      ph__stop_task(t, source, grace_ns);
+    }
+    cancelled = true;
+  }
+  ph__publish(p);
+  pthread_mutex_unlock(&p->lock);
+  if (cancelled) ph__nudge(p);
+  return cancelled;
+}
+
+int ph_pool_task_state(struct ph_pool *p, uint64_t id) {
+  pthread_mutex_lock(&p->lock);
+  ph__pump(p);
+  struct ph_task *t = ph__map_find(p, id);
+  int state = t == NULL ? -1 : 0;
+  if (t != NULL && t->state == PH_TASK_HANDED)
+    state = atomic_load(&ph_link_slot(&t->worker->link, t->slot)->claim) == PH_CLAIM_STARTED;
+  pthread_mutex_unlock(&p->lock);
+  return state;
+}
+
+static void cancel_waiting(struct ph_pool *p) {
+  for (size_t i = 0; i < p->map_size; i++) {
+    for (struct ph_task *t = p->map[i], *next; t != NULL; t = next) {
+      next = t->next_in_map;
+      if (withdraw(p, t)) ph__finish_rest(p, t, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
+    }
+  }
+}
+
+void ph_pool_close(struct ph_pool *p, bool cancel_pending) {
+  pthread_mutex_lock(&p->lock);
+  ph__take_intake(p);
+  if (p->state == PH_POOL_OPEN) __atomic_store_n(&p->state, PH_POOL_CLOSED, __ATOMIC_RELEASE);
+  if (cancel_pending) cancel_waiting(p);
+  ph__pump(p);
+  pthread_mutex_unlock(&p->lock);
+  ph__nudge(p);
+}
+
+void ph_pool_terminate(struct ph_pool *p, bool hard) {
+  ph_pool_close(p, true);
+  pthread_mutex_lock(&p->lock);
+  p->terminating = true;
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w == NULL || w->state == PH_WORKER_GONE) continue;
+    struct ph_task *t = ph__running_task(w);
+    if (t != NULL) ph__stop_task(t, PH_SOURCE_SHUTDOWN, hard ? 0 : p->config.grace_ns);
+    if (hard) {
+      w->was_killed = true;
+      p->backend->kill(p, w, true);
+    }
+  }
+  ph__pump(p);
+  pthread_mutex_unlock(&p->lock);
+  ph__nudge(p);
+}
+
+bool ph_pool_finished(struct ph_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  ph__pump(p);
+  bool finished = p->state != PH_POOL_OPEN && p->n_workers == 0 && atomic_load(&p->outstanding) == 0;
+  pthread_mutex_unlock(&p->lock);
+  return finished;
+}
+
+void ph_pool_warm_up(struct ph_pool *p, unsigned n) {
+  pthread_mutex_lock(&p->lock);
+  if (n > p->config.max_workers) n = p->config.max_workers;
+  while (p->state == PH_POOL_OPEN && p->n_workers < n && ph__worker_start(p) != NULL) {
+  }
+  ph__pump(p);
+  pthread_mutex_unlock(&p->lock);
+  ph__nudge(p);
+}
+
+/* --- taking what is done --------------------------------------------------------------------------------- */
+
+bool ph_pool_take_done(struct ph_pool *p, struct ph_buf *records) {
+  records->len = 0;
+  if (!atomic_load_explicit(&p->has_done, memory_order_acquire)) return false;
+  pthread_mutex_lock(&p->done_lock);
+  struct ph_buf empty = *records;
+  *records = p->done;
+  p->done = empty;
+  atomic_store_explicit(&p->has_done, false, memory_order_relaxed);
+  pthread_mutex_unlock(&p->done_lock);
+  return records->len > 0;
+}
+
+int ph_pool_add_done(struct ph_pool *p, const struct ph_done *done, const void *bytes) {
+  pthread_mutex_lock(&p->lock);
+  size_t before = p->staged.len, padded = (done->len + 7) / 8 * 8;
+  int status = ph_buf_reserve(&p->staged, sizeof *done + padded);
+  if (status == 0) {
+    ph_buf_put(&p->staged, done, sizeof *done);
+    ph_buf_put(&p->staged, bytes, done->len);
+    p->staged.len = before + sizeof *done + padded;
+    if (done->outcome == PH_DONE_OK) p->completed++;
+    else p->failed++;
+  }
+  ph__publish(p);
+  pthread_mutex_unlock(&p->lock);
+  return status;
+}
+
+/* --- looking --------------------------------------------------------------------------------------------- */
+
+const struct ph_broken *ph_pool_broken(struct ph_pool *p) {
+  return __atomic_load_n(&p->state, __ATOMIC_ACQUIRE) == PH_POOL_BROKEN ? &p->broken : NULL;
+}
+
+uint64_t ph_pool_outstanding(struct ph_pool *p) {
+  return atomic_load_explicit(&p->outstanding, memory_order_relaxed);
+}
+
+static uint64_t count_running(struct ph_pool *p) {
+  uint64_t n = 0;
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL && ph__running_task(p->workers[i]) != NULL) n++;
+  return n;
+}
+
+uint64_t ph_pool_running(struct ph_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  ph__pump(p);
+  uint64_t n = count_running(p);
+  pthread_mutex_unlock(&p->lock);
+  return n;
+}
+
+static double quantile_ms(const struct ph_histogram *h, double q) {
+  double ns = ph_histogram_quantile(h, q);
+  return ns < 0 ? (double)NAN : ns / 1e6;
+}
+
+void ph_pool_stats(struct ph_pool *p, struct ph_pool_stats *s) {
+  pthread_mutex_lock(&p->lock);
+  ph__pump(p);
+  *s = (struct ph_pool_stats){.workers = p->n_workers, .running = count_running(p), .completed = p->completed,
+                              .failed = p->failed, .cancelled = p->cancelled, .retried = p->retried,
+                              .restarts = p->restarts, .abandoned = p->abandoned};
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL && p->workers[i]->n_handed > 0) s->busy++;
+  s->idle = s->workers - s->busy;
+  s->queued = p->n_tasks - s->running;
+  for (int i = 0; i < 2; i++) {
+    s->wait_ms[i] = quantile_ms(&p->wait_times, i == 0 ? 0.5 : 0.99);
+    s->run_ms[i] = quantile_ms(&p->run_times, i == 0 ? 0.5 : 0.99);
+  }
+  pthread_mutex_unlock(&p->lock);
+}
+
+static void describe(struct ph_worker *w, struct ph_worker_info *info) {
+  static const char *const names[] = {"starting", "idle", "stopping", "stopping"};
+  struct ph_task *t = ph__running_task(w);
+  *info = (struct ph_worker_info){.index = w->index, .pid = w->pid, .tasks = w->tasks, .since = w->since};
+  info->state = t != NULL ? "busy" : names[w->state];
+  info->task_id = t != NULL ? t->id : 0;
+}
+
+unsigned ph_pool_workers(struct ph_pool *p, struct ph_worker_info *infos, unsigned n) {
+  unsigned count = 0;
+  pthread_mutex_lock(&p->lock);
+  ph__pump(p);
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    if (p->workers[i] == NULL) continue;
+    if (count < n) describe(p->workers[i], &infos[count]);
+    count++;
+  }
+  pthread_mutex_unlock(&p->lock);
+  return count;
+}

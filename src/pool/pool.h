@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ * The executor core: queue, hand-out, accounting and end of tasks, for every kind of worker.
+ *
+ *   submit -> intake -> queue -> slot of a worker -> link ... worker ... link -> done records -> take_done
+ *
+ * A pool belongs to the thread that made it (the owner), which submits and takes what is done. A dispatcher thread
+ * keeps the work going while the owner computes; while the owner waits, the owner does that itself and the dispatcher
+ * sleeps (dispatch.c). Locks: `lock` guards everything but the intake list (`intake_lock`) and the published done
+ * records (`done_lock`); both of these are held for a few instructions only and taken inside `lock`, never around it.
+ * Nothing here knows Lua. */
+#ifndef PH_POOL_POOL_H
+#define PH_POOL_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/heap.h"
+#include "base/list.h"
+
+struct ph_pool;
+struct ph_backend;
+
+/* How a task (or one item of it) ended. */
+enum ph_outcome {
+  PH_DONE_OK,          /* bytes: the results */
+  PH_DONE_ERROR,       /* bytes: error value, traceback */
+  PH_DONE_CANCELLED,   /* source */
+  PH_DONE_TIMEOUT,     /* limit_ns: the timeout, 0: the deadline */
+  PH_DONE_DIED,        /* pid, exit_code or signal_number, max_rss */
+  PH_DONE_MEMORY,      /* limit: the memory limit in bytes */
+  PH_DONE_BROKEN,      /* the pool is broken: see ph_pool_broken */
+};
+
+struct ph_task_options {
+  int32_t priority;    /* higher first */
+  uint32_t retries;    /* runs after a worker's death */
+  int64_t timeout_ns;  /* of the execution of one item; PH_NEVER: none */
+  int64_t deadline;    /* absolute, queued or running; PH_NEVER: none */
+  size_t memory_limit; /* bytes, 0: the pool's */
+};
+
+#define PH_TASK_OPTIONS_DEFAULT {0, 0, PH_NEVER, PH_NEVER, 0}
+
+enum ph_task_state { PH_TASK_QUEUED, PH_TASK_HANDED };
+
+/* One message on its way, with its bytes. Made by the owner, then the pool's until its last record is done. */
+struct ph_task {
+  union {
+    struct ph_list node;      /* intake, queue, or the worker's handed list */
+    struct ph_heap_node rank; /* in the queue, when it has a priority */
+  };
+  struct ph_task *next_in_map;
+  struct ph_heap_node deadline; /* in pool->deadlines while not PH_NEVER */
+  uint64_t id;                  /* the owner's name for it; also the submission index of seeds */
+  struct ph_task_options options;
+  int64_t submitted;
+  struct ph_worker *worker; /* while handed */
+  uint32_t count;           /* items */
+  uint32_t next_item;       /* the first that has no reply yet */
+  uint32_t n_blobs;
+  uint32_t len;
+  uint8_t state;
+  uint8_t slot;
+  uint8_t stop;   /* enum ph_stop-like source when a forced stop was asked for, else 0 */
+  uint8_t flags;  /* PH_TASK_* */
+  uint32_t blobs[]; /* n_blobs numbers, then len bytes of payload */
+};
+
+enum {
+  PH_TASK_CHUNK = 1, /* payload: function message, then one message per item */
+  PH_TASK_STAR = 2,  /* an item is one array of arguments */
+  PH_TASK_TIMED_OUT = 4,
+};
+
+static inline uint8_t *ph_task_bytes(struct ph_task *t) {
+  return (uint8_t *)(t->blobs + t->n_blobs);
+}
+
+/* Sources of a cancellation, as vm/vm.h's enum ph_stop numbers them. */
+enum { PH_SOURCE_EXPLICIT = 1, PH_SOURCE_DEADLINE, PH_SOURCE_GROUP, PH_SOURCE_SHUTDOWN, PH_SOURCE_SIGNAL };
+
+struct ph_pool_config {
+  char name[64];
+  unsigned max_workers, min_workers;
+  int64_t idle_timeout_ns, grace_ns; /* PH_NEVER: no idle timeout */
+  uint64_t max_tasks_per_worker, max_queue; /* 0: no limit */
+  unsigned max_restarts;
+  bool break_on_death;
+  bool has_initializer;
+  bool seeded;
+  uint64_t seed;
+  size_t memory_limit;
+  const void *setup; /* body of the first message to each worker; copied */
+  size_t setup_len;
+};
+
+/* One ended item. Lies in a ph_buf of records: the struct, then `len` bytes, padded to 8. */
+struct ph_done {
+  uint64_t id;
+  uint32_t item;
+  uint8_t outcome; /* enum ph_outcome */
+  uint8_t last;    /* the task has no more records */
+  uint8_t source;
+  uint8_t reserved;
+  uint32_t worker; /* 1-based, 0: none had it */
+  int32_t pid;
+  int32_t exit_code, signal_number;
+  int64_t run_ns, limit, max_rss;
+  uint8_t *big; /* malloc'ed bytes instead of inline ones, or NULL; the taker frees them */
+  size_t len;
+};
+
+static inline size_t ph_done_stride(const struct ph_done *d) {
+  return sizeof *d + (d->big != NULL ? 0 : (d->len + 7) / 8 * 8);
+}
+
+static inline const uint8_t *ph_done_bytes(const struct ph_done *d) {
+  return d->big != NULL ? d->big : (const uint8_t *)(d + 1);
+}
+
+enum ph_submit_result { PH_SUBMIT_OK, PH_SUBMIT_FULL, PH_SUBMIT_CLOSED, PH_SUBMIT_BROKEN };
+
+struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_pool_config *config, struct ph_err *err);
+/* Only when ph_pool_finished, or to kill everything that is left: blocks until the workers are gone. */
+void ph_pool_free(struct ph_pool *p);
+
+/* Gives a task with room for the payload, options at their defaults; NULL without memory. */
+struct ph_task *ph_task_new(size_t payload, size_t n_blobs);
+/* Takes the task when it gives PH_SUBMIT_OK. */
+enum ph_submit_result ph_pool_submit(struct ph_pool *p, struct ph_task *task);
+/* Would a submit be refused? For the moment before encoding. */
+enum ph_submit_result ph_pool_admits(struct ph_pool *p);
+
+/* The number for a blob, -1: put it into the message (too many, too big). Owner only. */
+int64_t ph_pool_intern_blob(struct ph_pool *p, const uint8_t hash[16], const void *bytes, size_t len);
+
+/* True when it will not run (or is being stopped, with `force`); a record follows. */
+bool ph_pool_cancel(struct ph_pool *p, uint64_t id, bool force, int64_t grace_ns, uint8_t source);
+/* 1 running, 0 not begun, -1 unknown (ended). */
+int ph_pool_task_state(struct ph_pool *p, uint64_t id);
+
+void ph_pool_close(struct ph_pool *p, bool cancel_pending);
+/* Closes, cancels what waits, and asks what runs to stop: politely with the pool's grace, or SIGKILL at once. */
+void ph_pool_terminate(struct ph_pool *p, bool hard);
+bool ph_pool_finished(struct ph_pool *p);
+void ph_pool_warm_up(struct ph_pool *p, unsigned n);
+
+/* Swaps the records that are ready into `records` (emptied first). Gives whether there are any. Owner only. */
+bool ph_pool_take_done(struct ph_pool *p, struct ph_buf *records);
+/* Adds a record made by the owner itself (inline runs). -1 without memory. */
+int ph_pool_add_done(struct ph_pool *p, const struct ph_done *done, const void *bytes);
+
+/* Waiting by the owner: begin gives false when there is no need to wait (records are ready). Between begin and end the
+ * owner polls `fd`, at the longest until *deadline. */
+bool ph_pool_wait_begin(struct ph_pool *p, int64_t *deadline);
+void ph_pool_wait_end(struct ph_pool *p);
+int ph_pool_fd(const struct ph_pool *p);
+/* Short wait without sleeping, when that has paid lately; true when records are ready. */
+bool ph_pool_spin(struct ph_pool *p);
+
+enum ph_pool_state { PH_POOL_OPEN, PH_POOL_CLOSED, PH_POOL_BROKEN };
+
+/* Why the pool is broken: outcome DIED (of the initializer, or too many), ERROR with bytes (the initializer raised),
+ * or kind/message of err. NULL while it is not. The bytes live as long as the pool. */
+struct ph_broken {
+  bool initializer;
+  struct ph_err err;
+  struct ph_done death;
+  uint8_t *error_bytes;
+  size_t error_len;
+};
+const struct ph_broken *ph_pool_broken(struct ph_pool *p);
+
+struct ph_pool_stats {
+  unsigned workers, idle, busy;
+  uint64_t queued, running, completed, failed, cancelled, retried, restarts, abandoned;
+  double wait_ms[2], run_ms[2]; /* p50, p99; NaN while unknown */
+};
+void ph_pool_stats(struct ph_pool *p, struct ph_pool_stats *stats);
+/* Tasks that have no last record yet, running ones among them. Cheap. */
+uint64_t ph_pool_outstanding(struct ph_pool *p);
+uint64_t ph_pool_running(struct ph_pool *p);
+
+struct ph_worker_info {
+  uint32_t index;
+  pid_t pid;
+  const char *state; /* "starting", "idle", "busy", "stopping" */
+  uint64_t tasks;
+  uint64_t task_id; /* 0: none */
+  int64_t since;
+};
+/* Fills up to `n`, gives how many there are. */
+unsigned ph_pool_workers(struct ph_pool *p, struct ph_worker_info *infos, unsigned n);
+
+#endif

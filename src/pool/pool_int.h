@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ * Inside of the executor core: shared by the files of pool/ only. Everything here wants pool->lock to be held,
+ * unless it says otherwise. */
+#ifndef PH_POOL_POOL_INT_H
+#define PH_POOL_POOL_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/histogram.h"
+#include "pool/link.h"
+#include "pool/pool.h"
+#include "pool/wire.h"
+
+enum ph_worker_state { PH_WORKER_STARTING, PH_WORKER_READY, PH_WORKER_STOPPING, PH_WORKER_GONE };
+
+/* One worker as its pool sees it. */
+struct ph_worker {
+  struct ph_pool *pool;
+  uint32_t index; /* 0-based, its place in pool->workers */
+  uint8_t state;
+  bool bell_watched;
+  bool retire;            /* takes no more tasks, stops when it has none */
+  bool was_killed;        /* by us: its death says nothing about the task */
+  bool touched;           /* read from or written to since the last look at its bell */
+  pid_t pid;
+  struct ph_link link;
+  struct ph_list handed;  /* struct ph_task, in the order of handing out */
+  unsigned n_handed;
+  struct ph_task *slots[PH_LINK_SLOTS];
+  uint64_t slots_used;    /* bit set; a revoked slot stays in use until the worker has skipped it */
+  struct ph_buf sent_blobs; /* bit set by blob number */
+  struct ph_buf backlog;  /* bytes that found no room in the ring */
+  size_t backlog_at;
+  uint64_t tasks;         /* items replied */
+  uint64_t started_tasks; /* tasks handed out and not taken back */
+  int64_t since;          /* of its state: idle or busy */
+  int64_t spawned;
+  int64_t kill_at;        /* when a stop that was asked for turns into a signal; PH_NEVER: none */
+  bool terminated;        /* SIGTERM was sent, SIGKILL is next */
+  void *backend_data;
+};
+
+struct ph_blob {
+  uint8_t hash[16];
+  size_t len;
+  uint8_t bytes[];
+};
+
+#define PH_BLOBS_MAX 4096u
+#define PH_BLOB_BYTES_MAX ((size_t)64 << 20)
+
+/* What differs between kinds of workers. All are called with the lock held and never block. */
+struct ph_backend {
+  const char *name;
+  int (*open)(struct ph_pool *p, struct ph_err *err);
+  /* Starts a worker for w->link: 0; -1 at once, or ph__worker_spawn_failed later. */
+  int (*spawn)(struct ph_pool *p, struct ph_worker *w, struct ph_err *err);
+  /* Makes the running code look at the stop word of its slot. */
+  void (*interrupt)(struct ph_pool *p, struct ph_worker *w);
+  void (*kill)(struct ph_pool *p, struct ph_worker *w, bool hard);
+  /* Reports what happened to workers through ph__worker_*; called when `fd` is readable. */
+  void (*poll)(struct ph_pool *p);
+  /* May block: ends what is left. */
+  void (*close)(struct ph_pool *p);
+};
+
+/* What waits: by priority, and FIFO within one. Tasks without a priority, nearly all, are in the plain list. */
+struct ph_queue {
+  struct ph_list plain;
+  struct ph_heap urgent, lazy; /* priority above and below 0 */
+  size_t count;
+};
+
+struct ph_pool {
+  const struct ph_backend *backend;
+  void *backend_data;
+  struct ph_pool_config config;
+  uint8_t *setup;
+
+  pthread_mutex_t lock;
+  uint8_t state; /* enum ph_pool_state */
+  struct ph_broken broken;
+  struct ph_queue queue;
+  struct ph_task **map; /* by id: the tasks that are queued or handed */
+  size_t map_size, n_tasks;
+  struct ph_heap deadlines;
+  struct ph_worker **workers; /* config.max_workers places, NULL: free */
+  unsigned n_workers;
+  unsigned restarts_in_row;
+  uint64_t n_handed;
+  int64_t next_timer;  /* when ph__check_timers has something to do */
+  int64_t steal_at;
+  int64_t spawn_retry_at; /* after a failed start, while other workers go on */
+  bool terminating;
+  struct ph_buf staged; /* done records of this pump, published at its end */
+  uint64_t completed, failed, cancelled, retried, restarts, abandoned;
+  struct ph_histogram wait_times, run_times;
+  bool has_priorities; /* some task had one: early handed ones may have to give way */
+  int64_t average_run; /* ns, exponentially weighted; -1 unknown */
+
+  pthread_mutex_t intake_lock;
+  struct ph_list intake;
+  atomic_size_t n_intake;
+  atomic_uint_least64_t outstanding;
+
+  pthread_mutex_t done_lock;
+  struct ph_buf done;
+  atomic_bool has_done;
+
+  /* Blobs: written by the owner, read by whoever hands out; published by the submit that names them. */
+  struct ph_blob *blobs[PH_BLOBS_MAX];
+  uint32_t n_blobs;
+  size_t blob_bytes;
+  uint32_t *blob_map; /* open addressing, number + 1 */
+
+  /* The dispatcher (dispatch.c). */
+  pthread_t dispatcher;
+  pthread_cond_t wake_dispatcher;
+  bool has_dispatcher, quit, asleep, driving, owner_waiting;
+  atomic_uint owner_activity; /* counts the owner's pumps */
+  int epoll_fd, kick_fd;
+  atomic_bool hungry; /* a task that is submitted now could begin at once */
+  int spin_credit;
+  unsigned spin_skipped;
+};
+
+/* queue.c */
+int ph__queue_put(struct ph_queue *q, struct ph_task *t, bool in_front);
+void ph__queue_remove(struct ph_queue *q, struct ph_task *t);
+struct ph_task *ph__queue_first(const struct ph_queue *q);
+
+/* schedule.c */
+void ph__pump(struct ph_pool *p);
+/* Takes a handed task that has not begun back from its worker; false when it has begun. */
+bool ph__revoke(struct ph_task *t);
+/* A worker that has work in hand (the slot's memory says it has begun): its running task, or NULL. */
+struct ph_task *ph__running_task(struct ph_worker *w);
+void ph__take_intake(struct ph_pool *p);
+void ph__flush_backlog(struct ph_worker *w);
+/* Copies a frame into the ring, or its rest into the backlog. -1 without memory. */
+int ph__write_frame(struct ph_worker *w, const struct ph_frame *frame, const void *head, size_t head_len,
+                    const void *body, size_t body_len);
+
+/* reply.c */
+void ph__read_replies(struct ph_worker *w);
+/* Ends the items from `item` on: one record for `item`, the task is gone when `last`. */
+void ph__finish(struct ph_task *t, struct ph_done *done, const void *bytes);
+/* One record with this outcome for every item that is left; frees the task. It must be in no list and no slot. */
+void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outcome, uint8_t source);
+void ph__publish(struct ph_pool *p);
+void ph__release_slot(struct ph_worker *w, unsigned slot);
+
+/* worker_life.c */
+struct ph_worker *ph__worker_start(struct ph_pool *p);
+void ph__worker_started(struct ph_worker *w, pid_t pid);
+void ph__worker_spawn_failed(struct ph_worker *w, int error);
+struct ph_exit {
+  int exit_code, signal_number; /* exit_code -1: by signal */
+  int64_t max_rss;
+};
+void ph__worker_gone(struct ph_worker *w, const struct ph_exit *how);
+void ph__worker_stop(struct ph_worker *w);
+void ph__worker_corrupt(struct ph_worker *w);
+void ph__break(struct ph_pool *p);
+void ph__stop_task(struct ph_task *t, uint8_t source, int64_t grace_ns);
+void ph__check_timers(struct ph_pool *p, int64_t now);
+void ph__set_timer(struct ph_pool *p, int64_t when);
+
+/* dispatch.c */
+int ph__dispatch_open(struct ph_pool *p, struct ph_err *err);
+void ph__dispatch_close(struct ph_pool *p);
+void ph__watch(struct ph_pool *p, int fd, void *tag);
+void ph__watch_backend(struct ph_pool *p, int fd);
+/* Ends the dispatcher thread; the descriptors stay open until ph__dispatch_close. */
+void ph__dispatch_stop(struct ph_pool *p);
+void ph__unwatch(struct ph_pool *p, int fd);
+/* After the owner has changed something: sees to it that somebody acts on it. Takes and leaves the lock itself. */
+void ph__nudge(struct ph_pool *p);
+
+/* task map, pool.c */
+struct ph_task *ph__map_find(struct ph_pool *p, uint64_t id);
+void ph__map_remove(struct ph_pool *p, struct ph_task *t);
+int ph__map_add(struct ph_pool *p, struct ph_task *t);
+
+#endif

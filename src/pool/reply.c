@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ * What comes back from workers, and how a task ends: every item of every task ends in exactly one done record. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/pool_int.h"
+
+#define RECORDS_KEEP ((size_t)1 << 20) /* bytes of record buffer worth keeping */
+
+/* --- ending ----------------------------------------------------------------------------------------------- */
+
+static void count_outcome(struct ph_pool *p, uint8_t outcome) {
+  if (outcome == PH_DONE_OK)
+    p->completed++;
+  else if (outcome == PH_DONE_CANCELLED)
+    p->cancelled++;
+  else
+    p->failed++;
+}
+
+static void forget(struct ph_pool *p, struct ph_task *t) {
+  ph__map_remove(p, t);
+  if (t->options.deadline != PH_NEVER) ph_heap_remove(&p->deadlines, &t->deadline);
+  free(t);
+  atomic_fetch_sub(&p->outstanding, 1);
+}
+
+static void stage(struct ph_pool *p, const struct ph_done *done, const void *bytes) {
+  size_t inline_len = done->big != NULL ? 0 : done->len, padded = (inline_len + 7) / 8 * 8;
+  PH_CHECK(ph_buf_reserve(&p->staged, sizeof *done + padded) == 0);
+  ph_buf_put(&p->staged, done, sizeof *done);
+  ph_buf_put(&p->staged, bytes, inline_len);
+  p->staged.len += padded - inline_len;
+}
+
+static void leave_worker(struct ph_task *t) {
+  struct ph_worker *w = t->worker;
+  if (w == NULL) return;
+  ph_list_remove(&t->node);
+  w->n_handed--;
+  w->pool->n_handed--;
+  t->worker = NULL;
+  w->since = ph_now();
+  if (w->n_handed == 0 && w->pool->config.idle_timeout_ns != PH_NEVER)
+    ph__set_timer(w->pool, w->since + w->pool->config.idle_timeout_ns);
+}
+
+static void finish_item(struct ph_pool *p, struct ph_task *t, struct ph_done *done, const void *bytes) {
+  done->id = t->id;
+  done->item = t->next_item++;
+  done->last = t->next_item == t->count;
+  count_outcome(p, done->outcome);
+  stage(p, done, bytes);
+  if (!done->last) return;
+  leave_worker(t);
+  forget(p, t);
+}
+
+void ph__finish(struct ph_task *t, struct ph_done *done, const void *bytes) {
+  struct ph_worker *w = t->worker;
+  done->worker = w->index + 1;
+  done->pid = w->pid;
+  finish_item(w->pool, t, done, bytes);
+}
+
+void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outcome, uint8_t source) {
+  for (uint32_t left = t->count - t->next_item; left > 0; left--) {
+    struct ph_done done = {.outcome = (uint8_t)outcome, .source = source};
+    finish_item(p, t, &done, NULL);
+  }
+}
+
+void ph__publish(struct ph_pool *p) {
+  if (p->staged.len == 0) return;
+  pthread_mutex_lock(&p->done_lock);
+  if (p->done.len == 0) {
+    struct ph_buf emptied = p->done;
+    p->done = p->staged;
+    p->staged = emptied;
+  } else if (ph_buf_put(&p->done, p->staged.data, p->staged.len) == 0) {
+    p->staged.len = 0;
+  }
+  atomic_store_explicit(&p->has_done, true, memory_order_release);
+  pthread_mutex_unlock(&p->done_lock);
+  if (p->staged.len == 0) ph_buf_reset(&p->staged, RECORDS_KEEP);
+}
+
+/* --- replies ---------------------------------------------------------------------------------------------- */
+
+void ph__release_slot(struct ph_worker *w, unsigned slot) {
+  atomic_store(&ph_link_slot(&w->link, slot)->claim, PH_CLAIM_FREE);
+  w->slots[slot] = NULL;
+  w->slots_used &= ~(1ull << slot);
+}
+
+static void note_times(struct ph_pool *p, struct ph_task *t, const struct ph_slot *s, int64_t run_ns) {
+  int64_t started = atomic_load(&s->started);
+  if (t->next_item == 0 && started >= t->submitted) ph_histogram_add(&p->wait_times, started - t->submitted);
+  ph_histogram_add(&p->run_times, run_ns);
+  p->average_run = p->average_run < 0 ? run_ns : p->average_run + (run_ns - p->average_run) / 8;
+}
+
+static uint8_t outcome_of(const struct ph_task *t, uint8_t reply) {
+  if (t->stop != 0) return PH_DONE_CANCELLED;
+  switch (reply) {
+    case PH_REPLY_OK: return PH_DONE_OK;
+    case PH_REPLY_STOPPED: return t->flags & PH_TASK_TIMED_OUT ? PH_DONE_TIMEOUT : PH_DONE_CANCELLED;
+    case PH_REPLY_MEMORY: return PH_DONE_MEMORY;
+    default: return PH_DONE_ERROR;
+  }
+}
+
+/* The limit that an outcome speaks of: nanoseconds or bytes. */
+static int64_t limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome) {
+  if (outcome == PH_DONE_TIMEOUT) return t->options.timeout_ns == PH_NEVER ? 0 : t->options.timeout_ns;
+  if (outcome != PH_DONE_MEMORY) return 0;
+  return (int64_t)(t->options.memory_limit != 0 ? t->options.memory_limit : p->config.memory_limit);
+}
+
+static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
+  struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
+  if (t == NULL || f->item != t->next_item) return false;
+  struct ph_pool *p = w->pool;
+  struct ph_done done = {.outcome = outcome_of(t, f->flags), .len = f->len};
+  done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
+  done.source = t->stop != 0 ? t->stop : PH_SOURCE_EXPLICIT;
+  done.limit = limit_of(p, t, done.outcome);
+  note_times(p, t, ph_link_slot(&w->link, f->slot), done.run_ns);
+  if (done.outcome != PH_DONE_OK && done.outcome != PH_DONE_ERROR) done.len = 0;
+  if (done.len > 0) done.big = ph_link_take_big(&w->link);
+  w->tasks++;
+  p->restarts_in_row = 0;
+  w->kill_at = PH_NEVER;
+  t->flags &= (uint8_t)~PH_TASK_TIMED_OUT;
+  if (t->next_item + 1 == t->count) ph__release_slot(w, f->slot);
+  ph__finish(t, &done, body);
+  return true;
+}
+
+static bool take_skip(struct ph_worker *w, const struct ph_frame *f) {
+  if (f->slot >= PH_LINK_SLOTS || w->slots[f->slot] != NULL || !(w->slots_used & (1ull << f->slot))) return false;
+  ph__release_slot(w, f->slot);
+  return true;
+}
+
+static void setup_failed(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
+  struct ph_pool *p = w->pool;
+  ph__worker_stop(w);
+  if (p->state == PH_POOL_BROKEN) return;
+  p->broken.error_bytes = malloc((size_t)f->len + 1);
+  if (p->broken.error_bytes != NULL) {
+    memcpy(p->broken.error_bytes, body, f->len);
+    p->broken.error_len = f->len;
+  }
+  p->broken.initializer = true;
+  ph__break(p);
+}
+
+static bool take_frame(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
+  switch (f->type) {
+    case PH_FRAME_READY:
+      if (w->state == PH_WORKER_STARTING) w->state = PH_WORKER_READY;
+      return true;
+    case PH_FRAME_SETUP_FAILED: setup_failed(w, f, body); return true;
+    case PH_FRAME_REPLY: return take_reply(w, f, body);
+    case PH_FRAME_SKIPPED: return take_skip(w, f);
+    default: return false;
+  }
+}
+
+void ph__read_replies(struct ph_worker *w) {
+  struct ph_frame f;
+  const uint8_t *body;
+  int status;
+  if (!ph_link_readable(&w->link)) return;
+  w->touched = true;
+  while ((status = ph_link_read(&w->link, &f, &body)) > 0) {
+    if (!take_frame(w, &f, body)) {
+      status = -1;
+      break;
+    }
+  }
+  if (status < 0) ph__worker_corrupt(w);
+}

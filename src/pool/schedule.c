@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT
+ * Which worker gets which task.
+ *
+ * A worker is handed more than it runs, so that it need not wait for the host between short tasks: enough for about a
+ * millisecond, at most PH_LINK_SLOTS. What was handed early stays the pool's: it can be taken back (revoked) until the
+ * worker has claimed it, by one compare-exchange on its slot, and is taken back when it is cancelled, when a more
+ * urgent task comes, and when another worker has nothing to do. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/pool_int.h"
+
+#define AHEAD_NS 1000000     /* run time to hand out ahead */
+#define AHEAD_MIN 2          /* handed at least, the running one included */
+#define STEAL_AFTER_NS 100000 /* a task that runs this long does not keep others waiting behind it */
+#define BACKLOG_MAX (1u << 20) /* bytes beyond the ring, above which nothing more is handed to a worker */
+
+/* --- writing to a worker ---------------------------------------------------------------------------------- */
+
+void ph__flush_backlog(struct ph_worker *w) {
+  if (w->backlog_at == w->backlog.len) return;
+  w->touched = true;
+  w->backlog_at += ph_link_write(&w->link, w->backlog.data + w->backlog_at, w->backlog.len - w->backlog_at);
+  if (w->backlog_at < w->backlog.len) return;
+  ph_buf_reset(&w->backlog, 4096);
+  w->backlog_at = 0;
+}
+
+static int write_bytes(struct ph_worker *w, const void *bytes, size_t len) {
+  size_t done = w->backlog.len > 0 ? 0 : ph_link_write(&w->link, bytes, len);
+  return done < len ? ph_buf_put(&w->backlog, (const uint8_t *)bytes + done, len - done) : 0;
+}
+
+int ph__write_frame(struct ph_worker *w, const struct ph_frame *frame, const void *head, size_t head_len,
+                    const void *body, size_t body_len) {
+  size_t total = sizeof *frame + head_len + body_len;
+  if (w->backlog.len > 0 || ph_link_room(&w->link) < total) {
+    if (ph_buf_reserve(&w->backlog, total) != 0) return -1; /* before the first byte is out */
+  }
+  w->touched = true;
+  write_bytes(w, frame, sizeof *frame);
+  write_bytes(w, head, head_len);
+  write_bytes(w, body, body_len);
+  return 0;
+}
+
+/* --- handing out ------------------------------------------------------------------------------------------ */
+
+static int send_blob(struct ph_worker *w, uint32_t number) {
+  struct ph_buf *sent = &w->sent_blobs;
+  size_t byte = number / 8;
+  uint8_t bit = (uint8_t)(1u << (number % 8));
+  if (byte >= sent->len) {
+    if (ph_buf_reserve(sent, byte + 1 - sent->len) != 0) return -1;
+    memset(sent->data + sent->len, 0, byte + 1 - sent->len);
+    sent->len = byte + 1;
+  }
+  if (sent->data[byte] & bit) return 0;
+  const struct ph_blob *b = w->pool->blobs[number];
+  struct ph_frame f = {.len = (uint32_t)b->len, .type = PH_FRAME_BLOB, .item = number};
+  if (ph__write_frame(w, &f, NULL, 0, b->bytes, b->len) != 0) return -1;
+  sent->data[byte] |= bit;
+  return 0;
+}
+
+static int send_task(struct ph_worker *w, struct ph_task *t, unsigned slot) {
+  const struct ph_pool_config *c = &w->pool->config;
+  struct ph_task_wire wire = {.id = t->id, .seed = c->seed, .count = t->count, .first = t->next_item,
+                              .flags = t->flags, .seeded = c->seeded};
+  wire.memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : c->memory_limit;
+  struct ph_frame f = {.len = (uint32_t)(sizeof wire + t->len), .slot = (uint16_t)slot, .type = PH_FRAME_TASK};
+  for (uint32_t i = 0; i < t->n_blobs; i++)
+    if (send_blob(w, t->blobs[i]) != 0) return -1;
+  return ph__write_frame(w, &f, &wire, sizeof wire, ph_task_bytes(t), t->len);
+}
+
+static void arm_timeout(struct ph_pool *p, struct ph_task *t) {
+  if (t->options.timeout_ns != PH_NEVER) ph__set_timer(p, ph_now() + t->options.timeout_ns);
+}
+
+/* -1 without memory: the task stays in the queue. */
+static int hand(struct ph_worker *w, struct ph_task *t) {
+  struct ph_pool *p = w->pool;
+  unsigned slot = (unsigned)__builtin_ctzll(~w->slots_used);
+  struct ph_slot *s = ph_link_slot(&w->link, slot);
+  atomic_store(&s->stop, 0);
+  atomic_store(&s->started, 0);
+  atomic_store(&s->item, t->next_item);
+  atomic_store(&s->claim, PH_CLAIM_HANDED);
+  if (send_task(w, t, slot) != 0) return -1;
+  ph__queue_remove(&p->queue, t);
+  t->state = PH_TASK_HANDED;
+  t->worker = w;
+  t->slot = (uint8_t)slot;
+  w->slots[slot] = t;
+  w->slots_used |= 1ull << slot;
+  ph_list_push_back(&w->handed, &t->node);
+  w->started_tasks++;
+  if (w->n_handed++ == 0) w->since = ph_now();
+  p->n_handed++;
+  arm_timeout(p, t);
+  if (p->config.max_tasks_per_worker != 0 && w->started_tasks >= p->config.max_tasks_per_worker) w->retire = true;
+  return 0;
+}
+
+static bool accepts(const struct ph_worker *w, unsigned limit) {
+  return w != NULL && w->state <= PH_WORKER_READY && !w->retire && w->n_handed < limit && ~w->slots_used != 0 &&
+         w->backlog.len - w->backlog_at < BACKLOG_MAX;
+}
+
+static unsigned ahead(const struct ph_pool *p) {
+  if (p->average_run < 0) return AHEAD_MIN;
+  int64_t n = AHEAD_NS / (p->average_run + 1);
+  return n < AHEAD_MIN ? AHEAD_MIN : n > (int64_t)PH_LINK_SLOTS ? PH_LINK_SLOTS : (unsigned)n;
+}
+
+/* The worker that is to have the next task: one with nothing to do, a new one, the one with least in hand. */
+static struct ph_worker *choose(struct ph_pool *p) {
+  struct ph_worker *best = NULL;
+  unsigned limit = ahead(p);
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (accepts(w, limit) && (best == NULL || w->n_handed < best->n_handed)) best = w;
+    if (best != NULL && best->n_handed == 0) return best;
+  }
+  if (p->n_workers < p->config.max_workers) {
+    struct ph_worker *fresh = ph__worker_start(p);
+    if (fresh != NULL) return fresh;
+  }
+  return best;
+}
+
+static void hand_out(struct ph_pool *p) {
+  struct ph_task *t;
+  while ((t = ph__queue_first(&p->queue)) != NULL) {
+    struct ph_worker *w = choose(p);
+    if (w == NULL || hand(w, t) != 0) break;
+  }
+}
+
+/* --- taking back ------------------------------------------------------------------------------------------ */
+
+bool ph__revoke(struct ph_task *t) {
+  struct ph_worker *w = t->worker;
+  unsigned expected = PH_CLAIM_HANDED;
+  if (!atomic_compare_exchange_strong(&ph_link_slot(&w->link, t->slot)->claim, &expected, PH_CLAIM_REVOKED)) return false;
+  w->slots[t->slot] = NULL; /* in use still, until the worker says that it skipped it */
+  w->started_tasks--;
+  if (w->pool->config.max_tasks_per_worker != 0) w->retire = w->started_tasks >= w->pool->config.max_tasks_per_worker;
+  ph_list_remove(&t->node);
+  w->n_handed--;
+  w->pool->n_handed--;
+  t->worker = NULL;
+  return true;
+}
+
+struct ph_task *ph__running_task(struct ph_worker *w) {
+  if (w->n_handed == 0 || w->state == PH_WORKER_GONE) return NULL;
+  for (struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    if (atomic_load(&ph_link_slot(&w->link, t->slot)->claim) == PH_CLAIM_STARTED) return t;
+  }
+  return NULL;
+}
+
+/* Back to the queue, in front of what came later. */
+static void take_back(struct ph_pool *p, struct ph_task *t) {
+  PH_CHECK(ph__queue_put(&p->queue, t, true) == 0);
+}
+
+/* A task more urgent than some that were handed early: those wait again. */
+static void reclaim_less_urgent(struct ph_pool *p) {
+  struct ph_task *first = ph__queue_first(&p->queue);
+  if (first == NULL || p->n_handed == 0) return;
+  int32_t priority = first->options.priority;
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w == NULL || w->n_handed < 2) continue;
+    for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed; n = prev) {
+      prev = n->prev;
+      struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+      if (t->options.priority < priority && ph__revoke(t)) take_back(p, t);
+    }
+  }
+}
+
+/* What lies behind a long task goes to those who have nothing to do. */
+static void steal(struct ph_pool *p, int64_t now, unsigned idle) {
+  for (unsigned i = 0; i < p->config.max_workers && idle > 0; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w == NULL || w->n_handed < 2) continue;
+    struct ph_task *running = ph__running_task(w);
+    int64_t started = running == NULL ? w->since : atomic_load(&ph_link_slot(&w->link, running->slot)->started);
+    int64_t due = (started > 0 ? started : now) + STEAL_AFTER_NS;
+    if (now < due) {
+      ph__set_timer(p, due);
+      continue;
+    }
+    unsigned give = (w->n_handed - 1 + idle) / (idle + 1);
+    for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed && give > 0 && idle > 0; n = prev, give--) {
+      prev = n->prev;
+      struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+      if (!ph__revoke(t)) continue;
+      take_back(p, t);
+      idle--;
+    }
+  }
+}
+
+/* Could a task that is submitted now be handed out at once? */
+static bool any_accepts(struct ph_pool *p) {
+  unsigned limit = ahead(p);
+  if (p->n_workers < p->config.max_workers) return true;
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (accepts(p->workers[i], limit)) return true;
+  return false;
+}
+
+/* Workers that could take a task now, places for new ones included. */
+static unsigned count_idle(struct ph_pool *p) {
+  unsigned idle = 0;
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w == NULL ? p->spawn_retry_at == PH_NEVER : accepts(w, 1)) idle++;
+  }
+  return idle;
+}
+
+static void balance(struct ph_pool *p) {
+  if (p->queue.count > 0 || p->n_handed <= 1) return;
+  unsigned busy = 0, idle = count_idle(p);
+  if (idle == 0) return;
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL && p->workers[i]->n_handed > 0) busy++;
+  if (p->n_handed == busy) return;
+  steal(p, ph_now(), idle);
+  hand_out(p);
+}
+
+/* --- the pump --------------------------------------------------------------------------------------------- */
+
+static void retire_idle(struct ph_pool *p) {
+  bool over = p->state != PH_POOL_OPEN && p->n_tasks == 0;
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w != NULL && w->state <= PH_WORKER_READY && w->n_handed == 0 && (w->retire || over)) ph__worker_stop(w);
+  }
+}
+
+void ph__pump(struct ph_pool *p) {
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w == NULL || w->state == PH_WORKER_GONE) continue;
+    ph__read_replies(w);
+  }
+  ph__take_intake(p);
+  if (p->next_timer != PH_NEVER) {
+    int64_t now = ph_now();
+    if (now >= p->next_timer) ph__check_timers(p, now);
+  }
+  if (p->state == PH_POOL_BROKEN) ph__break(p);
+  if (p->queue.count > 0) {
+    if (p->has_priorities) reclaim_less_urgent(p);
+    hand_out(p);
+  }
+  balance(p);
+  retire_idle(p);
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w == NULL || w->state == PH_WORKER_GONE) continue;
+    ph__flush_backlog(w);
+    if (w->touched) ph_link_wake(&w->link);
+    w->touched = false;
+  }
+  ph__publish(p);
+  atomic_store_explicit(&p->hungry, p->queue.count == 0 && any_accepts(p), memory_order_release);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ * What a pool and its workers say to each other over a link. Both ends are of one build: structs travel as they are. */
+#ifndef PH_POOL_WIRE_H
+#define PH_POOL_WIRE_H
+
+#include <stdint.h>
+
+/* host -> worker */
+enum ph_frame_to_worker {
+  PH_FRAME_SETUP = 1, /* body: the setup message; first of all */
+  PH_FRAME_BLOB,      /* item: number; body: the bytes */
+  PH_FRAME_TASK,      /* slot; body: struct ph_task_wire, payload */
+  PH_FRAME_STOP,      /* leave when what came before is done */
+};
+
+/* worker -> host */
+enum ph_frame_to_host {
+  PH_FRAME_READY = 1,    /* the setup is done */
+  PH_FRAME_SETUP_FAILED, /* body: error value, traceback */
+  PH_FRAME_REPLY,        /* slot, item, flags: enum ph_reply; reserved: run time in units of 100 ns */
+  PH_FRAME_SKIPPED,      /* slot: found revoked */
+};
+
+enum ph_reply { PH_REPLY_OK, PH_REPLY_ERROR, PH_REPLY_STOPPED, PH_REPLY_MEMORY };
+
+struct ph_task_wire {
+  uint64_t id;
+  uint64_t memory_limit; /* 0: none */
+  uint64_t seed;
+  uint32_t count, first;
+  uint32_t flags; /* PH_TASK_* */
+  uint32_t seeded;
+};
+
+#define PH_RUN_TIME_UNIT 100 /* ns */
+
+/* In ph_slot.stop: every item that is left; otherwise 1 + the item. */
+#define PH_STOP_ALL 0xffffffffu
+
+#endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ * Workers from start to end: starting, stopping, timing out, dying; and what their death means for tasks.
+ *
+ * A death fails the item that was running and nothing else: what was handed but not begun goes back to the queue, in
+ * its old order. The link is read to its end first, so a reply that was written before the death counts. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/pool_int.h"
+
+#define KILL_AFTER_TERM_NS 250000000 /* between SIGTERM and SIGKILL */
+#define SPAWN_RETRY_NS 100000000     /* after a failed start, while other workers go on */
+
+void ph__set_timer(struct ph_pool *p, int64_t when) {
+  if (when < p->next_timer) p->next_timer = when;
+}
+
+/* --- starting --------------------------------------------------------------------------------------------- */
+
+static struct ph_worker *new_worker(struct ph_pool *p, unsigned index) {
+  struct ph_worker *w = calloc(1, sizeof *w);
+  if (w == NULL) return NULL;
+  w->pool = p;
+  w->index = index;
+  w->kill_at = PH_NEVER;
+  w->since = w->spawned = ph_now();
+  ph_list_init(&w->handed);
+  return w;
+}
+
+static void discard(struct ph_worker *w) {
+  struct ph_pool *p = w->pool;
+  if (w->bell_watched) ph__unwatch(p, w->link.bell);
+  ph_link_close(&w->link);
+  ph_buf_deinit(&w->sent_blobs);
+  ph_buf_deinit(&w->backlog);
+  p->workers[w->index] = NULL;
+  p->n_workers--;
+  free(w);
+}
+
+static bool any_worker_alive(const struct ph_pool *p) {
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL && p->workers[i]->state <= PH_WORKER_READY) return true;
+  return false;
+}
+
+/* No worker could be started. With others alive the work goes on, and a start is tried again later. */
+static void start_failed(struct ph_pool *p, const struct ph_err *err) {
+  if (any_worker_alive(p)) {
+    p->spawn_retry_at = ph_now() + SPAWN_RETRY_NS;
+    ph__set_timer(p, p->spawn_retry_at);
+    return;
+  }
+  if (p->state == PH_POOL_BROKEN) return;
+  ph_err_set(&p->broken.err, "broken_pool", err->code, "a worker could not be started: %s", err->message);
+  ph__break(p);
+}
+
+static int open_worker(struct ph_pool *p, struct ph_worker *w, struct ph_err *err) {
+  struct ph_frame f = {.len = (uint32_t)p->config.setup_len, .type = PH_FRAME_SETUP};
+  if (p->backend->spawn(p, w, err) != 0) return -1;
+  if (ph__write_frame(w, &f, NULL, 0, p->setup, p->config.setup_len) != 0)
+    return ph_err_set(err, "os", ENOMEM, "not enough memory");
+  ph__watch(p, w->link.bell, w);
+  w->bell_watched = true;
+  return 0;
+}
+
+struct ph_worker *ph__worker_start(struct ph_pool *p) {
+  if (p->state == PH_POOL_BROKEN || p->terminating || p->spawn_retry_at != PH_NEVER) return NULL;
+  unsigned index = 0;
+  while (p->workers[index] != NULL) index++;
+  struct ph_worker *w = new_worker(p, index);
+  struct ph_err err;
+  ph_err_set(&err, "os", ENOMEM, "not enough memory");
+  if (w == NULL) {
+    start_failed(p, &err);
+    return NULL;
+  }
+  w->link.bell = -1;
+  p->workers[index] = w;
+  p->n_workers++;
+  if (open_worker(p, w, &err) == 0) return w;
+  discard(w);
+  start_failed(p, &err);
+  return NULL;
+}
+
+void ph__worker_started(struct ph_worker *w, pid_t pid) {
+  w->pid = pid;
+}
+
+/* --- tasks of a worker that is gone ----------------------------------------------------------------------- */
+
+static void back_to_queue(struct ph_pool *p, struct ph_task *t) {
+  PH_CHECK(ph__queue_put(&p->queue, t, true) == 0);
+}
+
+static void release_all(struct ph_worker *w) {
+  struct ph_list *n;
+  while ((n = w->handed.prev) != &w->handed) { /* from the back, so that the order in the queue is the old one */
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    ph_list_remove(n);
+    w->n_handed--;
+    w->pool->n_handed--;
+    t->worker = NULL;
+    back_to_queue(w->pool, t);
+  }
+}
+
+static uint8_t death_outcome(const struct ph_worker *w, const struct ph_task *t) {
+  if (t->stop != 0) return PH_DONE_CANCELLED;
+  if (t->flags & PH_TASK_TIMED_OUT) return PH_DONE_TIMEOUT;
+  return w->was_killed ? PH_DONE_CANCELLED : PH_DONE_DIED;
+}
+
+static void fail_running(struct ph_worker *w, struct ph_task *t, const struct ph_exit *how) {
+  struct ph_pool *p = w->pool;
+  const struct ph_slot *s = ph_link_slot(&w->link, t->slot);
+  uint8_t outcome = death_outcome(w, t);
+  if (outcome == PH_DONE_DIED && t->options.retries > 0) {
+    t->options.retries--;
+    p->retried++;
+    return;
+  }
+  int64_t started = atomic_load(&s->started);
+  struct ph_done done = {.outcome = outcome, .exit_code = how->exit_code, .signal_number = how->signal_number,
+                         .max_rss = how->max_rss, .run_ns = started > 0 ? ph_now() - started : 0};
+  done.source = t->stop != 0 ? t->stop : PH_SOURCE_SHUTDOWN;
+  if (outcome == PH_DONE_TIMEOUT && t->options.timeout_ns != PH_NEVER) done.limit = t->options.timeout_ns;
+  t->flags &= (uint8_t)~PH_TASK_TIMED_OUT;
+  bool cancel_rest = t->stop != 0;
+  bool last = t->next_item + 1 == t->count;
+  ph__finish(t, &done, NULL);
+  if (last || !cancel_rest) return;
+  ph_list_remove(&t->node);
+  w->n_handed--;
+  p->n_handed--;
+  t->worker = NULL;
+  ph__finish_rest(p, t, PH_DONE_CANCELLED, done.source);
+}
+
+/* The item that the worker was at, when it had begun one that has no reply. */
+static struct ph_task *interrupted_task(struct ph_worker *w) {
+  struct ph_task *t = ph__running_task(w);
+  if (t == NULL || atomic_load(&ph_link_slot(&w->link, t->slot)->item) != t->next_item) return NULL;
+  return t;
+}
+
+/* --- the end ---------------------------------------------------------------------------------------------- */
+
+static bool counts_as_death(const struct ph_worker *w) {
+  return w->state != PH_WORKER_STOPPING && !w->was_killed;
+}
+
+static void note_death(struct ph_worker *w, const struct ph_exit *how, bool during_setup) {
+  struct ph_pool *p = w->pool;
+  p->restarts++;
+  p->restarts_in_row++;
+  bool initializer = during_setup && p->config.has_initializer;
+  if (p->state == PH_POOL_BROKEN) return;
+  if (!initializer && !p->config.break_on_death && p->restarts_in_row <= p->config.max_restarts) return;
+  p->broken.initializer = initializer;
+  p->broken.death = (struct ph_done){.outcome = PH_DONE_DIED, .worker = w->index + 1, .pid = w->pid, .exit_code = how->exit_code,
+                                     .signal_number = how->signal_number, .max_rss = how->max_rss};
+  if (!initializer)
+    ph_err_set(&p->broken.err, "broken_pool", 0, p->config.break_on_death ? "a worker died" : "%u workers in a row died",
+               p->restarts_in_row);
+  ph__break(p);
+}
+
+void ph__worker_gone(struct ph_worker *w, const struct ph_exit *how) {
+  ph__read_replies(w);
+  struct ph_task *t = interrupted_task(w);
+  bool death = counts_as_death(w), during_setup = w->state == PH_WORKER_STARTING;
+  if (t != NULL) fail_running(w, t, how);
+  w->state = PH_WORKER_GONE;
+  release_all(w);
+  if (death) note_death(w, how, during_setup);
+  discard(w);
+}
+
+void ph__worker_spawn_failed(struct ph_worker *w, int error) {
+  struct ph_pool *p = w->pool;
+  struct ph_err err;
+  ph_err_set(&err, "os", error, "%s", strerror(error));
+  w->state = PH_WORKER_GONE;
+  release_all(w);
+  discard(w);
+  start_failed(p, &err);
+}
+
+void ph__worker_stop(struct ph_worker *w) {
+  struct ph_frame f = {.type = PH_FRAME_STOP};
+  if (w->state >= PH_WORKER_STOPPING) return;
+  w->state = PH_WORKER_STOPPING;
+  w->since = ph_now();
+  if (ph__write_frame(w, &f, NULL, 0, NULL, 0) != 0) w->pool->backend->kill(w->pool, w, true);
+}
+
+/* It writes nonsense: not to be trusted any more. Its death is then an ordinary one. */
+void ph__worker_corrupt(struct ph_worker *w) {
+  if (!w->link.corrupt) w->pool->backend->kill(w->pool, w, true);
+  w->link.corrupt = true;
+}
+
+/* --- stopping a task, timers ------------------------------------------------------------------------------ */
+
+static void ask_to_stop(struct ph_task *t, uint8_t source, uint32_t what, int64_t grace_ns) {
+  struct ph_worker *w = t->worker;
+  struct ph_slot *s = ph_link_slot(&w->link, t->slot);
+  atomic_store(&s->stop_source, source);
+  atomic_store(&s->stop, what);
+  w->pool->backend->interrupt(w->pool, w);
+  int64_t kill_at = grace_ns >= PH_NEVER - ph_now() ? PH_NEVER : ph_now() + grace_ns;
+  if (kill_at < w->kill_at) w->kill_at = kill_at;
+  w->terminated = false;
+  ph__set_timer(w->pool, w->kill_at);
+}
+
+void ph__stop_task(struct ph_task *t, uint8_t source, int64_t grace_ns) {
+  if (t->stop == 0) t->stop = source;
+  ask_to_stop(t, t->stop, PH_STOP_ALL, grace_ns);
+}
+
+static void check_timeout(struct ph_worker *w, int64_t now) {
+  struct ph_task *t = ph__running_task(w);
+  if (t == NULL || t->options.timeout_ns == PH_NEVER || (t->flags & PH_TASK_TIMED_OUT) || t->stop != 0) return;
+  struct ph_slot *s = ph_link_slot(&w->link, t->slot);
+  int64_t started = atomic_load(&s->started);
+  int64_t due = (started > 0 ? started : now) + t->options.timeout_ns;
+  if (now < due) {
+    ph__set_timer(w->pool, due);
+    return;
+  }
+  t->flags |= PH_TASK_TIMED_OUT;
+  ask_to_stop(t, PH_SOURCE_DEADLINE, atomic_load(&s->item) + 1, w->pool->config.grace_ns);
+}
+
+/* A handed task that has not begun yet may begin any moment: its timeout is looked at again no later than that. */
+static void check_handed_timeouts(struct ph_worker *w, int64_t now) {
+  for (struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    if (t->options.timeout_ns != PH_NEVER && !(t->flags & PH_TASK_TIMED_OUT) && t->stop == 0)
+      ph__set_timer(w->pool, now + t->options.timeout_ns);
+  }
+  check_timeout(w, now);
+}
+
+static void check_kill(struct ph_worker *w, int64_t now) {
+  if (w->kill_at == PH_NEVER) return;
+  if (now >= w->kill_at) {
+    w->pool->backend->kill(w->pool, w, w->terminated);
+    w->kill_at = w->terminated ? PH_NEVER : now + KILL_AFTER_TERM_NS;
+    w->terminated = true;
+  }
+  ph__set_timer(w->pool, w->kill_at);
+}
+
+static void check_idle(struct ph_worker *w, int64_t now) {
+  struct ph_pool *p = w->pool;
+  if (p->config.idle_timeout_ns == PH_NEVER || w->state != PH_WORKER_READY || w->n_handed > 0) return;
+  if (p->n_workers <= p->config.min_workers) return;
+  int64_t due = w->since + p->config.idle_timeout_ns;
+  if (now >= due)
+    ph__worker_stop(w);
+  else
+    ph__set_timer(p, due);
+}
+
+static void check_deadlines(struct ph_pool *p, int64_t now) {
+  struct ph_heap_node *node;
+  while ((node = ph_heap_first(&p->deadlines)) != NULL && node->when <= now) {
+    struct ph_task *t = ph_list_entry(node, struct ph_task, deadline);
+    ph_heap_remove(&p->deadlines, node);
+    if (t->state == PH_TASK_QUEUED) {
+      ph__queue_remove(&p->queue, t);
+      ph__finish_rest(p, t, PH_DONE_TIMEOUT, PH_SOURCE_DEADLINE);
+    } else if (ph__revoke(t)) {
+      ph__finish_rest(p, t, PH_DONE_TIMEOUT, PH_SOURCE_DEADLINE);
+    } else {
+      t->flags |= PH_TASK_TIMED_OUT;
+      ask_to_stop(t, PH_SOURCE_DEADLINE, PH_STOP_ALL, p->config.grace_ns);
+    }
+  }
+  if (node != NULL) ph__set_timer(p, node->when);
+}
+
+void ph__check_timers(struct ph_pool *p, int64_t now) {
+  p->next_timer = PH_NEVER;
+  if (now >= p->spawn_retry_at)
+    p->spawn_retry_at = PH_NEVER;
+  else
+    ph__set_timer(p, p->spawn_retry_at);
+  check_deadlines(p, now);
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w == NULL || w->state == PH_WORKER_GONE) continue;
+    check_handed_timeouts(w, now);
+    check_kill(w, now);
+    check_idle(w, now);
+  }
+}
+
+/* --- a broken pool ---------------------------------------------------------------------------------------- */
+
+/* Every task that is left fails, what runs is given up; workers stop. Also called for what slipped in later. */
+void ph__break(struct ph_pool *p) {
+  __atomic_store_n(&p->state, PH_POOL_BROKEN, __ATOMIC_RELEASE);
+  for (size_t i = 0; i < p->map_size; i++) {
+    for (struct ph_task *t = p->map[i], *next; t != NULL; t = next) {
+      next = t->next_in_map;
+      if (t->state == PH_TASK_QUEUED) {
+        ph__queue_remove(&p->queue, t);
+      } else if (!ph__revoke(t)) {
+        continue; /* runs in another worker: it may finish */
+      }
+      ph__finish_rest(p, t, PH_DONE_BROKEN, 0);
+    }
+  }
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL && p->workers[i]->n_handed == 0) ph__worker_stop(p->workers[i]);
+}
