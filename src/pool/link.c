@@ -208,9 +208,9 @@ void ph_link_wake(struct ph_link *l) {
   atomic_uint *other = &l->shared->parked[l->is_host ? 0 : 1];
   atomic_thread_fence(memory_order_seq_cst);
   unsigned wishes = atomic_load_explicit(other, memory_order_relaxed);
-  if (wishes == 0) return;
-  if (!(wishes & PARKED_FOR_DATA) && ph_link_room(l) == PH_LINK_RING && available(l) != 0) return;
-  if (atomic_exchange(other, 0) == 0) return;
+  bool has_data = (wishes & PARKED_FOR_DATA) && ph_link_room(l) < PH_LINK_RING;
+  bool has_room = (wishes & PARKED_FOR_ROOM) && available(l) < PH_LINK_RING;
+  if (!(has_data || has_room) || atomic_exchange(other, 0) == 0) return;
   ssize_t n = send(l->bell, "!", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
   (void)n; /* full: it is ringing already; broken: the reader finds out */
 }

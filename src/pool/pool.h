@@ -97,6 +97,7 @@ struct ph_pool_config {
   size_t memory_limit;
   const void *setup; /* body of the first message to each worker; copied */
   size_t setup_len;
+  const void *backend_options; /* borrowed during ph_pool_new */
 };
 
 /* One ended item. Lies in a ph_buf of records: the struct, then `len` bytes, padded to 8. */

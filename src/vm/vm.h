@@ -17,7 +17,9 @@ struct ph_vm {
   size_t used, limit;           /* bytes of the Lua heap; limit 0: none */
   bool limit_hit;               /* an allocation was refused since this was last cleared */
   bool is_worker;               /* os.exit leaves the worker, not the program */
-  atomic_int stop;              /* a stop request that has not been raised yet: enum ph_stop */
+  bool level_triggered;         /* a raised stop stays pending until ph_vm_clear_stop (tasks of workers) */
+  atomic_int stop;              /* a stop request: enum ph_stop */
+  volatile int wake_fd;         /* eventfd that ends a wait of the state's loop; -1: none. For signal handlers */
 };
 
 /* Why running code is asked to stop: CONTRACT "source". */
@@ -51,6 +53,11 @@ const char *ph_stop_name(enum ph_stop source);
 /* Arms a one-shot hook on the running coroutine, which raises the signal. Async-signal-safe; to be called in the
  * vm's own thread (from a signal handler). */
 void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source);
+
+/* Raises the signal when a stop is pending: every parhost call that may wait is such a cancellation point. */
+void ph_vm_check_stop(lua_State *L);
+/* Forgets a stop that is pending or armed. In the vm's own thread. */
+void ph_vm_clear_stop(struct ph_vm *vm);
 
 /* --- calls ------------------------------------------------------------------------------------------------ */
 
