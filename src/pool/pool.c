@@ -240,6 +240,19 @@ int64_t ph_pool_intern_blob(struct ph_pool *p, const uint8_t hash[16], const voi
   return p->n_blobs - 1;
 }
 
+int ph_pool_blob(struct ph_pool *p, uint64_t number, const void **bytes, size_t *len) {
+  if (number >= p->n_blobs) return -1;
+  *bytes = p->blobs[number]->bytes;
+  *len = p->blobs[number]->len;
+  return 0;
+}
+
+void ph_pool_fail_setup(struct ph_pool *p, const void *error, size_t len) {
+  pthread_mutex_lock(&p->lock);
+  ph__setup_failed(p, error, len);
+  pthread_mutex_unlock(&p->lock);
+}
+
 /* --- cancelling and ending ------------------------------------------------------------------------------- */
 
 /* Takes a task that has not begun out of wherever it waits. */

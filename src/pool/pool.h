@@ -140,6 +140,12 @@ enum ph_submit_result ph_pool_admits(struct ph_pool *p);
 /* The number for a blob, -1: put it into the message (too many, too big). Owner only. */
 int64_t ph_pool_intern_blob(struct ph_pool *p, const uint8_t hash[16], const void *bytes, size_t len);
 
+/* Finds the bytes of a blob. Owner only. */
+int ph_pool_blob(struct ph_pool *p, uint64_t number, const void **bytes, size_t *len);
+
+/* The setup failed in a run of the owner's own: breaks the pool with this error message (encoded). */
+void ph_pool_fail_setup(struct ph_pool *p, const void *error, size_t len);
+
 /* True when it will not run (or is being stopped, with `force`); a record follows. */
 bool ph_pool_cancel(struct ph_pool *p, uint64_t id, bool force, int64_t grace_ns, uint8_t source);
 /* 1 running, 0 not begun, -1 unknown (ended). */

@@ -143,14 +143,12 @@ static bool take_skip(struct ph_worker *w, const struct ph_frame *f) {
   return true;
 }
 
-static void setup_failed(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
-  struct ph_pool *p = w->pool;
-  ph__worker_stop(w);
+void ph__setup_failed(struct ph_pool *p, const void *error, size_t len) {
   if (p->state == PH_POOL_BROKEN) return;
-  p->broken.error_bytes = malloc((size_t)f->len + 1);
+  p->broken.error_bytes = malloc(len + 1);
   if (p->broken.error_bytes != NULL) {
-    memcpy(p->broken.error_bytes, body, f->len);
-    p->broken.error_len = f->len;
+    memcpy(p->broken.error_bytes, error, len);
+    p->broken.error_len = len;
   }
   p->broken.initializer = true;
   ph__break(p);
@@ -161,7 +159,10 @@ static bool take_frame(struct ph_worker *w, const struct ph_frame *f, const uint
     case PH_FRAME_READY:
       if (w->state == PH_WORKER_STARTING) w->state = PH_WORKER_READY;
       return true;
-    case PH_FRAME_SETUP_FAILED: setup_failed(w, f, body); return true;
+    case PH_FRAME_SETUP_FAILED:
+      ph__worker_stop(w);
+      ph__setup_failed(w->pool, body, f->len);
+      return true;
     case PH_FRAME_REPLY: return take_reply(w, f, body);
     case PH_FRAME_SKIPPED: return take_skip(w, f);
     default: return false;

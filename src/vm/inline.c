@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ * A task run at once by its submitter, in a fresh state: the inline backend, and on_full = "caller_runs". The replies
+ * go straight into the pool's done records. A timer of this thread stands in for the dispatcher. */
+#include <errno.h>
+#include <lauxlib.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "pool/backend_proc.h"
+#include "vm/run.h"
+#include "vm/worker.h"
+
+struct inline_run {
+  struct ph_run run;
+  struct ph_pool *pool;
+  struct ph_task *task;
+  timer_t timer;
+  bool has_timer;
+};
+
+static int resolve_blob(void *ud, uint64_t number, const void **bytes, size_t *len) {
+  struct inline_run *in = ud;
+  return ph_pool_blob(in->pool, number, bytes, len);
+}
+
+static void arm(struct inline_run *in) {
+  int64_t when = in->run.deadline;
+  struct itimerspec spec = {{0, 0}, {0, 0}};
+  if (!in->has_timer) return;
+  if (when != PH_NEVER) {
+    spec.it_value.tv_sec = when / 1000000000;
+    spec.it_value.tv_nsec = when % 1000000000;
+  }
+  timer_settime(in->timer, TIMER_ABSTIME, &spec, NULL);
+}
+
+/* The time limit of the next item. */
+static void limit_item(struct inline_run *in) {
+  const struct ph_task_options *o = &in->task->options;
+  int64_t now = ph_now(), by_timeout = o->timeout_ns >= PH_NEVER - now ? PH_NEVER : now + o->timeout_ns;
+  in->run.deadline = by_timeout < o->deadline ? by_timeout : o->deadline;
+  arm(in);
+}
+
+static uint8_t outcome_of(const struct inline_run *in, uint8_t reply) {
+  switch (reply) {
+    case PH_REPLY_OK: return PH_DONE_OK;
+    case PH_REPLY_MEMORY: return PH_DONE_MEMORY;
+    case PH_REPLY_STOPPED: return ph_now() >= in->run.deadline ? PH_DONE_TIMEOUT : PH_DONE_CANCELLED;
+    default: return PH_DONE_ERROR;
+  }
+}
+
+static int add_reply(struct ph_run *r, const struct ph_frame *f, const void *body) {
+  struct inline_run *in = r->out;
+  const struct ph_task *t = in->task;
+  struct ph_done done = {.id = t->id, .item = f->item, .len = f->len, .pid = getpid(), .outcome = outcome_of(in, f->flags)};
+  done.last = f->item + 1 == t->count;
+  done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
+  done.source = PH_SOURCE_EXPLICIT;
+  if (done.outcome == PH_DONE_MEMORY) done.limit = (int64_t)r->wire->memory_limit;
+  if (done.outcome == PH_DONE_TIMEOUT && t->options.timeout_ns != PH_NEVER) done.limit = t->options.timeout_ns;
+  int status = ph_pool_add_done(in->pool, &done, body);
+  limit_item(in);
+  return status;
+}
+
+static void add_setup_failure(struct inline_run *in) {
+  ph_pool_fail_setup(in->pool, in->run.reply.data, in->run.reply.len);
+  for (uint32_t item = 0; item < in->task->count; item++) {
+    struct ph_done done = {.id = in->task->id, .item = item, .outcome = PH_DONE_BROKEN};
+    done.last = item + 1 == in->task->count;
+    ph_pool_add_done(in->pool, &done, NULL);
+  }
+}
+
+static void run_task(struct inline_run *in, const struct ph_pool_config *c) {
+  struct ph_task *t = in->task;
+  struct ph_slot slot = {.claim = PH_CLAIM_HANDED};
+  struct ph_task_wire wire = {.id = t->id, .seed = c->seed, .count = t->count, .flags = t->flags, .seeded = c->seeded};
+  wire.memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : c->memory_limit;
+  limit_item(in);
+  ph_run_message(&in->run, &slot, &wire, ph_task_bytes(t), t->len);
+  in->run.deadline = PH_NEVER;
+  arm(in);
+}
+
+static void make_timer(struct inline_run *in) {
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = PH_STOP_SIGNAL_NUMBER};
+  event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+  in->has_timer = timer_create(CLOCK_MONOTONIC, &event, &in->timer) == 0;
+}
+
+int ph_worker_run_here(struct ph_pool *p, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err) {
+  const struct ph_vm_options options = {.is_worker = true};
+  struct ph_vm *caller = ph_vm_current, *vm = ph_vm_open(&options);
+  if (vm == NULL) {
+    free(task);
+    return ph_err_set(err, "os", ENOMEM, "not enough memory for a Lua state");
+  }
+  struct inline_run in = {.pool = p, .task = task};
+  in.run = (struct ph_run){.externs = LUA_NOREF, .send = add_reply, .out = &in, .deadline = PH_NEVER};
+  in.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &in};
+  make_timer(&in);
+  struct ph_run *outer = ph_run_begin(&in.run, vm);
+  if (ph_run_setup(&in.run, config->setup, config->setup_len))
+    run_task(&in, config);
+  else
+    add_setup_failure(&in);
+  ph_run_end(&in.run, outer);
+  if (in.has_timer) timer_delete(in.timer);
+  ph_vm_close(vm);
+  ph_vm_current = caller;
+  free(task);
+  return 0;
+}

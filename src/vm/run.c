@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT
+ * One task in a state: decode, call, encode, each item under protection. The handler of the stop signal finds the run
+ * through a thread-local pointer and compares the stop word of the slot with the item that runs, so a request that
+ * comes too late stops nothing else. */
+#include "vm/run.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <lualib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "pool/backend_proc.h"
+#include "pool/pool.h"
+#include "vm/error.h"
+#include "vm/worker.h"
+
+#define NO_ITEM UINT32_MAX
+
+static _Thread_local struct ph_run *current_run;
+
+/* --- being stopped ---------------------------------------------------------------------------------------- */
+
+static bool must_stop(struct ph_run *r) {
+  struct ph_slot *slot = r->slot;
+  if (slot == NULL) return false;
+  if (r->deadline != PH_NEVER && ph_now() >= r->deadline) {
+    atomic_store(&slot->stop_source, PH_STOP_DEADLINE);
+    atomic_store(&slot->stop, r->item + 1);
+  }
+  unsigned stop = atomic_load(&slot->stop);
+  return stop == PH_STOP_ALL || (stop != 0 && stop == r->item + 1);
+}
+
+static void on_stop_signal(int number) {
+  int saved = errno;
+  struct ph_run *r = current_run;
+  (void)number;
+  if (r != NULL && must_stop(r)) ph_vm_interrupt(r->vm, (enum ph_stop)atomic_load(&r->slot->stop_source));
+  errno = saved;
+}
+
+void ph_worker_install_handler(void) {
+  struct sigaction sa = {.sa_handler = on_stop_signal};
+  sigemptyset(&sa.sa_mask); /* no SA_RESTART: blocking calls of C code return, and the hook gets its chance */
+  sigaction(PH_STOP_SIGNAL_NUMBER, &sa, NULL);
+}
+
+/* --- one item --------------------------------------------------------------------------------------------- */
+
+/* The message of a part of the payload; parts are preceded by their length when the task is a chunk. */
+static int decode_part(struct ph_run *r, const void *bytes, size_t len) {
+  struct ph_err err;
+  int n = ph_decode(r->L, &r->store, r->externs, bytes, len, &err);
+  if (n < 0) ph_error_raise_err(r->L, &err);
+  return n;
+}
+
+static const uint8_t *part_at(struct ph_run *r, const uint8_t *p, size_t *len) {
+  uint32_t n = 0;
+  const uint8_t *end = r->payload + r->payload_len;
+  if (end - p >= (ptrdiff_t)sizeof n) memcpy(&n, p, sizeof n);
+  if ((size_t)(end - p) < sizeof n + (size_t)n) ph_error_raise(r->L, "not_serializable", "truncated task message");
+  *len = n;
+  return p + sizeof n;
+}
+
+static void push_chunk_item(struct ph_run *r) {
+  size_t fn_len, len;
+  const uint8_t *fn = part_at(r, r->payload, &fn_len);
+  const uint8_t *args = part_at(r, r->next_part, &len);
+  r->next_part = args + len;
+  decode_part(r, fn, fn_len);
+  decode_part(r, args, len);
+}
+
+/* Sets next_part to the first item that is to run. In protected mode. */
+static int do_find_first(lua_State *L) {
+  struct ph_run *r = lua_touserdata(L, 1);
+  size_t len;
+  r->next_part = r->payload;
+  for (uint32_t i = 0; i <= r->wire->first; i++) {
+    r->next_part = part_at(r, r->next_part, &len);
+    r->next_part += len;
+  }
+  return 0;
+}
+
+static void resolve_name(lua_State *L, int idx) {
+  if (lua_type(L, idx) != LUA_TSTRING) return;
+  const char *name = lua_tostring(L, idx), *colon = strrchr(name, ':');
+  if (colon == NULL) luaL_error(L, "task '%s' is not of the form \"module:function\"", name);
+  lua_getglobal(L, "require");
+  lua_pushlstring(L, name, (size_t)(colon - name));
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, colon + 1);
+  if (!lua_isfunction(L, -1)) luaL_error(L, "module '%s' has no function '%s'", lua_tostring(L, idx), colon + 1);
+  lua_replace(L, idx);
+  lua_pop(L, 1);
+}
+
+static void seed_random(lua_State *L, uint64_t seed, uint64_t index) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, LUA_MATHLIBNAME);
+  lua_getfield(L, -1, "randomseed");
+  lua_pushinteger(L, (lua_Integer)seed);
+  lua_pushinteger(L, (lua_Integer)index);
+  lua_call(L, 2, 0);
+  lua_pop(L, 2);
+}
+
+static void unpack_star(lua_State *L, int idx) {
+  if (lua_getfield(L, idx, "n") == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_pushinteger(L, (lua_Integer)lua_rawlen(L, idx));
+  }
+  lua_Integer n = lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  if (n > INT_MAX / 2) luaL_error(L, "too many arguments");
+  luaL_checkstack(L, (int)n + LUA_MINSTACK, "too many arguments");
+  for (lua_Integer i = 1; i <= n; i++) lua_geti(L, idx, i);
+  lua_remove(L, idx);
+}
+
+/* In protected mode: the whole item, up to the encoded results. */
+static int do_item(lua_State *L) {
+  struct ph_run *r = lua_touserdata(L, 1);
+  const struct ph_task_wire *w = r->wire;
+  lua_settop(L, 0);
+  if (w->flags & PH_TASK_CHUNK)
+    push_chunk_item(r);
+  else
+    decode_part(r, r->payload, r->payload_len);
+  resolve_name(L, 1);
+  if (w->flags & PH_TASK_STAR) unpack_star(L, 2);
+  if (w->seeded) seed_random(L, w->seed, w->id + r->item);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  struct ph_err err;
+  const struct ph_encode_options options = {.root = "result", .externs = LUA_NOREF};
+  if (ph_encode(L, &options, 1, lua_gettop(L), &r->reply, &err) != 0) ph_error_raise_err(L, &err);
+  return 0;
+}
+
+/* In protected mode: error value and traceback, or what stands for them when the value cannot travel. */
+static int do_error(lua_State *L) {
+  struct ph_run *r = lua_touserdata(L, 1);
+  struct ph_err err;
+  const struct ph_encode_options options = {.root = "error", .externs = LUA_NOREF};
+  if (ph_encode(L, &options, 2, 2, &r->reply, &err) == 0) return 0;
+  if (strncmp(err.path, "error[1]", 8) == 0) memmove(err.path + 5, err.path + 8, strlen(err.path + 8) + 1);
+  ph_error_push_err(L, &err);
+  lua_pushfstring(L, "the task raised an error value that cannot travel: %s", err.message);
+  lua_setfield(L, -2, "message");
+  lua_replace(L, 2);
+  if (ph_encode(L, &options, 2, 2, &r->reply, &err) != 0) luaL_error(L, "%s", err.message);
+  return 0;
+}
+
+static int do_error_text(lua_State *L) {
+  struct ph_run *r = lua_touserdata(L, 1);
+  struct ph_err err;
+  const struct ph_encode_options options = {.root = "error", .externs = LUA_NOREF};
+  lua_pushliteral(L, "the error value of the task could not be sent (not enough memory, or its __dump failed)");
+  lua_pushnil(L);
+  ph_encode(L, &options, 2, 2, &r->reply, &err);
+  return 0;
+}
+
+/* Encodes the error value and the traceback on top of the stack, and pops them. */
+static void encode_error(struct ph_run *r) {
+  lua_State *L = r->L;
+  lua_pushcfunction(L, do_error);
+  lua_insert(L, -3);
+  lua_pushlightuserdata(L, r);
+  lua_insert(L, -3);
+  r->reply = (struct ph_encoded){0};
+  if (lua_pcall(L, 3, 0, 0) == LUA_OK) return;
+  lua_settop(L, 0);
+  lua_pushcfunction(L, do_error_text);
+  lua_pushlightuserdata(L, r);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_settop(L, 0);
+}
+
+static enum ph_reply failed(struct ph_run *r, int status) {
+  lua_State *L = r->L;
+  bool stopped = ph_cancel_is(L, -2), no_memory = status == LUA_ERRMEM && r->vm->limit_hit;
+  if (stopped || no_memory)
+    lua_settop(L, 0);
+  else
+    encode_error(r);
+  if (status == LUA_ERRMEM) lua_gc(L, LUA_GCCOLLECT);
+  if (stopped || no_memory) r->reply = (struct ph_encoded){0};
+  return stopped ? PH_REPLY_STOPPED : no_memory ? PH_REPLY_MEMORY : PH_REPLY_ERROR;
+}
+
+static enum ph_reply run_protected(struct ph_run *r) {
+  lua_State *L = r->L;
+  r->vm->limit_hit = false;
+  r->vm->limit = r->wire->memory_limit;
+  lua_pushcfunction(L, do_item);
+  lua_pushlightuserdata(L, r);
+  int status = ph_vm_call(L, 1, 0);
+  r->vm->limit = 0;
+  enum ph_reply reply = status == LUA_OK ? PH_REPLY_OK : failed(r, status);
+  lua_settop(L, 0);
+  return reply;
+}
+
+static uint32_t run_time_units(int64_t ns) {
+  int64_t units = ns / PH_RUN_TIME_UNIT;
+  return units > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)units;
+}
+
+static int run_item(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, uint32_t item) {
+  enum ph_reply reply = PH_REPLY_STOPPED;
+  r->item = item;
+  r->reply = (struct ph_encoded){0};
+  int64_t started = ph_now();
+  atomic_store(&slot->item, item);
+  atomic_store_explicit(&slot->started, started, memory_order_release);
+  r->slot = slot;
+  if (!must_stop(r)) reply = run_protected(r);
+  r->slot = NULL;
+  ph_vm_clear_stop(r->vm);
+  if (__fpending(stdout) > 0) fflush(stdout);
+  struct ph_frame f = {.len = (uint32_t)r->reply.len, .slot = (uint16_t)slot_number, .type = PH_FRAME_REPLY,
+                       .flags = (uint8_t)reply, .item = item, .reserved = run_time_units(ph_now() - started)};
+  return r->send(r, &f, r->reply.data);
+}
+
+/* In protected mode: require("parhost.worker").setup(message, index). */
+static int do_setup(lua_State *L) {
+  struct ph_run *r = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "parhost.worker");
+  lua_call(L, 1, 1);
+  lua_getfield(L, 1, "setup");
+  decode_part(r, r->payload, r->payload_len);
+  lua_pushinteger(L, (lua_Integer)r->index + 1);
+  lua_call(L, 2, 0);
+  return 0;
+}
+
+bool ph_run_setup(struct ph_run *r, const void *message, size_t len) {
+  r->payload = message;
+  r->payload_len = len;
+  lua_pushcfunction(r->L, do_setup);
+  lua_pushlightuserdata(r->L, r);
+  bool ok = ph_vm_call(r->L, 1, 0) == LUA_OK;
+  if (!ok) encode_error(r);
+  if (__fpending(stdout) > 0) fflush(stdout);
+  lua_settop(r->L, 0);
+  return ok;
+}
+
+static void find_first(struct ph_run *r) {
+  lua_pushcfunction(r->L, do_find_first);
+  lua_pushlightuserdata(r->L, r);
+  if (lua_pcall(r->L, 1, 0, 0) != LUA_OK) r->next_part = r->payload + r->payload_len; /* every item will say so */
+  lua_settop(r->L, 0);
+}
+
+static int run_items(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
+                     const uint8_t *payload, size_t len) {
+  r->wire = wire;
+  r->payload = payload;
+  r->payload_len = len;
+  r->ran_something = true;
+  if (wire->flags & PH_TASK_CHUNK) find_first(r);
+  for (uint32_t item = wire->first; item < wire->count; item++) {
+    int status = run_item(r, slot, slot_number, item);
+    if (status != 0) return status;
+  }
+  return 0;
+}
+
+int ph_run_message(struct ph_run *r, struct ph_slot *slot, const struct ph_task_wire *wire, const uint8_t *payload,
+                   size_t len) {
+  return run_items(r, slot, 0, wire, payload, len);
+}
+
+int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const uint8_t *body, size_t len) {
+  unsigned expected = PH_CLAIM_HANDED;
+  struct ph_task_wire wire;
+  if (!atomic_compare_exchange_strong(&slot->claim, &expected, PH_CLAIM_STARTED)) {
+    struct ph_frame f = {.slot = (uint16_t)slot_number, .type = PH_FRAME_SKIPPED};
+    return r->send(r, &f, NULL);
+  }
+  memcpy(&wire, body, sizeof wire);
+  return run_items(r, slot, slot_number, &wire, body + sizeof wire, len - sizeof wire);
+}
+
+struct ph_run *ph_run_begin(struct ph_run *r, struct ph_vm *vm) {
+  struct ph_run *outer = current_run;
+  r->vm = vm;
+  r->L = vm->L;
+  r->item = NO_ITEM;
+  if (r->deadline == 0) r->deadline = PH_NEVER;
+  vm->level_triggered = true;
+  current_run = r;
+  ph_worker_install_handler();
+  return outer;
+}
+
+void ph_run_end(struct ph_run *r, struct ph_run *outer) {
+  PH_CHECK(current_run == r);
+  current_run = outer;
+}

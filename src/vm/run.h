@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ * Running tasks in a state: shared by the worker loop and by inline runs. A `struct ph_run` belongs to the thread that
+ * began it; the handler of the stop signal, in the same thread, reads the fields marked volatile. */
+#ifndef PH_VM_RUN_H
+#define PH_VM_RUN_H
+
+#include "codec/codec.h"
+#include "pool/link.h"
+#include "pool/wire.h"
+#include "vm/vm.h"
+
+struct ph_run {
+  struct ph_vm *vm;
+  lua_State *L;
+  uint32_t index;
+  int externs;
+  struct ph_blob_store store;
+  int (*send)(struct ph_run *r, const struct ph_frame *f, const void *body);
+  void *out; /* what `send` needs: a link, a pool */
+  int64_t deadline; /* of the running item, where nobody else watches it (inline); PH_NEVER: none */
+
+  struct ph_slot *volatile slot; /* of the running item, for the handler; NULL: none runs */
+  volatile uint32_t item;
+
+  const struct ph_task_wire *wire; /* the task at hand */
+  const uint8_t *payload;
+  size_t payload_len;
+  const uint8_t *next_part; /* of a chunk: the message of the next item */
+  struct ph_encoded reply;
+  bool ran_something;
+};
+
+/* Makes `r` the run of this thread, and gives the one that was; end puts that back. */
+struct ph_run *ph_run_begin(struct ph_run *r, struct ph_vm *vm);
+void ph_run_end(struct ph_run *r, struct ph_run *outer);
+
+/* Decodes a setup message and hands it to parhost.worker. False: r->reply holds error value and traceback. */
+bool ph_run_setup(struct ph_run *r, const void *message, size_t len);
+
+/* Claims the task of a slot and runs its items, a reply each; a revoked task is answered with SKIPPED.
+ * Gives what `send` gave when that was not 0. */
+int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const uint8_t *body, size_t len);
+/* The same for a message that came on no link: the items of `wire`, in slot number 0. */
+int ph_run_message(struct ph_run *r, struct ph_slot *slot, const struct ph_task_wire *wire, const uint8_t *payload,
+                   size_t len);
+
+#endif
