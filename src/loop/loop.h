@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ * The event loop of one Lua state, on libuv. Belongs to the state's thread; only `wake_fd` may be written to from
+ * elsewhere (also from signal handlers). Knows no Lua. */
+#ifndef PH_LOOP_LOOP_H
+#define PH_LOOP_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct ph_loop;
+struct ph_loop_watch;
+
+struct ph_loop *ph_loop_new(struct ph_err *err);
+void ph_loop_free(struct ph_loop *loop);
+
+/* Watches a descriptor for reading: readiness ends ph_loop_run_once; what to do about it is the caller's business.
+ * NULL with err. The descriptor must outlive the watch. */
+struct ph_loop_watch *ph_loop_watch(struct ph_loop *loop, int fd, struct ph_err *err);
+void ph_loop_unwatch(struct ph_loop_watch *watch);
+
+/* Runs the loop until something has happened or the absolute deadline (ph_now(), PH_NEVER: none) has passed. Never
+ * early, at the most a millisecond late. */
+void ph_loop_run_once(struct ph_loop *loop, int64_t deadline);
+
+/* An eventfd that is watched: writing 8 bytes ends a wait. */
+int ph_loop_wake_fd(const struct ph_loop *loop);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ * The host's side of the zygote: starting it, talking to it. Its own side is zygote_serve.c. */
+#include "pool/zygote.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pool/zygote_int.h"
+
+/* The process-wide zygote. Belongs to the process whose pid is in `owner`: a forked worker starts one of its own. */
+static struct {
+  pid_t owner, pid;
+  int control;
+} the_zygote;
+
+/* --- forking ---------------------------------------------------------------------------------------------- */
+
+static int count_threads(void) {
+  int n = 0;
+  DIR *dir = opendir("/proc/self/task");
+  if (dir == NULL) return 1;
+  for (struct dirent *e; (e = readdir(dir)) != NULL;)
+    if (e->d_name[0] != '.') n++;
+  closedir(dir);
+  return n;
+}
+
+static int check_threads(int allowed, struct ph_err *err) {
+  int n = count_threads();
+  if (n <= allowed) return 0;
+  return ph_err_set(err, "invalid_state", 0,
+                    "cannot fork workers: this process has %d threads that are not parhost's own (make the first process "
+                    "pool, or require \"proc_pool\", before anything starts threads)",
+                    n - allowed);
+}
+
+/* In the forked process: never returns. */
+static _Noreturn void be_zygote(int socket, bool is_snapshot, ph_worker_main *main, void *ud) {
+  signal(SIGINT, SIG_IGN);
+  signal(SIGQUIT, SIG_IGN);
+  signal(SIGTERM, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+  signal(SIGPIPE, SIG_IGN);
+  prctl(PR_SET_NAME, "parhost-zygote");
+  ph__zygote_serve(socket, is_snapshot, main, ud);
+  _exit(0);
+}
+
+static pid_t fork_zygote(bool is_snapshot, ph_worker_main *main, void *ud, int *host_end, struct ph_err *err) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    ph_err_os(err, "cannot make a socket for the fork server");
+    return -1;
+  }
+  fflush(NULL); /* or the child would write the same bytes again */
+  pid_t pid = fork();
+  if (pid == 0) {
+    close(pair[0]);
+    be_zygote(pair[1], is_snapshot, main, ud);
+  }
+  int saved = errno;
+  close(pair[1]);
+  if (pid < 0) {
+    close(pair[0]);
+    errno = saved;
+    ph_err_os(err, "cannot fork the fork server");
+    return -1;
+  }
+  *host_end = pair[0];
+  return pid;
+}
+
+bool ph_zygote_running(void) {
+  return the_zygote.owner == getpid();
+}
+
+int ph_zygote_start(ph_worker_main *main, void *ud, struct ph_err *err) {
+  if (ph_zygote_running()) return 0;
+  if (check_threads(1, err) != 0) return -1;
+  int control;
+  pid_t pid = fork_zygote(false, main, ud, &control, err);
+  if (pid < 0) return -1;
+  the_zygote.owner = getpid();
+  the_zygote.pid = pid;
+  the_zygote.control = control;
+  return 0;
+}
+
+void ph_zygote_stop(void) {
+  if (!ph_zygote_running()) return;
+  the_zygote.owner = 0;
+  close(the_zygote.control);
+  ph_zygote_reap(the_zygote.pid);
+}
+
+void ph_zygote_reap(pid_t pid) {
+  while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+  }
+}
+
+int ph_zygote_fork(ph_worker_main *main, void *ud, int allowed_threads, pid_t *pid, struct ph_err *err) {
+  int connection;
+  if (check_threads(allowed_threads, err) != 0) return -1;
+  *pid = fork_zygote(true, main, ud, &connection, err);
+  return *pid < 0 ? -1 : connection;
+}
+
+/* --- messages --------------------------------------------------------------------------------------------- */
+
+int ph__send_message(int socket, const struct ph_zygote_message *m, const int *fds, int n_fds) {
+  struct iovec iov = {.iov_base = (void *)(uintptr_t)m, .iov_len = sizeof *m};
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(2 * sizeof(int))];
+  } control;
+  struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+  if (n_fds > 0) {
+    size_t len = (size_t)n_fds * sizeof(int);
+    memset(&control, 0, sizeof control);
+    msg.msg_control = control.bytes;
+    msg.msg_controllen = CMSG_SPACE(len);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(len);
+    memcpy(CMSG_DATA(c), fds, len);
+  }
+  ssize_t n;
+  do n = sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  return n == (ssize_t)sizeof *m ? 0 : -1;
+}
+
+int ph_zygote_connect(struct ph_err *err) {
+  int pair[2];
+  const struct ph_zygote_message m = {.type = PH_ZYGOTE_CONNECT};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    ph_err_os(err, "cannot make a socket for a pool");
+    return -1;
+  }
+  int status = ph__send_message(the_zygote.control, &m, &pair[1], 1);
+  int saved = errno;
+  close(pair[1]);
+  if (status == 0) return pair[0];
+  close(pair[0]);
+  errno = saved;
+  if (saved == EPIPE || saved == ECONNRESET)
+    ph_err_set(err, "broken_pool", saved, "the fork server died: no worker can be started");
+  else
+    ph_err_os(err, "cannot reach the fork server");
+  return -1;
+}
+
+int ph_zygote_spawn(int connection, uint32_t index, const char *name, int memfd, int bell, struct ph_err *err) {
+  struct ph_zygote_message m = {.type = PH_ZYGOTE_SPAWN, .index = index};
+  const int fds[2] = {memfd, bell};
+  snprintf(m.name, sizeof m.name, "%s", name);
+  return ph__send_message(connection, &m, fds, 2) == 0 ? 0 : ph_err_os(err, "cannot reach the fork server");
+}
+
+int ph_zygote_signal(int connection, uint32_t index, int signal_number, bool group) {
+  const struct ph_zygote_message m = {.type = PH_ZYGOTE_SIGNAL, .index = index, .number = signal_number, .group = group};
+  return ph__send_message(connection, &m, NULL, 0);
+}
+
+int ph_zygote_receive(int connection, struct ph_zygote_event *event) {
+  ssize_t n;
+  do n = recv(connection, event, sizeof *event, MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  if (n == (ssize_t)sizeof *event) return 1;
+  return n < 0 && errno == EAGAIN ? 0 : -1;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ * What the host and the zygote say to each other. */
+#ifndef PH_POOL_ZYGOTE_INT_H
+#define PH_POOL_ZYGOTE_INT_H
+
+#include "pool/zygote.h"
+
+enum ph_zygote_request { PH_ZYGOTE_CONNECT, PH_ZYGOTE_SPAWN, PH_ZYGOTE_SIGNAL };
+
+/* CONNECT carries a socket, SPAWN the two descriptors of a link. */
+struct ph_zygote_message {
+  enum ph_zygote_request type;
+  uint32_t index;
+  int number; /* signal */
+  bool group;
+  char name[16];
+};
+
+int ph__send_message(int socket, const struct ph_zygote_message *m, const int *fds, int n_fds);
+
+/* The life of a zygote: returns when the host is gone. Requests may come over `socket` itself, and over the sockets
+ * that CONNECT brings. A snapshot keeps the descriptors of the process that it is a copy of. */
+void ph__zygote_serve(int socket, bool is_snapshot, ph_worker_main *main, void *ud);
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT
+ * Inside the zygote: one thread, one poll over its connections and the signalfd of SIGCHLD.
+ *
+ * A child is known by (connection, index) from its fork until it is reaped, so a signal never meets a stranger that
+ * got the same pid. The children of a connection that was closed are killed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pool/zygote_int.h"
+
+struct child {
+  pid_t pid;
+  int connection; /* -1: nobody is told any more */
+  uint32_t index;
+};
+
+struct zygote {
+  ph_worker_main *main;
+  void *ud;
+  bool is_snapshot; /* its workers go on with the caller's state: the caller's descriptors stay open */
+  struct pollfd *fds; /* 0: the signalfd, 1: the control socket, then the pools' connections */
+  size_t n_fds, cap_fds;
+  struct child *children;
+  size_t n_children, cap_children;
+};
+
+static void *grown(void *array, size_t *cap, size_t size) {
+  size_t n = *cap == 0 ? 16 : *cap * 2;
+  void *bigger = realloc(array, n * size);
+  if (bigger != NULL) *cap = n;
+  return bigger;
+}
+
+static int add_fd(struct zygote *z, int fd) {
+  if (z->n_fds == z->cap_fds) {
+    struct pollfd *fds = grown(z->fds, &z->cap_fds, sizeof *fds);
+    if (fds == NULL) return -1;
+    z->fds = fds;
+  }
+  z->fds[z->n_fds++] = (struct pollfd){.fd = fd, .events = POLLIN};
+  return 0;
+}
+
+static void report(const struct child *c, const struct ph_zygote_event *e) {
+  ssize_t n;
+  if (c->connection < 0) return;
+  do n = send(c->connection, e, sizeof *e, MSG_NOSIGNAL); /* blocks when the host is slow: no event may be lost */
+  while (n < 0 && errno == EINTR);
+}
+
+/* --- the worker's first steps ----------------------------------------------------------------------------- */
+
+/* Closes everything from 3 on but the two that are kept, which become 3 and 4. */
+static void keep_only(int *a, int *b) {
+  int high_a = fcntl(*a, F_DUPFD, 1000), high_b = fcntl(*b, F_DUPFD, 1000);
+  if (high_a < 0) high_a = *a;
+  if (high_b < 0) high_b = *b;
+  if (high_a > 4 && high_b > 4) {
+    dup3(high_a, 3, O_CLOEXEC);
+    dup3(high_b, 4, O_CLOEXEC);
+    close_range(5, ~0u, 0);
+    *a = 3;
+    *b = 4;
+  }
+}
+
+static void close_own(const struct zygote *z) {
+  for (size_t i = 0; i < z->n_fds; i++)
+    if (z->fds[i].fd >= 0) close(z->fds[i].fd);
+}
+
+static void stdin_from_null(void) {
+  int fd = open("/dev/null", O_RDONLY);
+  if (fd > 0) {
+    dup2(fd, 0);
+    close(fd);
+  }
+}
+
+static void default_signals(void) {
+  sigset_t none;
+  for (int n = 1; n < NSIG; n++) signal(n, SIG_DFL);
+  signal(SIGINT, SIG_IGN); /* the host decides */
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGTTOU, SIG_IGN);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void be_worker(const struct zygote *z, const struct ph_zygote_message *m, int memfd, int bell, pid_t zygote) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != zygote) _exit(1);
+  setpgid(0, 0);
+  prctl(PR_SET_NAME, m->name);
+  default_signals();
+  stdin_from_null();
+  if (z->is_snapshot)
+    close_own(z);
+  else
+    keep_only(&memfd, &bell);
+  _exit(z->main(z->ud, m->index, memfd, bell));
+}
+
+/* --- requests --------------------------------------------------------------------------------------------- */
+
+static void spawn(struct zygote *z, int connection, const struct ph_zygote_message *m, const int fds[2]) {
+  struct child c = {.connection = connection, .index = m->index};
+  struct ph_zygote_event e = {.type = PH_ZYGOTE_SPAWN_FAILED, .index = m->index, .error = ENOMEM};
+  struct child *children = z->children;
+  pid_t zygote = getpid();
+  if (z->n_children == z->cap_children) children = grown(z->children, &z->cap_children, sizeof *children);
+  if (children != NULL) {
+    z->children = children;
+    c.pid = fork();
+    if (c.pid == 0) be_worker(z, m, fds[0], fds[1], zygote);
+    e.error = errno;
+  }
+  if (children != NULL && c.pid > 0) {
+    setpgid(c.pid, c.pid); /* both do it: whoever signals the group next finds it */
+    z->children[z->n_children++] = c;
+    e = (struct ph_zygote_event){.type = PH_ZYGOTE_SPAWNED, .index = m->index, .pid = c.pid};
+  }
+  report(&c, &e);
+}
+
+static void signal_child(const struct zygote *z, int connection, const struct ph_zygote_message *m) {
+  for (size_t i = 0; i < z->n_children; i++) {
+    const struct child *c = &z->children[i];
+    if (c->connection == connection && c->index == m->index) kill(m->group ? -c->pid : c->pid, m->number);
+  }
+}
+
+/* Gives the bytes received, 0 at the end, -1 when there is nothing to do. */
+static ssize_t receive(int socket, struct ph_zygote_message *m, int fds[2], int *n_fds) {
+  struct iovec iov = {.iov_base = m, .iov_len = sizeof *m};
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(2 * sizeof(int))];
+  } control;
+  struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control};
+  ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  *n_fds = 0;
+  if (n <= 0) return n == 0 || (errno != EAGAIN && errno != EINTR) ? 0 : -1;
+  struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+  if (c != NULL && c->cmsg_type == SCM_RIGHTS) {
+    *n_fds = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    memcpy(fds, CMSG_DATA(c), (size_t)*n_fds * sizeof(int));
+  }
+  return n;
+}
+
+static void handle(struct zygote *z, int connection, const struct ph_zygote_message *m, int fds[2], int n_fds) {
+  if (m->type == PH_ZYGOTE_CONNECT && n_fds == 1 && add_fd(z, fds[0]) == 0) return;
+  if (m->type == PH_ZYGOTE_SPAWN && n_fds == 2) spawn(z, connection, m, fds);
+  if (m->type == PH_ZYGOTE_SIGNAL) signal_child(z, connection, m);
+  for (int i = 0; i < n_fds; i++) close(fds[i]);
+}
+
+/* --- ends ------------------------------------------------------------------------------------------------- */
+
+static bool ended_badly(const siginfo_t *info) {
+  return info->si_code != CLD_EXITED;
+}
+
+/* Looks before it reaps: while the pid is still taken, what the worker left in its process group can be killed. */
+static bool reap(struct zygote *z, size_t i) {
+  struct child c = z->children[i];
+  siginfo_t info = {.si_pid = 0};
+  struct rusage usage;
+  int status;
+  if (waitid(P_PID, (id_t)c.pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return false;
+  if (ended_badly(&info)) kill(-c.pid, SIGKILL);
+  if (wait4(c.pid, &status, WNOHANG, &usage) != c.pid) return false;
+  struct ph_zygote_event e = {.type = PH_ZYGOTE_EXITED, .index = c.index, .pid = c.pid, .exit_code = -1};
+  if (WIFEXITED(status)) e.exit_code = WEXITSTATUS(status);
+  if (WIFSIGNALED(status)) e.signal_number = WTERMSIG(status);
+  e.max_rss = (int64_t)usage.ru_maxrss * 1024;
+  z->children[i] = z->children[--z->n_children];
+  report(&c, &e);
+  return true;
+}
+
+static void reap_all(struct zygote *z) {
+  for (size_t i = 0; i < z->n_children;)
+    if (!reap(z, i)) i++;
+}
+
+static void kill_children(struct zygote *z, int connection) {
+  for (size_t i = 0; i < z->n_children; i++) {
+    struct child *c = &z->children[i];
+    if (c->connection != connection) continue;
+    kill(-c->pid, SIGKILL);
+    c->connection = -1;
+  }
+}
+
+static void disconnect(struct zygote *z, size_t i) {
+  kill_children(z, z->fds[i].fd);
+  close(z->fds[i].fd);
+  z->fds[i] = z->fds[--z->n_fds];
+}
+
+static void end(struct zygote *z) {
+  for (size_t i = 1; i < z->n_fds; i++) kill_children(z, z->fds[i].fd);
+  for (size_t i = 0; i < z->n_children; i++) waitpid(z->children[i].pid, NULL, 0);
+}
+
+/* --- the loop --------------------------------------------------------------------------------------------- */
+
+static void read_requests(struct zygote *z, size_t i) {
+  struct ph_zygote_message m;
+  int connection = z->fds[i].fd, fds[2], n_fds;
+  ssize_t n;
+  while ((n = receive(connection, &m, fds, &n_fds)) > 0) handle(z, connection, &m, fds, n_fds);
+  if (n == 0 && i > 1) disconnect(z, i);
+  if (n == 0 && i == 1) z->fds[1].fd = -1;
+}
+
+static void drain_signals(int fd) {
+  struct signalfd_siginfo info[8];
+  while (read(fd, info, sizeof info) > 0) {
+  }
+}
+
+/* Descriptors of the host are none of our business: a copy here would keep its files and sockets open. */
+static int keep_socket(int socket) {
+  int high = fcntl(socket, F_DUPFD_CLOEXEC, 3);
+  if (high < 0) return socket;
+  dup3(high, 3, O_CLOEXEC);
+  close_range(4, ~0u, 0);
+  return 3;
+}
+
+void ph__zygote_serve(int socket, bool is_snapshot, ph_worker_main *main, void *ud) {
+  struct zygote z = {.main = main, .ud = ud, .is_snapshot = is_snapshot};
+  sigset_t chld;
+  if (!is_snapshot) socket = keep_socket(socket);
+  sigemptyset(&chld);
+  sigaddset(&chld, SIGCHLD);
+  signal(SIGCHLD, SIG_DFL);
+  sigprocmask(SIG_SETMASK, &chld, NULL);
+  int signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (signals < 0 || add_fd(&z, signals) != 0 || add_fd(&z, socket) != 0) return;
+  while (z.fds[1].fd >= 0) {
+    if (poll(z.fds, (nfds_t)z.n_fds, -1) < 0) continue;
+    if (z.fds[0].revents) drain_signals(signals);
+    for (size_t i = z.n_fds; i-- > 1;)
+      if (z.fds[i].revents) read_requests(&z, i);
+    reap_all(&z);
+  }
+  end(&z);
+}
