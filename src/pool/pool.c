@@ -368,17 +368,13 @@ bool ph_pool_take_done(struct ph_pool *p, struct ph_buf *records) {
   return records->len > 0;
 }
 
-int ph_pool_add_done(struct ph_pool *p, const struct ph_done *done, const void *bytes) {
+bool ph_pool_has_done(struct ph_pool *p) {
+  return atomic_load(&p->has_done);
+}
+
+int ph_pool_add_done(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
   pthread_mutex_lock(&p->lock);
-  size_t before = p->staged.len, padded = (done->len + 7) / 8 * 8;
-  int status = ph_buf_reserve(&p->staged, sizeof *done + padded);
-  if (status == 0) {
-    ph_buf_put(&p->staged, done, sizeof *done);
-    ph_buf_put(&p->staged, bytes, done->len);
-    p->staged.len = before + sizeof *done + padded;
-    if (done->outcome == PH_DONE_OK) p->completed++;
-    else p->failed++;
-  }
+  int status = ph__stage(p, t, done, bytes);
   ph__publish(p);
   pthread_mutex_unlock(&p->lock);
   return status;

@@ -57,6 +57,8 @@ struct ph_task {
   struct ph_task *next_in_map;
   struct ph_heap_node deadline; /* in pool->deadlines while not PH_NEVER */
   uint64_t id;                  /* the owner's name for it; also the submission index of seeds */
+  int64_t tag;                  /* the owner's: comes back in every record, like the next two */
+  uint32_t label, site;
   struct ph_task_options options;
   int64_t submitted;
   struct ph_worker *worker; /* while handed */
@@ -103,6 +105,8 @@ struct ph_pool_config {
 /* One ended item. Lies in a ph_buf of records: the struct, then `len` bytes, padded to 8. */
 struct ph_done {
   uint64_t id;
+  int64_t tag;
+  uint32_t label, site;
   uint32_t item;
   uint8_t outcome; /* enum ph_outcome */
   uint8_t last;    /* the task has no more records */
@@ -159,8 +163,10 @@ void ph_pool_warm_up(struct ph_pool *p, unsigned n);
 
 /* Swaps the records that are ready into `records` (emptied first). Gives whether there are any. Owner only. */
 bool ph_pool_take_done(struct ph_pool *p, struct ph_buf *records);
-/* Adds a record made by the owner itself (inline runs). -1 without memory. */
-int ph_pool_add_done(struct ph_pool *p, const struct ph_done *done, const void *bytes);
+/* Are there records that have not been taken? */
+bool ph_pool_has_done(struct ph_pool *p);
+/* Adds a record for a task that the owner runs itself (inline). -1 without memory. */
+int ph_pool_add_done(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes);
 
 /* Waiting by the owner: begin gives false when there is no need to wait (records are ready). Between begin and end the
  * owner polls `fd`, at the longest until *deadline. */

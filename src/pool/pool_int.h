@@ -149,6 +149,8 @@ void ph__finish(struct ph_task *t, struct ph_done *done, const void *bytes);
 /* One record with this outcome for every item that is left; frees the task. It must be in no list and no slot. */
 void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outcome, uint8_t source);
 void ph__publish(struct ph_pool *p);
+/* Fills in what comes from the task, counts, and appends a record to the staged ones. -1 without memory. */
+int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes);
 /* Breaks the pool because its setup raised this (encoded) error. */
 void ph__setup_failed(struct ph_pool *p, const void *error, size_t len);
 void ph__release_slot(struct ph_worker *w, unsigned slot);

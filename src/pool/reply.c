@@ -25,12 +25,19 @@ static void forget(struct ph_pool *p, struct ph_task *t) {
   atomic_fetch_sub(&p->outstanding, 1);
 }
 
-static void stage(struct ph_pool *p, const struct ph_done *done, const void *bytes) {
+int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
   size_t inline_len = done->big != NULL ? 0 : done->len, padded = (inline_len + 7) / 8 * 8;
-  PH_CHECK(ph_buf_reserve(&p->staged, sizeof *done + padded) == 0);
+  if (ph_buf_reserve(&p->staged, sizeof *done + padded) != 0) return -1;
+  done->id = t->id;
+  done->tag = t->tag;
+  done->label = t->label;
+  done->site = t->site;
+  done->last = done->item + 1 == t->count;
+  count_outcome(p, done->outcome);
   ph_buf_put(&p->staged, done, sizeof *done);
   ph_buf_put(&p->staged, bytes, inline_len);
   p->staged.len += padded - inline_len;
+  return 0;
 }
 
 static void leave_worker(struct ph_task *t) {
@@ -46,11 +53,8 @@ static void leave_worker(struct ph_task *t) {
 }
 
 static void finish_item(struct ph_pool *p, struct ph_task *t, struct ph_done *done, const void *bytes) {
-  done->id = t->id;
   done->item = t->next_item++;
-  done->last = t->next_item == t->count;
-  count_outcome(p, done->outcome);
-  stage(p, done, bytes);
+  PH_CHECK(ph__stage(p, t, done, bytes) == 0);
   if (!done->last) return;
   leave_worker(t);
   forget(p, t);

@@ -59,13 +59,12 @@ static uint8_t outcome_of(const struct inline_run *in, uint8_t reply) {
 static int add_reply(struct ph_run *r, const struct ph_frame *f, const void *body) {
   struct inline_run *in = r->out;
   const struct ph_task *t = in->task;
-  struct ph_done done = {.id = t->id, .item = f->item, .len = f->len, .pid = getpid(), .outcome = outcome_of(in, f->flags)};
-  done.last = f->item + 1 == t->count;
+  struct ph_done done = {.item = f->item, .len = f->len, .pid = getpid(), .outcome = outcome_of(in, f->flags)};
   done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
   done.source = PH_SOURCE_EXPLICIT;
   if (done.outcome == PH_DONE_MEMORY) done.limit = (int64_t)r->wire->memory_limit;
   if (done.outcome == PH_DONE_TIMEOUT && t->options.timeout_ns != PH_NEVER) done.limit = t->options.timeout_ns;
-  int status = ph_pool_add_done(in->pool, &done, body);
+  int status = ph_pool_add_done(in->pool, t, &done, body);
   limit_item(in);
   return status;
 }
@@ -73,9 +72,8 @@ static int add_reply(struct ph_run *r, const struct ph_frame *f, const void *bod
 static void add_setup_failure(struct inline_run *in) {
   ph_pool_fail_setup(in->pool, in->run.reply.data, in->run.reply.len);
   for (uint32_t item = 0; item < in->task->count; item++) {
-    struct ph_done done = {.id = in->task->id, .item = item, .outcome = PH_DONE_BROKEN};
-    done.last = item + 1 == in->task->count;
-    ph_pool_add_done(in->pool, &done, NULL);
+    struct ph_done done = {.item = item, .outcome = PH_DONE_BROKEN};
+    ph_pool_add_done(in->pool, in->task, &done, NULL);
   }
 }
 

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ * What the bindings of pools share: one `struct core` per pool, a userdata of the state that made it; and what a
+ * state has one of. All of it belongs to the state's thread. */
+#ifndef PH_LIB_CORE_H
+#define PH_LIB_CORE_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "codec/codec.h"
+#include "loop/loop.h"
+#include "pool/pool.h"
+
+#define CORE_METATABLE "parhost.core.Pool"
+
+/* User values of a core. */
+enum {
+  CORE_SINKS = 1, /* id -> sink, until its last delivery */
+  CORE_TEXTS,     /* number -> label or place of submission, and back */
+  CORE_REASONS,   /* id -> reason of a cancellation */
+  CORE_USERVALUES = 3,
+};
+
+enum core_kind { CORE_PROC, CORE_THREAD, CORE_INLINE };
+
+#define CORE_SITES 64
+
+struct core_site { /* cache: where a submit came from -> number of its text */
+  const void *source;
+  int line;
+  uint32_t text;
+  char short_src[LUA_IDSIZE];
+};
+
+struct core {
+  struct core *next, **place; /* list of the state's open cores */
+  struct ph_pool *pool;       /* NULL: over */
+  struct ph_pool_config config;
+  enum core_kind kind;
+  bool capture;
+  int externs, extern_values; /* registry references, start method "fork" */
+  struct ph_blob_store store;
+  uint32_t blob_labels[4096]; /* text number of the task whose function is this blob; 0: not yet known */
+  uint32_t n_texts;
+  struct core_site sites[CORE_SITES];
+  uint64_t last_id;
+  struct ph_buf scratch, chunk_blobs; /* a chunk being put together */
+  struct ph_buf setup;
+  struct ph_buf records;      /* being delivered, up to `at` */
+  size_t at;
+  bool decoding;
+  struct ph_loop_watch *watch; /* while the state waits */
+};
+
+/* One per state, in its registry. */
+struct lib_state {
+  struct core *cores;
+  struct ph_loop *loop; /* made by the first wait */
+  int deliver;          /* registry reference */
+};
+
+struct lib_state *lib_state_of(lua_State *L);
+struct core *check_core(lua_State *L, int idx);
+
+/* Delivers what is ready; gives how many. May raise only what the delivery function raises. */
+lua_Integer drain_core(lua_State *L, struct core *c, int core_idx);
+lua_Integer drain_all(lua_State *L);
+
+/* Pushes the error that a broken pool answers with. */
+void push_broken(lua_State *L, struct core *c);
+/* Pushes text number n, or nil. */
+void push_text(lua_State *L, int core_idx, uint32_t n);
+
+/* For src/modules.c. */
+int luaopen_parhost_core_pool(lua_State *L);
+int luaopen_parhost_core_loop(lua_State *L);
+
+#endif

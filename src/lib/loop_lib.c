@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ * parhost.core.loop: the one place where a Lua state waits. A wait pumps the state's pools itself, spins for a moment
+ * where that has paid, and then sleeps in the state's libuv loop on the pools' descriptors. */
+#include <lauxlib.h>
+#include <math.h>
+#include <signal.h>
+
+#include "base/clock.h"
+#include "lib/core.h"
+#include "vm/error.h"
+#include "vm/vm.h"
+
+static struct ph_loop *loop_of(lua_State *L, struct lib_state *s) {
+  struct ph_err err;
+  if (s->loop == NULL) {
+    s->loop = ph_loop_new(&err);
+    if (s->loop == NULL) ph_error_raise_err(L, &err);
+    struct ph_vm *vm = ph_vm_of(L);
+    if (vm != NULL) vm->wake_fd = ph_loop_wake_fd(s->loop);
+  }
+  return s->loop;
+}
+
+static void watch_pools(lua_State *L, struct lib_state *s) {
+  struct ph_err err;
+  for (struct core *c = s->cores; c != NULL; c = c->next) {
+    if (c->watch != NULL || c->pool == NULL) continue;
+    c->watch = ph_loop_watch(loop_of(L, s), ph_pool_fd(c->pool), &err);
+    if (c->watch == NULL) ph_error_raise_err(L, &err);
+  }
+}
+
+/* Tells the pools that we wait; false: one of them has something at once. `last` is the first one not told. */
+static bool begin_waits(struct lib_state *s, int64_t *deadline, struct core **last) {
+  for (*last = s->cores; *last != NULL; *last = (*last)->next)
+    if ((*last)->pool != NULL && !ph_pool_wait_begin((*last)->pool, deadline)) return false;
+  return true;
+}
+
+static void end_waits(struct lib_state *s, const struct core *last) {
+  for (struct core *c = s->cores; c != last; c = c->next)
+    if (c->pool != NULL) ph_pool_wait_end(c->pool);
+}
+
+static bool spin(struct lib_state *s) {
+  struct core *only = s->cores;
+  return only != NULL && only->next == NULL && only->pool != NULL && ph_pool_spin(only->pool);
+}
+
+static void sleep_until(lua_State *L, struct lib_state *s, int64_t deadline) {
+  struct core *last;
+  struct ph_vm *vm = ph_vm_of(L);
+  if (deadline <= ph_now() || spin(s)) return;
+  watch_pools(L, s);
+  struct ph_loop *loop = loop_of(L, s);
+  bool wait = begin_waits(s, &deadline, &last);
+  if (wait && (vm == NULL || atomic_load(&vm->stop) == 0)) ph_loop_run_once(loop, deadline);
+  end_waits(s, last);
+}
+
+static int64_t deadline_argument(lua_State *L, int idx) {
+  if (lua_isnoneornil(L, idx)) return PH_NEVER;
+  lua_Number seconds = luaL_checknumber(L, idx);
+  return ph_seconds_to_ns(seconds);
+}
+
+static int loop_step(lua_State *L) {
+  struct lib_state *s = lib_state_of(L);
+  int64_t deadline = deadline_argument(L, 1);
+  ph_vm_check_stop(L);
+  if (drain_all(L) > 0) return 0;
+  sleep_until(L, s, deadline);
+  ph_vm_check_stop(L);
+  drain_all(L);
+  return 0;
+}
+
+static int loop_alive(lua_State *L) {
+  bool alive = false;
+  for (struct core *c = lib_state_of(L)->cores; c != NULL && !alive; c = c->next)
+    alive = c->pool != NULL && (ph_pool_outstanding(c->pool) > 0 || c->at < c->records.len || ph_pool_has_done(c->pool));
+  lua_pushboolean(L, alive);
+  return 1;
+}
+
+int luaopen_parhost_core_loop(lua_State *L) {
+  static const luaL_Reg functions[] = {{"step", loop_step}, {"alive", loop_alive}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

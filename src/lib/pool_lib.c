@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT
+ * parhost.core.pool: pools for Lua. Checks that come with policy (ranges, defaults, messages about options) are made
+ * in lua/parhost; here an argument of the wrong type is a bug of ours. */
+#include <errno.h>
+#include <lauxlib.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/core.h"
+#include "lib/submit.h"
+#include "pool/backend_proc.h"
+#include "vm/error.h"
+#include "vm/vm.h"
+#include "vm/worker.h"
+
+static const char state_key = 0;
+
+/* --- per state -------------------------------------------------------------------------------------------- */
+
+static int close_state(lua_State *L) {
+  struct lib_state *s = lua_touserdata(L, 1);
+  if (s->loop == NULL) return 0;
+  struct ph_vm *vm = ph_vm_of(L);
+  if (vm != NULL) vm->wake_fd = -1;
+  for (struct core *c = s->cores; c != NULL; c = c->next) {
+    if (c->watch != NULL) ph_loop_unwatch(c->watch);
+    c->watch = NULL;
+  }
+  ph_loop_free(s->loop);
+  s->loop = NULL;
+  return 0;
+}
+
+struct lib_state *lib_state_of(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
+  struct lib_state *s = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (s != NULL) return s;
+  s = lua_newuserdatauv(L, sizeof *s, 0);
+  *s = (struct lib_state){.deliver = LUA_NOREF};
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, close_state);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  return s;
+}
+
+struct core *check_core(lua_State *L, int idx) {
+  return luaL_checkudata(L, idx, CORE_METATABLE);
+}
+
+static struct core *open_core(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  if (c->pool == NULL) ph_error_raise(L, "shutdown", "the pool is gone");
+  return c;
+}
+
+static void enlist(lua_State *L, struct core *c) {
+  struct lib_state *s = lib_state_of(L);
+  c->next = s->cores;
+  c->place = &s->cores;
+  if (c->next != NULL) c->next->place = &c->next;
+  s->cores = c;
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, c); /* kept alive until it is finished */
+}
+
+static void delist(lua_State *L, struct core *c) {
+  if (c->place == NULL) return;
+  *c->place = c->next;
+  if (c->next != NULL) c->next->place = c->place;
+  c->place = NULL;
+  if (L == NULL) return;
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, c);
+}
+
+static void release(lua_State *L, struct core *c) {
+  if (c->watch != NULL) ph_loop_unwatch(c->watch);
+  c->watch = NULL;
+  if (c->pool != NULL) ph_pool_free(c->pool);
+  c->pool = NULL;
+  delist(L, c);
+  ph_buf_deinit(&c->scratch);
+  ph_buf_deinit(&c->chunk_blobs);
+  ph_buf_deinit(&c->setup);
+  for (size_t at = c->at; at < c->records.len;) {
+    struct ph_done *d = (struct ph_done *)(void *)(c->records.data + at);
+    at += ph_done_stride(d);
+    free(d->big);
+  }
+  ph_buf_deinit(&c->records);
+}
+
+static int core_gc(lua_State *L) {
+  release(L, check_core(L, 1));
+  return 0;
+}
+
+/* --- new -------------------------------------------------------------------------------------------------- */
+
+static lua_Number number_field(lua_State *L, const char *key, lua_Number otherwise) {
+  lua_getfield(L, 1, key);
+  lua_Number n = luaL_optnumber(L, -1, otherwise);
+  lua_pop(L, 1);
+  return n;
+}
+
+static lua_Integer integer_field(lua_State *L, const char *key, lua_Integer otherwise) {
+  lua_getfield(L, 1, key);
+  lua_Integer n = luaL_optinteger(L, -1, otherwise);
+  lua_pop(L, 1);
+  return n;
+}
+
+static bool string_field_is(lua_State *L, const char *key, const char *value) {
+  lua_getfield(L, 1, key);
+  const char *s = lua_tostring(L, -1);
+  bool is = s != NULL && strcmp(s, value) == 0;
+  lua_pop(L, 1);
+  return is;
+}
+
+static int64_t duration_field(lua_State *L, const char *key) {
+  lua_Number seconds = number_field(L, key, (lua_Number)INFINITY);
+  return ph_seconds_to_ns(seconds);
+}
+
+static bool has_field(lua_State *L, int idx, const char *key) {
+  bool has = lua_getfield(L, idx, key) != LUA_TNIL;
+  lua_pop(L, 1);
+  return has;
+}
+
+static void read_config(lua_State *L, struct core *c) {
+  struct ph_pool_config *config = &c->config;
+  lua_getfield(L, 1, "name");
+  strncpy(config->name, luaL_checkstring(L, -1), sizeof config->name - 1);
+  lua_pop(L, 1);
+  config->max_workers = (unsigned)integer_field(L, "max_workers", 1);
+  config->min_workers = (unsigned)integer_field(L, "min_workers", 0);
+  config->idle_timeout_ns = duration_field(L, "idle_timeout");
+  config->grace_ns = duration_field(L, "grace");
+  config->max_tasks_per_worker = (uint64_t)integer_field(L, "max_tasks_per_worker", 0);
+  config->max_queue = (uint64_t)integer_field(L, "max_queue", 0);
+  config->max_restarts = (unsigned)integer_field(L, "max_restarts", 3 * (lua_Integer)config->max_workers);
+  config->break_on_death = string_field_is(L, "on_worker_death", "break");
+  config->memory_limit = (size_t)integer_field(L, "memory_limit", 0);
+  config->seeded = has_field(L, 1, "seed");
+  config->seed = (uint64_t)integer_field(L, "seed", 0);
+  lua_getfield(L, 1, "capture");
+  c->capture = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  c->kind = string_field_is(L, "backend", "inline") ? CORE_INLINE : CORE_PROC;
+  lua_getfield(L, 1, "setup");
+  if (lua_istable(L, -1)) config->has_initializer = has_field(L, lua_gettop(L), "initializer");
+  lua_pop(L, 1);
+}
+
+static void encode_setup(lua_State *L, struct core *c) {
+  struct ph_err err;
+  struct ph_encoded e;
+  const struct ph_encode_options options = {.root = "options", .flags = c->capture ? PH_ENCODE_CAPTURE : 0, .externs = c->externs};
+  lua_getfield(L, 1, "setup");
+  if (ph_encode(L, &options, lua_gettop(L), 1, &e, &err) != 0) {
+    if (strncmp(err.path, "options[1].", 11) == 0) memmove(err.path, err.path + 11, strlen(err.path + 11) + 1);
+    ph_error_raise_err(L, &err);
+  }
+  if (ph_buf_put(&c->setup, e.data, e.len) != 0) luaL_error(L, "not enough memory");
+  lua_pop(L, 1);
+  c->config.setup = c->setup.data;
+  c->config.setup_len = c->setup.len;
+}
+
+/* What a worker process runs. With start method "fork" it goes on in the state that was there, as it was. */
+struct worker_start {
+  struct ph_vm *vm;
+  int externs;
+};
+
+static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
+  struct worker_start *start = ud;
+  struct ph_link link;
+  struct ph_err err;
+  if (ph_link_attach(&link, memfd, bell, &err) != 0) return EXIT_FAILURE;
+  return ph_worker_run(&link, index, start != NULL ? start->vm : NULL, start != NULL ? start->externs : LUA_NOREF);
+}
+
+static int count_own_threads(lua_State *L) {
+  int n = 1;
+  for (struct core *c = lib_state_of(L)->cores; c != NULL; c = c->next) n += c->kind == CORE_PROC;
+  return n;
+}
+
+static const struct ph_backend inline_backend = {.name = "inline"};
+
+static void open_pool(lua_State *L, struct core *c) {
+  struct ph_err err;
+  struct worker_start snapshot = {ph_vm_of(L), c->extern_values};
+  struct ph_proc_start start = {.main = worker_main};
+  start.fork = string_field_is(L, "start_method", "fork");
+  if (start.fork) {
+    start.ud = &snapshot;
+    start.allowed_threads = count_own_threads(L);
+  }
+  c->config.backend_options = &start;
+  c->pool = ph_pool_new(c->kind == CORE_INLINE ? &inline_backend : &ph_backend_proc, &c->config, &err);
+  if (c->pool == NULL) ph_error_raise_err(L, &err);
+}
+
+static int64_t intern_blob(void *ud, const uint8_t hash[16], const void *bytes, size_t len) {
+  struct core *c = ud;
+  return ph_pool_intern_blob(c->pool, hash, bytes, len);
+}
+
+static int pool_new(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  struct core *c = lua_newuserdatauv(L, sizeof *c, CORE_USERVALUES);
+  memset(c, 0, sizeof *c);
+  c->externs = c->extern_values = LUA_NOREF;
+  luaL_setmetatable(L, CORE_METATABLE);
+  for (int i = 1; i <= CORE_USERVALUES; i++) {
+    lua_newtable(L);
+    lua_setiuservalue(L, 2, i);
+  }
+  read_config(L, c);
+  if (has_field(L, 1, "externs")) {
+    lua_getfield(L, 1, "externs");
+    c->externs = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, 1, "extern_values");
+    c->extern_values = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  encode_setup(L, c);
+  open_pool(L, c);
+  c->store = (struct ph_blob_store){.intern = intern_blob, .ud = c};
+  enlist(L, c);
+  return 1;
+}
+
+/* Forks the zygote early, while the process is small and has no threads. Errors wait until a pool is made. */
+static int pool_prepare(lua_State *L) {
+  struct ph_err err;
+  lua_pushboolean(L, ph_zygote_start(worker_main, NULL, &err) == 0);
+  return 1;
+}
+
+static int task_options(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  struct ph_task_options *o = lua_newuserdatauv(L, sizeof *o, 0);
+  *o = (struct ph_task_options)PH_TASK_OPTIONS_DEFAULT;
+  o->priority = (int32_t)integer_field(L, "priority", 0);
+  o->retries = (uint32_t)integer_field(L, "retries", 0);
+  o->timeout_ns = duration_field(L, "timeout");
+  o->deadline = duration_field(L, "deadline");
+  o->memory_limit = (size_t)integer_field(L, "memory_limit", 0);
+  luaL_setmetatable(L, OPTIONS_METATABLE);
+  return 1;
+}
+
+/* --- methods ---------------------------------------------------------------------------------------------- */
+
+static int core_cancel(lua_State *L) {
+  static const char *const sources[] = {"", "explicit", "deadline", "group", "shutdown", "signal", NULL};
+  struct core *c = open_core(L);
+  lua_Integer id = luaL_checkinteger(L, 2);
+  int64_t grace = lua_isnoneornil(L, 5) ? c->config.grace_ns : ph_seconds_to_ns(luaL_checknumber(L, 5));
+  uint8_t source = (uint8_t)luaL_checkoption(L, 6, "explicit", sources);
+  if (!lua_isnoneornil(L, 4)) {
+    lua_getiuservalue(L, 1, CORE_REASONS);
+    lua_pushvalue(L, 4);
+    lua_rawseti(L, -2, id);
+  }
+  lua_pushboolean(L, ph_pool_cancel(c->pool, (uint64_t)id, lua_toboolean(L, 3), grace, source));
+  return 1;
+}
+
+static int core_state(lua_State *L) {
+  struct core *c = open_core(L);
+  lua_pushstring(L, ph_pool_task_state(c->pool, (uint64_t)luaL_checkinteger(L, 2)) == 1 ? "running" : "pending");
+  return 1;
+}
+
+static int core_close(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  if (c->pool != NULL) ph_pool_close(c->pool, lua_toboolean(L, 2));
+  return 0;
+}
+
+static int core_terminate(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  if (c->pool != NULL) ph_pool_terminate(c->pool, false);
+  return 0;
+}
+
+static int core_kill(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  if (c->pool != NULL) ph_pool_terminate(c->pool, true);
+  return 0;
+}
+
+/* Over and everything delivered: the pool's memory goes at once. */
+static int core_finished(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  bool finished = c->pool == NULL;
+  if (!finished && c->at >= c->records.len && ph_pool_finished(c->pool)) {
+    finished = true;
+    lua_getiuservalue(L, 1, CORE_SINKS);
+    lua_pushnil(L);
+    if (!lua_next(L, -2)) release(L, c);
+  }
+  lua_pushboolean(L, finished);
+  return 1;
+}
+
+static int core_idle(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  lua_pushboolean(L, c->pool == NULL || ph_pool_outstanding(c->pool) == 0);
+  return 1;
+}
+
+static int core_warm_up(lua_State *L) {
+  struct core *c = open_core(L);
+  ph_pool_warm_up(c->pool, (unsigned)luaL_checkinteger(L, 2));
+  return 0;
+}
+
+static int core_busy(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  lua_Integer running = c->pool != NULL ? (lua_Integer)ph_pool_running(c->pool) : 0;
+  lua_pushinteger(L, running);
+  lua_pushinteger(L, c->pool != NULL ? (lua_Integer)ph_pool_outstanding(c->pool) - running : 0);
+  return 2;
+}
+
+static void set_quantiles(lua_State *L, const char *key, const double q[2]) {
+  lua_createtable(L, 0, 2);
+  if (!isnan(q[0])) {
+    lua_pushnumber(L, q[0]);
+    lua_setfield(L, -2, "p50");
+    lua_pushnumber(L, q[1]);
+    lua_setfield(L, -2, "p99");
+  }
+  lua_setfield(L, -2, key);
+}
+
+static int core_stats(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  struct ph_pool_stats s = {.wait_ms = {(double)NAN, (double)NAN}, .run_ms = {(double)NAN, (double)NAN}};
+  if (c->pool != NULL) ph_pool_stats(c->pool, &s);
+  const struct {
+    const char *key;
+    uint64_t value;
+  } rows[] = {{"workers", s.workers},     {"idle", s.idle},           {"busy", s.busy},         {"queued", s.queued},
+              {"running", s.running},     {"completed", s.completed}, {"failed", s.failed},     {"cancelled", s.cancelled},
+              {"retried", s.retried},     {"restarts", s.restarts},   {"abandoned", s.abandoned}};
+  lua_createtable(L, 0, 13);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    lua_pushinteger(L, (lua_Integer)rows[i].value);
+    lua_setfield(L, -2, rows[i].key);
+  }
+  set_quantiles(L, "wait_ms", s.wait_ms);
+  set_quantiles(L, "run_ms", s.run_ms);
+  return 1;
+}
+
+static int core_workers(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  lua_newtable(L);
+  if (c->pool == NULL) return 1;
+  unsigned max = c->config.max_workers;
+  struct ph_worker_info *infos = lua_newuserdatauv(L, max * sizeof *infos, 0);
+  lua_insert(L, -2);
+  unsigned n = ph_pool_workers(c->pool, infos, max);
+  for (unsigned i = 0; i < n; i++) {
+    lua_createtable(L, 0, 6);
+    lua_pushinteger(L, (lua_Integer)infos[i].index + 1);
+    lua_setfield(L, -2, "id");
+    lua_pushinteger(L, infos[i].pid);
+    lua_setfield(L, -2, "pid");
+    lua_pushstring(L, infos[i].state);
+    lua_setfield(L, -2, "state");
+    lua_pushinteger(L, (lua_Integer)infos[i].tasks);
+    lua_setfield(L, -2, "tasks");
+    if (infos[i].task_id != 0) {
+      lua_pushinteger(L, (lua_Integer)infos[i].task_id);
+      lua_setfield(L, -2, "task");
+    }
+    lua_pushnumber(L, (lua_Number)infos[i].since / 1e9);
+    lua_setfield(L, -2, "since");
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+static int core_fd(lua_State *L) {
+  lua_pushinteger(L, ph_pool_fd(open_core(L)->pool));
+  return 1;
+}
+
+static int pool_drain(lua_State *L) {
+  if (lua_isnoneornil(L, 1))
+    lua_pushinteger(L, drain_all(L));
+  else
+    lua_pushinteger(L, drain_core(L, check_core(L, 1), 1));
+  return 1;
+}
+
+static int set_deliver(lua_State *L) {
+  struct lib_state *s = lib_state_of(L);
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  luaL_unref(L, LUA_REGISTRYINDEX, s->deliver);
+  lua_settop(L, 1);
+  s->deliver = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+/* Ends the process-wide zygote, if there is one: at the end of the program. */
+static int pool_stop_zygote(lua_State *L) {
+  (void)L;
+  ph_zygote_stop();
+  return 0;
+}
+
+int luaopen_parhost_core_pool(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"submit", core_submit},       {"submit_chunk", core_submit_chunk}, {"run_here", core_run_here}, {"cancel", core_cancel},
+      {"state", core_state},         {"close", core_close},               {"terminate", core_terminate}, {"kill", core_kill},
+      {"finished", core_finished},   {"idle", core_idle},                 {"warm_up", core_warm_up},   {"busy", core_busy},
+      {"stats", core_stats},         {"workers", core_workers},           {"fd", core_fd},             {"__gc", core_gc},
+      {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"new", pool_new},         {"prepare", pool_prepare},         {"options", task_options},
+                                       {"drain", pool_drain},     {"set_deliver", set_deliver},      {"stop_zygote", pool_stop_zygote},
+                                       {"enter", process_enter},  {"environment", process_environment}, {NULL, NULL}};
+  lib_state_of(L);
+  luaL_newmetatable(L, OPTIONS_METATABLE);
+  luaL_newmetatable(L, CORE_METATABLE);
+  luaL_setfuncs(L, methods, 0);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "__index");
+  luaL_newlib(L, functions);
+  return 1;
+}

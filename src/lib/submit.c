@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT
+ * From Lua arguments to a task in the pool: the path of every submit. */
+#include "lib/submit.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/core.h"
+#include "vm/error.h"
+#include "vm/worker.h"
+
+/* --- for people: where it was submitted, what it is ------------------------------------------------------- */
+
+/* Number of the text on top of the stack; pops it. */
+static uint32_t intern_text(lua_State *L, struct core *c) {
+  lua_getiuservalue(L, 1, CORE_TEXTS);
+  lua_pushvalue(L, -2);
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pushinteger(L, ++c->n_texts);
+    lua_replace(L, -2);
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -4);
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -3, c->n_texts);
+  }
+  uint32_t n = (uint32_t)lua_tointeger(L, -1);
+  lua_pop(L, 3);
+  return n;
+}
+
+static bool is_own_code(const lua_Debug *ar) {
+  return strncmp(ar->source, "@lua/", 5) == 0 || *ar->what == 'C';
+}
+
+static void push_site(lua_State *L, lua_Debug *ar) {
+  lua_getinfo(L, "n", ar);
+  if (*ar->what == 'm')
+    lua_pushfstring(L, "%s:%d: in main chunk", ar->short_src, ar->currentline);
+  else if (ar->name != NULL)
+    lua_pushfstring(L, "%s:%d: in function '%s'", ar->short_src, ar->currentline, ar->name);
+  else
+    lua_pushfstring(L, "%s:%d: in function <%s:%d>", ar->short_src, ar->currentline, ar->short_src, ar->linedefined);
+}
+
+/* The nearest caller that is not parhost itself. */
+static uint32_t site_of_caller(lua_State *L, struct core *c) {
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (is_own_code(&ar)) continue;
+    struct core_site *s = &c->sites[((uintptr_t)ar.source / 16 + (unsigned)ar.currentline) % CORE_SITES];
+    if (s->source != ar.source || s->line != ar.currentline || strcmp(s->short_src, ar.short_src) != 0) {
+      push_site(L, &ar);
+      *s = (struct core_site){.source = ar.source, .line = ar.currentline, .text = intern_text(L, c)};
+      memcpy(s->short_src, ar.short_src, sizeof s->short_src);
+    }
+    return s->text;
+  }
+  return 0;
+}
+
+static uint32_t label_of(lua_State *L, struct core *c, int fn, const struct ph_encoded *e) {
+  uint32_t *known = e->n_blobs > 0 && lua_isfunction(L, fn) && !lua_iscfunction(L, fn) ? &c->blob_labels[e->blobs[0]] : NULL;
+  if (known != NULL && *known != 0) return *known;
+  if (lua_isfunction(L, fn))
+    ph_codec_push_label(L, fn);
+  else
+    lua_pushvalue(L, fn);
+  uint32_t text = intern_text(L, c);
+  if (known != NULL) *known = text;
+  return text;
+}
+
+/* --- admission -------------------------------------------------------------------------------------------- */
+
+/* True when the task may come; false: the queue is full. */
+static bool admit(lua_State *L, struct core *c) {
+  if (c->pool == NULL) ph_error_raise(L, "shutdown", "cannot schedule new futures after shutdown");
+  switch (ph_pool_admits(c->pool)) {
+    case PH_SUBMIT_OK: return true;
+    case PH_SUBMIT_FULL: return false;
+    case PH_SUBMIT_BROKEN: push_broken(L, c); lua_error(L); break;
+    case PH_SUBMIT_CLOSED: ph_error_raise(L, "shutdown", "cannot schedule new futures after shutdown");
+  }
+  return false;
+}
+
+static int full(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushliteral(L, "full");
+  return 2;
+}
+
+/* --- submitting ------------------------------------------------------------------------------------------- */
+
+/* What the task takes along besides its bytes. */
+struct naming {
+  struct ph_task_options options;
+  int64_t tag;
+  uint32_t label, site;
+};
+
+static struct naming name_task(lua_State *L, struct core *c, const struct ph_encoded *e) {
+  struct naming n = {.options = PH_TASK_OPTIONS_DEFAULT};
+  const struct ph_task_options *o = luaL_testudata(L, 4, OPTIONS_METATABLE);
+  if (o != NULL) n.options = *o;
+  n.tag = luaL_checkinteger(L, 3);
+  n.label = label_of(L, c, 5, e);
+  n.site = site_of_caller(L, c);
+  return n;
+}
+
+static void set_sink(lua_State *L, uint64_t id, bool present) {
+  lua_getiuservalue(L, 1, CORE_SINKS);
+  if (present)
+    lua_pushvalue(L, 2);
+  else
+    lua_pushnil(L);
+  lua_rawseti(L, -2, (lua_Integer)id);
+  lua_pop(L, 1);
+}
+
+/* The task in C memory, from here on nothing may raise. The sink is entered before. */
+static struct ph_task *make_task(lua_State *L, struct core *c, const struct naming *n, const struct ph_buf *bytes,
+                                 const struct ph_buf *blobs) {
+  set_sink(L, c->last_id + 1, true);
+  struct ph_task *t = ph_task_new(bytes->len, blobs->len / sizeof *t->blobs);
+  if (t == NULL) {
+    set_sink(L, c->last_id + 1, false);
+    if (bytes->len > (size_t)INT_MAX) ph_error_raise(L, "not_serializable", "the arguments take more than 2 GiB");
+    luaL_error(L, "not enough memory");
+  }
+  if (blobs->len > 0) memcpy(t->blobs, blobs->data, blobs->len);
+  if (bytes->len > 0) memcpy(ph_task_bytes(t), bytes->data, bytes->len);
+  t->options = n->options;
+  t->tag = n->tag;
+  t->label = n->label;
+  t->site = n->site;
+  return t;
+}
+
+/* Takes the task; pushes its id. */
+static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
+  struct ph_err err;
+  t->id = c->last_id + 1;
+  c->last_id += t->count;
+  lua_Integer id = (lua_Integer)t->id;
+  if (here || c->kind == CORE_INLINE) {
+    if (ph_worker_run_here(c->pool, &c->config, t, &err) != 0) {
+      set_sink(L, (uint64_t)id, false);
+      ph_error_raise_err(L, &err);
+    }
+  } else if (ph_pool_submit(c->pool, t) != PH_SUBMIT_OK) { /* closed or broken since it was admitted */
+    free(t);
+    set_sink(L, (uint64_t)id, false);
+    admit(L, c);
+  }
+  lua_pushinteger(L, id);
+  return 1;
+}
+
+static struct ph_encode_options encode_options(const struct core *c, bool with_task) {
+  return (struct ph_encode_options){.flags = c->capture ? PH_ENCODE_CAPTURE : 0, .root = "args", .first_is_task = with_task,
+                                    .blobs = &c->store, .externs = c->externs};
+}
+
+static int submit(lua_State *L, bool here) {
+  struct core *c = check_core(L, 1);
+  struct ph_encoded e;
+  struct ph_err err;
+  const struct ph_encode_options options = encode_options(c, true);
+  if (!here && !admit(L, c)) return full(L);
+  if (ph_encode(L, &options, 5, lua_gettop(L) - 4, &e, &err) != 0) ph_error_raise_err(L, &err);
+  struct naming n = name_task(L, c, &e);
+  const struct ph_buf bytes = {(uint8_t *)(uintptr_t)e.data, e.len, e.len};
+  const struct ph_buf blobs = {(uint8_t *)(uintptr_t)e.blobs, e.n_blobs * sizeof *e.blobs, 0};
+  return send(L, c, make_task(L, c, &n, &bytes, &blobs), here);
+}
+
+int core_submit(lua_State *L) {
+  return submit(L, false);
+}
+
+int core_run_here(lua_State *L) {
+  return submit(L, true);
+}
+
+/* --- chunks ----------------------------------------------------------------------------------------------- */
+
+static void add_blobs(struct ph_buf *blobs, const struct ph_encoded *e) {
+  for (size_t i = 0; i < e->n_blobs; i++) {
+    const uint32_t *have = (const uint32_t *)(const void *)blobs->data;
+    size_t n = blobs->len / sizeof *have, k = 0;
+    while (k < n && have[k] != e->blobs[i]) k++;
+    if (k == n) ph_buf_put(blobs, &e->blobs[i], sizeof *have);
+  }
+}
+
+/* A part of the message: its length, then the `count` values from `first`. */
+static void add_part(lua_State *L, struct core *c, int first, int count, bool is_task, struct ph_encoded *e) {
+  struct ph_err err;
+  const struct ph_encode_options options = encode_options(c, is_task);
+  if (ph_encode(L, &options, first, count, e, &err) != 0) ph_error_raise_err(L, &err);
+  uint32_t len = (uint32_t)e->len;
+  if (ph_buf_reserve(&c->scratch, sizeof len + e->len) != 0) luaL_error(L, "not enough memory");
+  ph_buf_put(&c->scratch, &len, sizeof len);
+  ph_buf_put(&c->scratch, e->data, e->len);
+  add_blobs(&c->chunk_blobs, e);
+}
+
+static int push_arguments(lua_State *L, int n_lists, lua_Integer k) {
+  for (int i = 1; i <= n_lists; i++) {
+    lua_rawgeti(L, 6, i);
+    lua_geti(L, -1, k);
+    lua_remove(L, -2);
+  }
+  return n_lists;
+}
+
+int core_submit_chunk(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  struct ph_encoded e;
+  lua_Integer first = luaL_checkinteger(L, 7), last = luaL_checkinteger(L, 8);
+  luaL_checktype(L, 6, LUA_TTABLE);
+  if (!admit(L, c)) return full(L);
+  ph_buf_reset(&c->scratch, 1 << 16);
+  c->chunk_blobs.len = 0;
+  add_part(L, c, 5, 1, true, &e);
+  struct naming n = name_task(L, c, &e);
+  int n_lists = (int)lua_rawlen(L, 6), top = lua_gettop(L);
+  luaL_checkstack(L, n_lists + LUA_MINSTACK, "too many lists");
+  for (lua_Integer k = first; k <= last; k++) {
+    add_part(L, c, top + 1, push_arguments(L, n_lists, k), false, &e);
+    lua_settop(L, top);
+  }
+  struct ph_task *t = make_task(L, c, &n, &c->scratch, &c->chunk_blobs);
+  t->count = (uint32_t)(last - first + 1);
+  t->flags = PH_TASK_CHUNK | (lua_toboolean(L, 9) ? PH_TASK_STAR : 0);
+  return send(L, c, t, false);
+}
