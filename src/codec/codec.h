@@ -44,8 +44,9 @@ struct ph_encode_options {
 struct ph_encoded {
   const uint8_t *data; /* borrowed from the codec until the next encode in this state */
   size_t len;
-  const uint32_t *blobs; /* the numbers used, each once */
+  const uint32_t *blobs; /* the numbers used */
   size_t n_blobs;
+  bool has_code;         /* functions are in it: whoever decodes it must trust it */
 };
 
 /* Encodes `count` values from stack index `first`. 0; or -1 with `err` filled (kind "not_serializable", path, type)
@@ -71,8 +72,12 @@ void ph_codec_baseline(lua_State *L);
 /* Registers a class under a name, both ways. Raises on misuse, with the argument numbers of parhost.register. */
 void ph_codec_register(lua_State *L);
 
-/* With header and checksum: the bytes of dump_value. Both raise. */
-void ph_codec_dump(lua_State *L, int idx);                     /* pushes a string */
-void ph_codec_load(lua_State *L, const void *data, size_t len); /* pushes the value */
+/* With header and checksum: the bytes of dump_value. 0 with the string (the value) pushed, or -1 with err. Both raise
+ * what __dump and __load raise, and memory errors. */
+int ph_codec_dump(lua_State *L, int idx, struct ph_err *err);
+int ph_codec_load(lua_State *L, const void *data, size_t len, struct ph_err *err);
+
+/* Makes the key under which this process and those forked from it later know each other's dumps. Once is enough. */
+void ph_codec_init_key(void);
 
 #endif

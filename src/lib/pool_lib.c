@@ -195,8 +195,6 @@ static int count_own_threads(lua_State *L) {
   return n;
 }
 
-static const struct ph_backend inline_backend = {.name = "inline"};
-
 static void open_pool(lua_State *L, struct core *c) {
   struct ph_err err;
   struct worker_start snapshot = {ph_vm_of(L), c->extern_values};
@@ -207,7 +205,7 @@ static void open_pool(lua_State *L, struct core *c) {
     start.allowed_threads = count_own_threads(L);
   }
   c->config.backend_options = &start;
-  c->pool = ph_pool_new(c->kind == CORE_INLINE ? &inline_backend : &ph_backend_proc, &c->config, &err);
+  c->pool = ph_pool_new(c->kind == CORE_INLINE ? &ph_backend_inline : &ph_backend_proc, &c->config, &err);
   if (c->pool == NULL) ph_error_raise_err(L, &err);
 }
 

@@ -52,6 +52,8 @@ void ph__map_remove(struct ph_pool *p, struct ph_task *t) {
   p->n_tasks--;
 }
 
+const struct ph_backend ph_backend_inline = {.name = "inline"};
+
 /* --- life ------------------------------------------------------------------------------------------------ */
 
 static int copy_setup(struct ph_pool *p) {

@@ -130,6 +130,9 @@ static inline const uint8_t *ph_done_bytes(const struct ph_done *d) {
 
 enum ph_submit_result { PH_SUBMIT_OK, PH_SUBMIT_FULL, PH_SUBMIT_CLOSED, PH_SUBMIT_BROKEN };
 
+/* No workers at all: the owner runs its tasks itself. */
+extern const struct ph_backend ph_backend_inline;
+
 struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_pool_config *config, struct ph_err *err);
 /* Only when ph_pool_finished, or to kill everything that is left: blocks until the workers are gone. */
 void ph_pool_free(struct ph_pool *p);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ * The codec object of a state, and what encoder and decoder share. */
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "codec/codec_int.h"
+
+static const char codec_key = 0;
+
+static int codec_gc(lua_State *L) {
+  struct ph_codec *c = lua_touserdata(L, 1);
+  ph_buf_deinit(&c->out);
+  ph_buf_deinit(&c->refs);
+  ph_ptrmap_deinit(&c->seen);
+  ph_ptrmap_deinit(&c->modules);
+  free(c->levels.array);
+  c->levels = (struct ph_levels){NULL, 0, 0};
+  return 0;
+}
+
+void ph__no_memory(lua_State *L) {
+  luaL_error(L, "not enough memory");
+  __builtin_unreachable();
+}
+
+static void new_weak_table(lua_State *L, const char *mode) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushstring(L, mode);
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+}
+
+/* Pushes a new codec; a second one of the same state shares what is known of functions, classes and names. */
+static struct ph_codec *new_codec(lua_State *L, int like) {
+  struct ph_codec *c = lua_newuserdatauv(L, sizeof *c, PH_UV_COUNT);
+  *c = (struct ph_codec){0};
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, codec_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  for (int uv = 1; uv < PH_UV_INNER; uv++) {
+    bool own = uv == PH_UV_ANCHORS || uv == PH_UV_CAPTURES;
+    if (like != 0 && !own)
+      lua_getiuservalue(L, like, uv);
+    else if (uv == PH_UV_FUNCTIONS)
+      new_weak_table(L, "k");
+    else
+      lua_newtable(L);
+    lua_setiuservalue(L, -2, uv);
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  c->globals = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return c;
+}
+
+/* The codec on the stack top is busy calling out: replaces it by the next one inside. */
+static struct ph_codec *push_inner(lua_State *L) {
+  if (lua_getiuservalue(L, -1, PH_UV_INNER) == LUA_TNIL) {
+    lua_pop(L, 1);
+    new_codec(L, lua_gettop(L));
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, -3, PH_UV_INNER);
+  }
+  lua_remove(L, -2);
+  return lua_touserdata(L, -1);
+}
+
+struct ph_codec *ph__codec_push(lua_State *L) {
+  struct ph_codec *c;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &codec_key) == LUA_TNIL) {
+    lua_pop(L, 1);
+    c = new_codec(L, 0);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &codec_key);
+  }
+  c = lua_touserdata(L, -1);
+  while (c->calling_out) c = push_inner(L);
+  return c;
+}
+
+void ph__call_out(lua_State *L, struct ph_codec *c, int nargs, int nresults) {
+  c->calling_out = true;
+  int status = lua_pcall(L, nargs, nresults, 0);
+  c->calling_out = false;
+  if (status != LUA_OK) lua_error(L);
+}
+
+struct ph_level *ph__level_push(lua_State *L, struct ph_codec *c, uint8_t kind, int index) {
+  struct ph_levels *s = &c->levels;
+  if (s->count >= PH_DEPTH_MAX) luaL_error(L, "nesting too deep (more than %d levels)", PH_DEPTH_MAX);
+  luaL_checkstack(L, 16, "nesting too deep");
+  if (s->count == s->cap) {
+    size_t cap = s->cap == 0 ? 32 : s->cap * 2;
+    struct ph_level *array = realloc(s->array, cap * sizeof *array);
+    if (array == NULL) ph__no_memory(L);
+    s->array = array;
+    s->cap = cap;
+  }
+  struct ph_level *l = &s->array[s->count++];
+  *l = (struct ph_level){.kind = kind, .index = index};
+  return l;
+}
+
+void ph_codec_baseline(lua_State *L) {
+  int top = lua_gettop(L);
+  ph__codec_push(L);
+  lua_newtable(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, top + 2);
+  }
+  lua_settop(L, top + 2);
+  lua_setiuservalue(L, top + 1, PH_UV_BASELINE);
+  lua_settop(L, top);
+}

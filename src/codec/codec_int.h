@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ * Inside of the codec. The format is described in docs/codec.md. */
+#ifndef PH_CODEC_CODEC_INT_H
+#define PH_CODEC_CODEC_INT_H
+
+#include "base/buf.h"
+#include "codec/codec.h"
+#include "codec/ptrmap.h"
+
+/* Lead bytes. 0x80 and above: the integers 0..127. */
+enum ph_tag {
+  PH_TAG_NIL,
+  PH_TAG_FALSE,
+  PH_TAG_TRUE,
+  PH_TAG_INT,          /* zigzag varint */
+  PH_TAG_FLOAT,        /* 8 bytes, as in memory */
+  PH_TAG_STRING,       /* varint length, bytes */
+  PH_TAG_STRING_REF,   /* varint offset of an earlier STRING */
+  PH_TAG_TABLE,        /* varint n, varint hash size, n values, pairs, */
+  PH_TAG_TABLE_SHARED, /* the same, referred to later */
+  PH_TAG_REF,          /* varint offset of an earlier ..._SHARED */
+  PH_TAG_FUNCTION,     /* prototype, varint upvalues, upvalues */
+  PH_TAG_FUNCTION_SHARED,
+  PH_TAG_NAMED,        /* module STRING, field STRING: a function by name */
+  PH_TAG_MODULE,       /* STRING: package.loaded[name] */
+  PH_TAG_GLOBALS,
+  PH_TAG_LIGHT,        /* 8 bytes */
+  PH_TAG_INSTANCE,     /* class name STRING, varint blob + 1 or 0, byte: went through __dump, value */
+  PH_TAG_INSTANCE_SHARED,
+  PH_TAG_EXTERN,       /* varint */
+  PH_TAG_END,          /* of pairs; of the message */
+  PH_TAG_CAPTURE,      /* behind the values: name STRING, value */
+  PH_TAG_SMALL = 0x80,
+};
+
+/* In front of an upvalue. */
+enum ph_cell_tag { PH_CELL, PH_CELL_SHARED, PH_CELL_REF };
+/* In front of a prototype: its blob number, or its bytes. */
+enum ph_proto_tag { PH_PROTO_BLOB, PH_PROTO_BYTES };
+
+#define PH_DEPTH_MAX 190000            /* levels; two slots of the Lua stack each */
+#define PH_MESSAGE_MAX ((size_t)1 << 31)
+#define PH_CAPTURE_MAX (64u << 10)     /* bytes of a captured global table */
+#define PH_BIG_UPVALUE (1u << 20)
+
+/* What is being written or read, and what hangs on the Lua stack. */
+struct ph_level {
+  uint8_t kind;      /* enum ph_tag: TABLE, FUNCTION or INSTANCE */
+  uint8_t state;
+  int index;         /* stack index of the container */
+  lua_Integer i, n;  /* array elements or upvalues: done, all */
+  size_t start;      /* offset of the current upvalue */
+};
+
+struct ph_levels {
+  struct ph_level *array;
+  size_t count, cap;
+};
+
+/* The codec of a state: a userdata in the registry, with these user values. */
+enum {
+  PH_UV_FUNCTIONS = 1, /* weak: closure -> struct ph_function */
+  PH_UV_CLASSES,       /* name -> class, class -> name */
+  PH_UV_BASELINE,      /* the globals as they were before user code ran */
+  PH_UV_ANCHORS,       /* temporary objects of this message */
+  PH_UV_CAPTURES,      /* lists of global names */
+  PH_UV_NAMES,         /* function -> { module, field } */
+  PH_UV_LOADED,        /* blob number -> closure that needs no upvalues of its own */
+  PH_UV_INNER,         /* the codec that is used while this one calls out */
+  PH_UV_COUNT = PH_UV_INNER,
+};
+
+struct ph_codec {
+  const struct ph_encode_options *options; /* of the encode under way */
+  struct ph_err *err;
+  struct ph_buf out, refs;                 /* refs: blob numbers used */
+  struct ph_ptrmap seen;                   /* object, string, cell -> offset */
+  struct ph_ptrmap modules;                /* values of package.loaded */
+  struct ph_levels levels;
+  lua_Integer n_captures;                  /* lists of global names in PH_UV_CAPTURES, to be looked at */
+  const void *globals;                     /* identity of the globals table */
+  int self;                                /* stack index of this userdata */
+  bool modules_known, has_code;
+  bool has_anchors;
+  bool calling_out;                        /* user code runs (__dump, __load, require): use another codec */
+};
+
+/* What is known of a Lua function; a userdata in the cache; user value 1: array of the global names it reads,
+ * 2: its label. */
+struct ph_function {
+  uint8_t hash[16];
+  uint64_t warned;          /* bit per upvalue */
+  const void *store;        /* whose number this is */
+  int64_t number;
+  uint32_t n_globals;
+  size_t len;
+  uint8_t bytes[];
+};
+
+/* codec.c */
+struct ph_codec *ph__codec_push(lua_State *L); /* pushes the userdata */
+_Noreturn void ph__no_memory(lua_State *L);
+struct ph_level *ph__level_push(lua_State *L, struct ph_codec *c, uint8_t kind, int index);
+/* Runs a function and its arguments on the stack top, with calling_out set; errors go on. */
+void ph__call_out(lua_State *L, struct ph_codec *c, int nargs, int nresults);
+
+/* function.c */
+/* Pushes the info (a userdata of the cache) of the Lua function at idx. */
+struct ph_function *ph__function_push(lua_State *L, struct ph_codec *c, int idx);
+
+/* bytecode.c: appends to the list at stack index `names` the globals that the function in `dump` (as lua_dump writes it)
+ * and those inside it read through the upvalues in env_upvalues (bit i: upvalue i + 1 is _ENV). -1: not understood. */
+int ph__scan_globals(lua_State *L, const uint8_t *dump, size_t len, uint64_t env_upvalues, int names);
+
+/* names.c */
+/* Pushes module and field name of the function at idx; false (nothing pushed): it has none. */
+bool ph__push_name(lua_State *L, struct ph_codec *c, int idx);
+/* Pushes the name under which the value at idx is loaded; false: it is no module. */
+bool ph__push_module_name(lua_State *L, int idx);
+
+/* class.c */
+/* Pushes the class name for a metatable at idx; false: not registered. */
+bool ph__push_class_name(lua_State *L, struct ph_codec *c, int idx);
+/* Pushes the class of that name (a string at idx), taking it from the blob when unknown; false: none. */
+bool ph__push_class(lua_State *L, struct ph_codec *c, int idx, const struct ph_blob_store *blobs, uint64_t blob_plus_1);
+/* Number + 1 of the blob with the definition of the class at idx, 0: none. */
+uint64_t ph__class_blob(lua_State *L, struct ph_codec *c, int idx);
+
+/* path.c: fills err->path from the levels, and the type of the value on the stack top. */
+void ph__fill_path(lua_State *L, struct ph_codec *c);
+
+/* bytes */
+void ph__put(lua_State *L, struct ph_codec *c, const void *bytes, size_t n);
+void ph__put_varint(lua_State *L, struct ph_codec *c, uint64_t v);
+
+/* xxh-like 128-bit hash, see hash.c. */
+void ph__hash128(const void *bytes, size_t len, uint8_t hash[16]);
+
+#endif

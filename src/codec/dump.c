@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT
+ * dump_value and load_value: a message behind a header that says who can read it.
+ *
+ *   "PHV1"  4 bytes
+ *   flags   1 byte: 1 = holds functions
+ *   build   7 bytes: Lua version and release, sizes of integer, number, instruction and size_t, byte order
+ *   check   8 bytes: SipHash-2-4 of the message; under the key of this process tree when it holds functions, so that
+ *           bytecode is only ever loaded from our own dumps; under a key of zeros otherwise
+ *
+ * SipHash is by Jean-Philippe Aumasson and Daniel J. Bernstein (2012). */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "codec/codec_int.h"
+#include "codec/decode.h"
+
+#define MAGIC "PHV1"
+#define BUILD_LEN 7
+#define HEADER_LEN (4 + 1 + BUILD_LEN + 8)
+
+enum { HAS_CODE = 1 };
+
+/* Inherited by every process forked later: workers read what their host dumped, and the other way round. */
+static uint8_t tree_key[16];
+static bool has_tree_key;
+
+void ph_codec_init_key(void) {
+  if (has_tree_key) return;
+  has_tree_key = getrandom(tree_key, sizeof tree_key, 0) == (ssize_t)sizeof tree_key;
+  if (!has_tree_key) memcpy(tree_key, "no randomness...", sizeof tree_key);
+  has_tree_key = true;
+}
+
+static uint64_t rotate(uint64_t x, int n) {
+  return (x << n) | (x >> (64 - n));
+}
+
+static void sip_round(uint64_t v[4]) {
+  v[0] += v[1];
+  v[2] += v[3];
+  v[1] = rotate(v[1], 13) ^ v[0];
+  v[3] = rotate(v[3], 16) ^ v[2];
+  v[0] = rotate(v[0], 32);
+  v[2] += v[1];
+  v[0] += v[3];
+  v[1] = rotate(v[1], 17) ^ v[2];
+  v[3] = rotate(v[3], 21) ^ v[0];
+  v[2] = rotate(v[2], 32);
+}
+
+static void sip_block(uint64_t v[4], uint64_t block) {
+  v[3] ^= block;
+  sip_round(v);
+  sip_round(v);
+  v[0] ^= block;
+}
+
+static uint64_t siphash(const uint8_t key[16], const uint8_t *p, size_t len) {
+  uint64_t k0, k1, block;
+  memcpy(&k0, key, 8);
+  memcpy(&k1, key + 8, 8);
+  uint64_t v[4] = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u, k1 ^ 0x7465646279746573u};
+  for (size_t left = len; left >= 8; left -= 8, p += 8) {
+    memcpy(&block, p, 8);
+    sip_block(v, block);
+  }
+  block = 0;
+  memcpy(&block, p, len % 8);
+  sip_block(v, block | (uint64_t)len << 56);
+  v[2] ^= 0xff;
+  for (int i = 0; i < 4; i++) sip_round(v);
+  return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static void build_id(uint8_t id[BUILD_LEN]) {
+  const uint16_t order = 1;
+  id[0] = LUA_VERSION_NUM / 100 * 16 + LUA_VERSION_NUM % 100;
+  id[1] = (uint8_t)(LUA_VERSION_RELEASE[sizeof LUA_VERSION_RELEASE - 2] - '0');
+  id[2] = sizeof(lua_Integer);
+  id[3] = sizeof(lua_Number);
+  id[4] = 4;
+  id[5] = sizeof(size_t);
+  memcpy(&id[6], &order, 1);
+}
+
+static uint64_t checksum(uint8_t flags, const uint8_t *message, size_t len) {
+  static const uint8_t zeros[16];
+  if (flags & HAS_CODE) ph_codec_init_key();
+  return siphash(flags & HAS_CODE ? tree_key : zeros, message, len);
+}
+
+int ph_codec_dump(lua_State *L, int idx, struct ph_err *err) {
+  struct ph_encoded e;
+  uint8_t header[HEADER_LEN] = MAGIC;
+  const struct ph_encode_options options = {.root = "value", .externs = LUA_NOREF};
+  if (ph_encode(L, &options, idx, 1, &e, err) != 0) return -1;
+  header[4] = e.has_code ? HAS_CODE : 0;
+  build_id(header + 5);
+  uint64_t check = checksum(header[4], e.data, e.len);
+  memcpy(header + 5 + BUILD_LEN, &check, 8);
+  luaL_Buffer b;
+  luaL_buffinitsize(L, &b, HEADER_LEN + e.len);
+  luaL_addlstring(&b, (const char *)header, HEADER_LEN);
+  luaL_addlstring(&b, (const char *)e.data, e.len);
+  luaL_pushresult(&b);
+  return 0;
+}
+
+static int reject(struct ph_err *err, const char *why) {
+  return ph_err_set(err, "not_serializable", 0, "%s", why);
+}
+
+static int check_header(const uint8_t *p, size_t len, struct ph_err *err) {
+  uint8_t build[BUILD_LEN];
+  uint64_t check;
+  char text[160];
+  if (len < HEADER_LEN || memcmp(p, MAGIC, 4) != 0) return reject(err, "not a dumped value (dump_value makes them)");
+  build_id(build);
+  if (memcmp(p + 5, build, 2) != 0) {
+    snprintf(text, sizeof text, "dumped by Lua %d.%d.%d, this is %s", p[5] >> 4, p[5] & 15, p[6], LUA_RELEASE);
+    return reject(err, text);
+  }
+  if (memcmp(p + 5, build, BUILD_LEN) != 0) return reject(err, "dumped on another kind of machine (word sizes or byte order)");
+  memcpy(&check, p + 5 + BUILD_LEN, 8);
+  if (check == checksum(p[4], p + HEADER_LEN, len - HEADER_LEN)) return 0;
+  return reject(err, p[4] & HAS_CODE ? "damaged, or holds functions and was dumped by another program run" : "the dumped value is damaged");
+}
+
+int ph_codec_load(lua_State *L, const void *data, size_t len, struct ph_err *err) {
+  const uint8_t *p = data;
+  if (check_header(p, len, err) != 0) return -1;
+  int n = ph__decode(L, NULL, LUA_NOREF, p[4] & HAS_CODE, p + HEADER_LEN, len - HEADER_LEN, err);
+  if (n < 0) return -1;
+  lua_settop(L, lua_gettop(L) - n + 1);
+  return 0;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ * Names of values: modules, functions that loaded modules hold, and labels for people. */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "codec/codec_int.h"
+
+bool ph__push_module_name(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING || !lua_rawequal(L, -1, idx)) continue;
+    lua_pop(L, 1);
+    lua_remove(L, -2);
+    return true;
+  }
+  lua_pop(L, 1);
+  return false;
+}
+
+/* names[function] = { module, field } for the functions of one module (name and table on the stack top). */
+static void enter_module(lua_State *L, int names) {
+  int module = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, module); lua_pop(L, 1)) {
+    if (!lua_isfunction(L, -1) || lua_type(L, -2) != LUA_TSTRING) continue;
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, names) != LUA_TNIL) {
+      lua_pop(L, 1);
+      continue;
+    }
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, module - 1);
+    lua_rawseti(L, -2, 1);
+    lua_pushvalue(L, -4);
+    lua_rawseti(L, -2, 2);
+    lua_rawset(L, names);
+  }
+}
+
+static void rebuild_names(lua_State *L, struct ph_codec *c) {
+  int top = lua_gettop(L);
+  lua_newtable(L);
+  int names = top + 1;
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (int globals = 0; globals < 2; globals++) { /* string.format rather than a global alias of it */
+    for (lua_pushnil(L); lua_next(L, top + 2); lua_pop(L, 1)) {
+      bool is_globals = lua_topointer(L, -1) == c->globals;
+      if (lua_istable(L, -1) && lua_type(L, -2) == LUA_TSTRING && is_globals == (globals == 1)) enter_module(L, names);
+    }
+  }
+  lua_settop(L, names);
+  lua_setiuservalue(L, c->self, PH_UV_NAMES);
+}
+
+static bool find_name(lua_State *L, struct ph_codec *c, int idx) {
+  lua_getiuservalue(L, c->self, PH_UV_NAMES);
+  lua_pushvalue(L, idx);
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pop(L, 2);
+    return false;
+  }
+  lua_rawgeti(L, -1, 1);
+  lua_rawgeti(L, -2, 2);
+  lua_remove(L, -3);
+  lua_remove(L, -3);
+  return true;
+}
+
+bool ph__push_name(lua_State *L, struct ph_codec *c, int idx) {
+  idx = lua_absindex(L, idx);
+  if (find_name(L, c, idx)) return true;
+  rebuild_names(L, c);
+  return find_name(L, c, idx);
+}
+
+/* --- labels ----------------------------------------------------------------------------------------------- */
+
+static const char *name_in_frame(lua_State *L, lua_Debug *ar, int fn) {
+  const char *name;
+  for (int i = 1; (name = lua_getlocal(L, ar, i)) != NULL; i++) {
+    bool found = *name != '(' && lua_rawequal(L, -1, fn);
+    lua_pop(L, 1);
+    if (found) return name;
+  }
+  lua_getinfo(L, "f", ar);
+  for (int i = 1; (name = lua_getupvalue(L, -1, i)) != NULL; i++) {
+    bool found = *name != '\0' && lua_rawequal(L, -1, fn);
+    lua_pop(L, 1);
+    if (found) break;
+  }
+  lua_pop(L, 1);
+  return name;
+}
+
+static const char *name_in_globals(lua_State *L, int fn) {
+  const char *name = NULL;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING || !lua_rawequal(L, -1, fn)) continue;
+    name = lua_tostring(L, -2); /* a key of the globals: stays alive while it is pushed as part of the label */
+    lua_pop(L, 2);
+    break;
+  }
+  lua_pop(L, 1);
+  return name;
+}
+
+#define LABEL_LEVELS 8
+
+static const char *guess_name(lua_State *L, int fn) {
+  lua_Debug ar;
+  for (int level = 1; level < LABEL_LEVELS && lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "S", &ar);
+    if (strncmp(ar.source, "@lua/", 5) == 0 || *ar.what == 'C') continue;
+    const char *name = name_in_frame(L, &ar, fn);
+    if (name != NULL) return name;
+  }
+  return name_in_globals(L, fn);
+}
+
+static void push_c_label(lua_State *L, int fn) {
+  int top = lua_gettop(L);
+  struct ph_codec *c = ph__codec_push(L);
+  c->self = top + 1;
+  if (ph__push_name(L, c, fn)) {
+    const char *module = lua_tostring(L, -2), *field = lua_tostring(L, -1);
+    lua_pushfstring(L, strcmp(module, "_G") == 0 ? "%s%s" : "%s.%s", strcmp(module, "_G") == 0 ? "" : module, field);
+  } else {
+    lua_pushliteral(L, "?");
+  }
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
+void ph_codec_push_label(lua_State *L, int idx) {
+  lua_Debug ar;
+  idx = lua_absindex(L, idx);
+  luaL_checkstack(L, 16, NULL);
+  if (lua_iscfunction(L, idx)) {
+    push_c_label(L, idx);
+    return;
+  }
+  const char *name = guess_name(L, idx);
+  lua_pushvalue(L, idx);
+  lua_getinfo(L, ">S", &ar);
+  lua_pushfstring(L, "%s (%s:%d)", name != NULL ? name : "?", ar.short_src, ar.linedefined);
+}
