@@ -7,7 +7,5 @@
 
 const struct ph_module ph_modules[] = {
     {"parhost.core.host", luaopen_parhost_core_host},
-    {"parhost.core.loop", luaopen_parhost_core_loop},
-    {"parhost.core.pool", luaopen_parhost_core_pool},
     {NULL, NULL},
 };

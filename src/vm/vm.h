@@ -70,8 +70,8 @@ const char *ph_stop_name(enum ph_stop source);
 /* Raises the signal at the top of the stack so that no message handler of an xpcall on the way runs for it. */
 _Noreturn void ph_cancel_raise(lua_State *L);
 
-/* Arms a one-shot hook on the running coroutine, which raises the signal, and ends a wait of its loop. Async-signal-safe; to be called in the
- * vm's own thread (from a signal handler). */
+/* Arms a one-shot hook on the running coroutine, which raises the signal, and ends a wait of the state's loop.
+ * Async-signal-safe; to be called in the vm's own thread (from a signal handler). */
 void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source);
 
 /* Raises the signal when a stop is pending: every parhost call that may wait is such a cancellation point. */
