@@ -66,9 +66,7 @@ static int process_id(lua_State *L) {
 
 static int versions(lua_State *L) {
   char curl[256];
-  lua_createtable(L, 0, 4);
-  lua_pushliteral(L, PH_VERSION);
-  lua_setfield(L, -2, "parhost");
+  lua_createtable(L, 0, 3);
   lua_pushliteral(L, LUA_RELEASE);
   lua_setfield(L, -2, "lua");
   lua_pushstring(L, ph_loop_uv_version());
@@ -191,5 +189,7 @@ int luaopen_parhost_core_host(lua_State *L) {
   };
   ph_vm_adopt(L);
   luaL_newlib(L, functions);
+  lua_pushliteral(L, PH_VERSION);
+  lua_setfield(L, -2, "version");
   return 1;
 }

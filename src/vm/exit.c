@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * os.exit inside workers. The program's own os.exit is in main.c, where the exit sequence is known. */
+ * The end of a state's life: the exit sequence, and os.exit inside workers. The program's os.exit is in main.c. */
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
@@ -26,6 +26,29 @@ static int raise_worker_exit(lua_State *L) {
   lua_pushinteger(L, code);
   lua_setfield(L, -2, "exit_code");
   return lua_error(L);
+}
+
+/* In protected mode; the mode in slot 1. */
+static int run_sequence(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "parhost.exit") != LUA_TTABLE) return 0;
+  lua_getfield(L, -1, "run");
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 0);
+  return 0;
+}
+
+void ph_vm_run_exit(struct ph_vm *vm, const char *mode) {
+  lua_State *L = vm->L;
+  int top = lua_gettop(L);
+  if (!lua_checkstack(L, LUA_MINSTACK)) return;
+  lua_pushcfunction(L, run_sequence);
+  lua_pushstring(L, mode);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK && lua_type(L, -1) == LUA_TSTRING) {
+    lua_warning(L, "parhost: error at exit: ", 1);
+    lua_warning(L, lua_tostring(L, -1), 0);
+  }
+  lua_settop(L, top);
 }
 
 void ph__exit_install(lua_State *L, struct ph_vm *vm) {

@@ -108,6 +108,7 @@ struct ph_vm *ph_vm_open(const struct ph_vm_options *options) {
 
 void ph_vm_close(struct ph_vm *vm) {
   vm->limit = 0; /* closing must not fail */
+  if (vm->is_worker) ph_vm_run_exit(vm, "normal");
   lua_close(vm->L);
   if (ph_vm_current == vm) ph_vm_current = vm->outer;
   free(vm);
