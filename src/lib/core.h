@@ -75,5 +75,6 @@ void push_text(lua_State *L, int core_idx, uint32_t n);
 int luaopen_parhost_core_pool(lua_State *L);
 int luaopen_parhost_core_loop(lua_State *L);
 int luaopen_parhost_core_codec(lua_State *L);
+int luaopen_parhost_core_host(lua_State *L);
 
 #endif

@@ -95,7 +95,7 @@ static void make_timer(struct inline_run *in) {
 }
 
 int ph_worker_run_here(struct ph_pool *p, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err) {
-  const struct ph_vm_options options = {.is_worker = true};
+  const struct ph_vm_options options = {.is_worker = true, .exit_raises = true};
   struct ph_vm *caller = ph_vm_current, *vm = ph_vm_open(&options);
   if (vm == NULL) {
     free(task);

@@ -17,9 +17,18 @@ struct ph_vm {
   size_t used, limit;           /* bytes of the Lua heap; limit 0: none */
   bool limit_hit;               /* an allocation was refused since this was last cleared */
   bool is_worker;               /* os.exit leaves the worker, not the program */
+  bool exit_raises;             /* os.exit raises "worker_exit": a worker that shares its process with others */
   bool level_triggered;         /* a raised stop stays pending until ph_vm_clear_stop (tasks of workers) */
   atomic_int stop;              /* a stop request: enum ph_stop */
   volatile int wake_fd;         /* eventfd that ends a wait of the state's loop; -1: none. For signal handlers */
+
+  volatile sig_atomic_t armed;  /* the interrupt hook waits on `running` (vm/cancel.c) */
+  lua_State *hooked;            /* whose own hook the interrupt hook stands in for */
+  lua_Hook own_hook;
+  int own_mask, own_count;
+  const void *signal_class;     /* identity of the metatable of signals */
+  int calls;                    /* nesting of ph_vm_call */
+  struct ph_vm *outer;          /* ph_vm_current before this vm was opened */
 };
 
 /* Why running code is asked to stop: CONTRACT "source". */
@@ -28,12 +37,24 @@ enum ph_stop { PH_STOP_NONE, PH_STOP_EXPLICIT, PH_STOP_DEADLINE, PH_STOP_GROUP, 
 struct ph_vm_options {
   size_t memory_limit; /* bytes, 0: none */
   bool is_worker;
+  bool exit_raises;
 };
 
 /* Gives a vm with the standard libraries, the replaced functions of vm/protect.c and the searcher for embedded
  * modules; NULL without memory. */
 struct ph_vm *ph_vm_open(const struct ph_vm_options *options);
 void ph_vm_close(struct ph_vm *vm);
+
+/* Runs the exit sequence of lua/parhost/exit.lua, if anything in the state has loaded it: hooks, then pools. The mode
+ * is "normal", "error" or "signal". Only the first call does anything. Workers do this in ph_vm_close. */
+void ph_vm_run_exit(struct ph_vm *vm, const char *mode);
+
+/* Gives a state that somebody else made (stock lua, an embedding tool) the same functions and searcher. The vm dies
+ * with the state; its heap is not counted. Gives the vm that the state has when it has one already. May raise. */
+struct ph_vm *ph_vm_adopt(lua_State *L);
+
+/* Pushes the main function of a Lua module that is built in; raises when there is none. Gives 1. */
+int ph_vm_load_embedded(lua_State *L, const char *module);
 
 /* The vm of a state; NULL in a state that ph_vm_open did not build and ph_vm_adopt has not seen. */
 struct ph_vm *ph_vm_of(lua_State *L);
@@ -50,14 +71,37 @@ void ph_cancel_push(lua_State *L, enum ph_stop source, const char *reason);
 bool ph_cancel_is(lua_State *L, int idx);
 const char *ph_stop_name(enum ph_stop source);
 
-/* Arms a one-shot hook on the running coroutine, which raises the signal. Async-signal-safe; to be called in the
- * vm's own thread (from a signal handler). */
+/* Raises the signal at the top of the stack so that no message handler of an xpcall on the way runs for it. */
+_Noreturn void ph_cancel_raise(lua_State *L);
+
+/* Arms a one-shot hook on the running coroutine, which raises the signal, and ends a wait of the state's loop.
+ * Async-signal-safe; to be called in the vm's own thread (from a signal handler). */
 void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source);
 
 /* Raises the signal when a stop is pending: every parhost call that may wait is such a cancellation point. */
 void ph_vm_check_stop(lua_State *L);
-/* Forgets a stop that is pending or armed. In the vm's own thread. */
+static inline bool ph_vm_stop_pending(struct ph_vm *vm) {
+  return atomic_load_explicit(&vm->stop, memory_order_relaxed) != PH_STOP_NONE;
+}
+/* Forgets a pending stop and its hook; in the vm's own thread. */
 void ph_vm_clear_stop(struct ph_vm *vm);
+
+/* --- coroutines -------------------------------------------------------------------------------------------
+ * Whoever resumes a coroutine from C says so on both sides: the interrupt hook goes where the code runs. */
+void ph_vm_move_hook(struct ph_vm *vm, lua_State *from);
+static inline void ph_vm_switch(struct ph_vm *vm, lua_State *from, lua_State *to) {
+  vm->running = to;
+  if (vm->armed) ph_vm_move_hook(vm, from);
+}
+
+/* Ends a dead or suspended coroutine: runs its <close> variables, as coroutine.close does. LUA_OK, or a status with
+ * the error value on top of co. */
+int ph_vm_close_coroutine(struct ph_vm *vm, lua_State *L, lua_State *co);
+
+/* A task parks by yielding this light userdata first: coroutine.resume and coroutine.wrap hand such a yield on to
+ * whoever resumed them, and what they are resumed with back in. Where a C call bars the way, the parking coroutine is
+ * resumed at once with the key alone, and must raise. */
+extern char ph_vm_park_key;
 
 /* --- calls ------------------------------------------------------------------------------------------------ */
 

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ * The cancellation signal, and interrupting code that runs.
+ *
+ * A stop request arrives in the vm's own thread, mostly in a signal handler: ph_vm_interrupt notes it and arms a
+ * one-shot hook on the coroutine that runs, as lua.c does for SIGINT. The hook takes itself off before it raises, so
+ * that the __close handlers on the way run to their end; `while true do pcall(f) end` stops all the same because our
+ * pcall does not catch the signal. */
+#include <lauxlib.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "vm/vm_int.h"
+
+#define SIGNAL_METATABLE "parhost.Cancelled"
+#define INTERRUPT_MASK (LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT)
+/* How deep ph_cancel_raise looks for an xpcall: looking is quadratic in Lua. */
+#define HANDLER_SEARCH_DEPTH 4000
+
+const char *ph_stop_name(enum ph_stop source) {
+  static const char *const names[] = {"none", "explicit", "deadline", "group", "shutdown", "signal"};
+  return names[source];
+}
+
+static int describe_signal(lua_State *L) {
+  lua_getfield(L, 1, "source");
+  lua_getfield(L, 1, "reason");
+  const char *source = luaL_optstring(L, -2, "explicit");
+  if (lua_isnil(L, -1)) {
+    lua_pushfstring(L, "parhost.cancelled: cancelled (source: %s)", source);
+  } else {
+    lua_pushfstring(L, "parhost.cancelled: %s (source: %s)", luaL_tolstring(L, -1, NULL), source);
+  }
+  return 1;
+}
+
+void ph__cancel_install(lua_State *L, struct ph_vm *vm) {
+  luaL_newmetatable(L, SIGNAL_METATABLE);
+  lua_pushcfunction(L, describe_signal);
+  lua_setfield(L, -2, "__tostring");
+  vm->signal_class = lua_topointer(L, -1);
+  lua_pop(L, 1);
+}
+
+void ph_cancel_push(lua_State *L, enum ph_stop source, const char *reason) {
+  lua_createtable(L, 0, 2);
+  lua_pushstring(L, ph_stop_name(source));
+  lua_setfield(L, -2, "source");
+  if (reason != NULL) {
+    lua_pushstring(L, reason);
+    lua_setfield(L, -2, "reason");
+  }
+  luaL_setmetatable(L, SIGNAL_METATABLE);
+}
+
+bool ph_cancel_is(lua_State *L, int idx) {
+  if (lua_type(L, idx) != LUA_TTABLE || !lua_getmetatable(L, idx)) return false;
+  const void *class = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  const struct ph_vm *vm = ph_vm_of(L);
+  return vm != NULL && vm->signal_class == class;
+}
+
+static int pass_on(lua_State *L) {
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* The innermost message handler stands in slot 2 of an xpcall's frame: an error that is about to be raised there gets
+ * a handler that does nothing instead. Level 0 is whoever raises: if that is an xpcall, its own call is over. */
+static void silence_handler(lua_State *L) {
+  lua_Debug frame;
+  for (int level = 1; level < HANDLER_SEARCH_DEPTH && lua_getstack(L, level, &frame); level++) {
+    lua_getinfo(L, "f", &frame);
+    lua_CFunction function = lua_tocfunction(L, -1);
+    lua_pop(L, 1);
+    bool guarded;
+    if (function == NULL || !ph__protect_catches(function, &guarded)) continue;
+    if (guarded) {
+      lua_pushcfunction(L, pass_on);
+      lua_setlocal(L, &frame, 2);
+    }
+    return;
+  }
+}
+
+void ph_cancel_raise(lua_State *L) {
+  luaL_checkstack(L, 2, NULL);
+  silence_handler(L);
+  lua_error(L);
+  __builtin_unreachable();
+}
+
+static void interrupt_hook(lua_State *L, lua_Debug *event);
+
+static void take_off_hook(struct ph_vm *vm, lua_State *L) {
+  if (lua_gethook(L) != interrupt_hook) return;
+  if (vm->hooked == L) {
+    lua_sethook(L, vm->own_hook, vm->own_mask, vm->own_count);
+  } else {
+    lua_sethook(L, NULL, 0, 0);
+  }
+}
+
+static void arm_hook(struct ph_vm *vm) {
+  lua_State *L = vm->running;
+  if (lua_gethook(L) != interrupt_hook) {
+    vm->hooked = L;
+    vm->own_hook = lua_gethook(L);
+    vm->own_mask = lua_gethookmask(L);
+    vm->own_count = lua_gethookcount(L);
+  }
+  vm->armed = 1;
+  lua_sethook(L, interrupt_hook, INTERRUPT_MASK, 1);
+}
+
+/* A signal may arrive between any two of these lines; what it armed must not be lost. */
+static void disarm_hook(struct ph_vm *vm) {
+  vm->armed = 0;
+  take_off_hook(vm, vm->running);
+  if (vm->armed) arm_hook(vm);
+}
+
+void ph_vm_move_hook(struct ph_vm *vm, lua_State *from) {
+  take_off_hook(vm, from);
+  arm_hook(vm);
+}
+
+static void raise_pending(lua_State *L, struct ph_vm *vm) {
+  int source = vm->level_triggered ? atomic_load(&vm->stop) : atomic_exchange(&vm->stop, PH_STOP_NONE);
+  disarm_hook(vm);
+  if (source == PH_STOP_NONE) return;
+  luaL_checkstack(L, 4, NULL);
+  ph_cancel_push(L, (enum ph_stop)source, NULL);
+  ph_cancel_raise(L);
+}
+
+static void interrupt_hook(lua_State *L, lua_Debug *event) {
+  (void)event;
+  struct ph_vm *vm = ph_vm_of(L);
+  take_off_hook(vm, L);
+  raise_pending(L, vm);
+}
+
+void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source) {
+  int none = PH_STOP_NONE;
+  atomic_compare_exchange_strong(&vm->stop, &none, (int)source);
+  arm_hook(vm);
+  if (vm->wake_fd < 0) return;
+  uint64_t one = 1;
+  ssize_t written = write(vm->wake_fd, &one, sizeof one);
+  (void)written; /* full: the wait ends anyway */
+}
+
+void ph_vm_check_stop(lua_State *L) {
+  struct ph_vm *vm = ph_vm_of(L);
+  if (vm != NULL && ph_vm_stop_pending(vm)) raise_pending(L, vm);
+}
+
+void ph_vm_clear_stop(struct ph_vm *vm) {
+  atomic_store(&vm->stop, PH_STOP_NONE);
+  disarm_hook(vm);
+}

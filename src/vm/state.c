@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ * Making and ending Lua states. A vm is malloc'ed by ph_vm_open, or lies in a userdata of an adopted state. */
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "vm/vm_int.h"
+
+_Thread_local struct ph_vm *ph_vm_current;
+
+static const char vm_key;
+
+struct ph_vm *ph_vm_of(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &vm_key);
+  struct ph_vm *vm = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return vm;
+}
+
+static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
+  struct ph_vm *vm = ud;
+  if (block == NULL) old_size = 0; /* for new blocks it is a type tag */
+  if (new_size == 0) {
+    free(block);
+    vm->used -= old_size;
+    return NULL;
+  }
+  if (vm->limit != 0 && new_size > old_size && vm->used + (new_size - old_size) > vm->limit) {
+    vm->limit_hit = true;
+    return NULL;
+  }
+  void *moved = realloc(block, new_size);
+  if (moved != NULL) vm->used += new_size - old_size;
+  return moved;
+}
+
+/* Fresh states of forked workers lie at the same addresses, which is what Lua itself would seed from. */
+static void seed_random(lua_State *L) {
+  lua_Integer seed[2] = {0, 0};
+  if (getrandom(seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) return;
+  lua_getglobal(L, LUA_MATHLIBNAME);
+  lua_getfield(L, -1, "randomseed");
+  lua_pushinteger(L, seed[0]);
+  lua_pushinteger(L, seed[1]);
+  lua_call(L, 2, 0);
+  lua_pop(L, 1);
+}
+
+static void init_vm(struct ph_vm *vm, lua_State *L) {
+  memset(vm, 0, sizeof *vm);
+  vm->L = vm->running = L;
+  vm->wake_fd = -1;
+  atomic_init(&vm->stop, PH_STOP_NONE);
+}
+
+static void install(lua_State *L, struct ph_vm *vm) {
+  ph__cancel_install(L, vm);
+  ph__protect_install(L, vm);
+  ph__searcher_install(L);
+}
+
+static int open_libraries(lua_State *L) {
+  struct ph_vm *vm = lua_touserdata(L, 1);
+  lua_gc(L, LUA_GCSTOP);
+  luaL_openlibs(L);
+  lua_pushlightuserdata(L, vm);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
+  install(L, vm);
+  ph__exit_install(L, vm);
+  seed_random(L);
+  lua_gc(L, LUA_GCRESTART);
+#ifdef PH_GCSTRESS
+  lua_gc(L, LUA_GCSETPAUSE, 0);
+  lua_gc(L, LUA_GCINC, 0, 0, 63);
+#else
+  lua_gc(L, LUA_GCGEN, 0, 0); /* as stock lua */
+#endif
+  return 0;
+}
+
+struct ph_vm *ph_vm_open(const struct ph_vm_options *options) {
+  struct ph_vm *vm = malloc(sizeof *vm);
+  if (vm == NULL) return NULL;
+  lua_State *L = luaL_newstate();
+  if (L == NULL) {
+    free(vm);
+    return NULL;
+  }
+  init_vm(vm, L);
+  vm->is_worker = options->is_worker;
+  vm->exit_raises = options->exit_raises;
+  vm->used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB);
+  lua_setallocf(L, allocate, vm);
+  vm->outer = ph_vm_current;
+  ph_vm_current = vm;
+
+  lua_pushcfunction(L, open_libraries);
+  lua_pushlightuserdata(L, vm);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    ph_vm_close(vm);
+    return NULL;
+  }
+  vm->limit = options->memory_limit;
+  return vm;
+}
+
+void ph_vm_close(struct ph_vm *vm) {
+  vm->limit = 0; /* closing must not fail */
+  if (vm->is_worker) ph_vm_run_exit(vm, "normal");
+  lua_close(vm->L);
+  if (ph_vm_current == vm) ph_vm_current = vm->outer;
+  free(vm);
+}
+
+static int forget_vm(lua_State *L) {
+  struct ph_vm *vm = lua_touserdata(L, 1);
+  if (ph_vm_current == vm) ph_vm_current = vm->outer;
+  return 0;
+}
+
+struct ph_vm *ph_vm_adopt(lua_State *L) {
+  struct ph_vm *vm = ph_vm_of(L);
+  if (vm != NULL) return vm;
+  vm = lua_newuserdatauv(L, sizeof *vm, 0);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  init_vm(vm, lua_tothread(L, -1));
+  vm->running = L;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, forget_vm);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  install(L, vm);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
+  vm->outer = ph_vm_current;
+  ph_vm_current = vm;
+  return vm;
+}

@@ -1,0 +1,50 @@
+-- SPDX-License-Identifier: MIT
+-- Running programs in specs: a command line goes through sh, outputs and exit code come back.
+local run = {}
+
+-- The program under test.
+run.parhost = arg[-1] or "parhost"
+for i = -1, -20, -1 do
+  if arg[i] then run.parhost = arg[i] end
+end
+
+function run.quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+function run.write(text)
+  local name = os.tmpname()
+  local file <close> = assert(io.open(name, "wb"))
+  file:write(text)
+  return name
+end
+
+local function take(name)
+  local file = assert(io.open(name, "rb"))
+  local text = file:read("a")
+  file:close()
+  os.remove(name)
+  return text
+end
+
+-- Runs a shell command -> { out =, err =, code = } with code as shells count: 128 + signal. It is stopped after 60 s.
+function run.sh(command, input)
+  local out, err = os.tmpname(), os.tmpname()
+  local source = input and run.write(input)
+  local _, how, code = os.execute(("exec </dev/null%s >%s 2>%s; %s"):format(
+    source and " <" .. source or "", out, err, command))
+  if source then os.remove(source) end
+  return { out = take(out), err = take(err), code = how == "signal" and 128 + code or code }
+end
+
+-- Runs a script, given as text, in the program under test.
+function run.script(text, args, environment)
+  local name = run.write(text)
+  local result = run.sh(("%s timeout 60 %s %s %s"):format(environment or "", run.parhost, name, args or ""))
+  result.err = result.err:gsub(name:gsub("%p", "%%%0"), "script.lua")
+  result.out = result.out:gsub(name:gsub("%p", "%%%0"), "script.lua")
+  os.remove(name)
+  return result
+end
+
+return run
