@@ -8,7 +8,7 @@ return {
   new = executor.constructor {
     name = "proc_pool",
     backend = "proc",
-    default_workers = host.default_workers,
+    default_workers = function() return host.default_workers() or host.cpu_count() end,
     nested = "the handle of a proc_pool cannot be used in a worker; a worker may make a pool of its own",
   },
   wait = futures.wait,

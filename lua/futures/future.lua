@@ -127,6 +127,8 @@ function Future:_deliver(_, status, ...)
     cancelled(self, (...))
   else
     fail(self, ...)
+    local info, source = self[COUNT].info, self[SOURCE]
+    if info and source and source.task then info.task = source.task end
   end
 end
 
@@ -155,7 +157,9 @@ end
 
 function Future:set_error(err, traceback)
   check_unsettled(self, "set_error")
-  if traceback ~= nil and type(traceback) ~= "string" then check.expected(2, "set_error", "string", traceback) end
+  if traceback ~= nil and type(traceback) ~= "string" then
+    check.expected(2, "set_error", "string", traceback)
+  end
   fail(self, err, traceback)
   dispatch.run()
 end

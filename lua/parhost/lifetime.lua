@@ -4,6 +4,7 @@
 local block = require "parhost.block"
 local errors = require "futures.error"
 local exit = require "parhost.exit"
+local host = require "parhost.core.host"
 
 local Life = { _lively = true }
 Life.__index = Life
@@ -32,8 +33,7 @@ end
 
 -- True for the value that unwinds the program after Ctrl-C.
 function lifetime.is_signal(err)
-  local metatable = getmetatable(err)
-  return type(metatable) == "table" and metatable.__name == "parhost.Cancelled" and err.source == "signal"
+  return host.is_signal(err) and err.source == "signal"
 end
 
 function Life:_ready() return self.core:finished() end

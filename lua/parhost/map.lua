@@ -155,6 +155,7 @@ local function cancel_chunk(self, id, force)
 end
 
 local function cancel_rest(self, force)
+  if self.home.core:finished() then return end
   if self.current then cancel_chunk(self, self.current, force) end
   local seen
   for k = self.unordered and 1 or self.taken + 1, self.sent do

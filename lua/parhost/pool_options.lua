@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- The options of pools and of views on them: rules, defaults, and what the core is told.
 local check = require "parhost.check"
+local core_pool = require "parhost.core.pool"
 local errors = require "futures.error"
-local host = require "parhost.core.host"
 local options = require "parhost.options"
 local worker = require "parhost.worker"
 
@@ -138,6 +138,14 @@ function pool_options.check_depth()
   end
 end
 
+-- The surroundings of a worker process: those of this process now, and what the options change in them.
+local function process_of(kind, o)
+  if o.inline or kind.backend ~= "proc" then return nil end
+  local cwd, env = core_pool.environment()
+  for name, value in next, o.env or {} do env[name] = value or nil end
+  return { cwd = o.cwd or cwd, env = env, nice = o.nice }
+end
+
 -- What parhost.core.pool.new takes.
 function pool_options.core_config(kind, o)
   return {
@@ -147,11 +155,12 @@ function pool_options.core_config(kind, o)
     idle_timeout = o.idle_timeout, max_tasks_per_worker = o.max_tasks_per_worker,
     max_queue = o.max_queue, on_worker_death = o.on_worker_death, max_restarts = o.max_restarts,
     grace = o.grace, seed = o.seed, memory_limit = o.memory_limit, start_method = o.start_method,
-    capture = o.capture == "globals", nice = o.nice,
+    capture = o.capture == "globals",
     setup = {
       name = o.name, depth = worker.depth + 1, preload = o.preload or {},
       initializer = o.initializer, init_args = o.init_args or {},
-      package_path = package.path, package_cpath = package.cpath, arg = _G.arg, cwd = o.cwd, env = o.env,
+      package_path = package.path, package_cpath = package.cpath, arg = _G.arg,
+      process = process_of(kind, o),
     },
   }
 end
@@ -181,6 +190,5 @@ function pool_options.read_view(given, base)
 end
 
 pool_options.task_function = task_function
-pool_options.default_workers = host.default_workers
 
 return pool_options

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What a worker does in its fresh state before its first task. The message comes from
 -- lua/parhost/executor.lua.
+local core_pool = require "parhost.core.pool"
 local host = require "parhost.core.host"
 
 local worker = { depth = 0 }
@@ -19,6 +20,7 @@ end
 function worker.setup(message, index)
   worker.depth = message.depth
   host.set_worker { index = index, pool = message.name, pid = host.pid() }
+  if message.process then core_pool.enter(message.process) end
   package.path, package.cpath = message.package_path, message.package_cpath
   _G.arg = message.arg
   for _, name in ipairs(message.preload) do require(name) end

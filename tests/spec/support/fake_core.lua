@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- A pool core without workers: tasks run one at a time when somebody waits. For specs of the Lua side alone.
 local Error = {}
-local now, signal = 0, {}
+local now = 0
 package.preload["parhost.core.host"] = function()
   return {
     error_metatable = function() return Error end,
@@ -10,6 +10,7 @@ package.preload["parhost.core.host"] = function()
     cpu_count = function() return 2 end,
     set_worker = function() end,
     pid = function() return 1 end,
+    is_signal = function() return false end,
   }
 end
 package.preload["parhost.exit"] = function()
@@ -129,6 +130,7 @@ package.preload["parhost.core.pool"] = function()
     end,
     options = function(t) return t end,
     drain = drain,
+    environment = function() return "/", {} end,
     set_deliver = function(fn) deliver = fn end,
   }
 end
@@ -149,4 +151,4 @@ package.preload["parhost.core.loop"] = function()
     end,
   }
 end
-return signal
+return cores
