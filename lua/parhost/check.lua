@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: MIT
+-- Checks of arguments: misuse raises with the words of stock Lua's library, at the place where the program
+-- called into parhost, however deep the check lies.
+local check = {}
+
+local own_source = debug.getinfo(1, "S").source
+local root = own_source:match("^(.*)parhost/check%.lua$") or ""
+local own_modules = {
+  parhost = true, futures = true, proc_pool = true, thread_pool = true, async = true, http = true,
+}
+
+local function is_own(source)
+  if source:sub(1, #root) ~= root then return false end
+  local module = source:sub(#root + 1):match("^([%w_]+)[/.]")
+  return own_modules[module] or false
+end
+
+-- The position "file:line: " of the innermost Lua function that is not part of parhost, or "".
+local function caller_position()
+  for level = 3, math.maxinteger do
+    local info = debug.getinfo(level, "Sl")
+    if not info then return "" end
+    if info.currentline > 0 and not is_own(info.source) then
+      return ("%s:%d: "):format(info.short_src, info.currentline)
+    end
+  end
+end
+
+function check.misuse(message)
+  error(caller_position() .. message, 0)
+end
+
+function check.bad_argument(n, name, message)
+  check.misuse(("bad argument #%d to '%s' (%s)"):format(n, name, message))
+end
+
+-- The type of a value as messages name it.
+function check.type_name(value)
+  local metatable = debug.getmetatable(value)
+  local name = type(metatable) == "table" and rawget(metatable, "__name")
+  if type(name) == "string" then return name end
+  return value == nil and "nil" or type(value)
+end
+
+function check.expected(n, name, what, value)
+  check.bad_argument(n, name, ("%s expected, got %s"):format(what, check.type_name(value)))
+end
+
+function check.bad_self(name, what, value)
+  check.misuse(("calling '%s' on bad self (%s expected, got %s)"):format(name, what, check.type_name(value)))
+end
+
+-- A number of seconds, or nil.
+function check.seconds(value, n, name)
+  if value == nil then return nil end
+  if math.type(value) == nil then check.expected(n, name, "number", value) end
+  if value ~= value then check.bad_argument(n, name, "number expected, got NaN") end
+  return value
+end
+
+-- An integer, also in the shape of a float.
+function check.integer(value, n, name, min)
+  local integer = math.type(value) and math.tointeger(value)
+  if not integer then
+    local got = math.type(value) and tostring(value) or check.type_name(value)
+    check.bad_argument(n, name, ("integer expected, got %s"):format(got))
+  elseif integer < min then
+    check.bad_argument(n, name, ("integer >= %d expected, got %d"):format(min, integer))
+  end
+  return integer
+end
+
+return check

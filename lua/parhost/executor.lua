@@ -1,0 +1,224 @@
+-- SPDX-License-Identifier: MIT
+-- The executor, for every kind of worker: handles of pools and views on them.
+--
+--   pool:submit -> future (the sink) -> core:submit: encoded, queued, run somewhere else
+--   block.poll or a wait -> drain -> future:_deliver -> callbacks
+local block = require "parhost.block"
+local check = require "parhost.check"
+local core_pool = require "parhost.core.pool"
+local future = require "futures.future"
+local home = require "parhost.home"
+local lifetime = require "parhost.lifetime"
+local map = require "parhost.map"
+local options = require "parhost.options"
+local pool_options = require "parhost.pool_options"
+local retry = require "parhost.retry"
+local errors = require "futures.error"
+
+local PENDING <const>, ID <const> = 1, 6
+local Future <const> = future.Future
+local setmetatable, type = setmetatable, type
+
+local executor = {}
+
+-- Submitting ------------------------------------------------------------------------------------------------
+
+local function home_of(self, name)
+  local h = type(self) == "table" and self._home
+  if not h then check.bad_self(name, "pool", self) end
+  return h
+end
+
+local function check_function(fn, name)
+  if not pool_options.task_function(fn) then
+    local what = type(fn) == "string" and ("%q"):format(fn) or fn == nil and "no value" or check.type_name(fn)
+    check.bad_argument(1, name, ('function expected, or "module:function"; got %s'):format(what))
+  end
+end
+
+local function submit_to_full(h, f, ...)
+  if h.on_full == "error" then h:queue_full() end
+  if h.on_full == "caller_runs" then
+    f[ID] = h.core:run_here(f, 0, h.options, ...)
+    h:take_in()
+    return f
+  end
+  local args = table.pack(...)
+  f[ID] = h:when_room(function()
+    h.life:check_open()
+    return h.core:submit(f, 0, h.options, table.unpack(args, 1, args.n))
+  end)
+  return f
+end
+
+local function submit_with_retry(h, f, ...)
+  local r = retry.new(h, f, ...)
+  local ok, err = pcall(r.submit, r)
+  if not ok then
+    r:withdraw()
+    error(err, 0)
+  end
+  if h.inline then h:take_in() end
+  return f
+end
+
+-- A future's slots are described in futures/future.lua.
+local function submit(self, fn, ...)
+  local h = type(self) == "table" and self._home or home_of(self, "submit")
+  if type(fn) ~= "function" then check_function(fn, "submit") end
+  if h.life.closed then h.life:check_open() end
+  local f = setmetatable({ PENDING, nil, nil, nil, h, false }, Future)
+  if h.retry_if then return submit_with_retry(h, f, fn, ...) end
+  local id = h.core:submit(f, 0, h.options, fn, ...)
+  if not id then return submit_to_full(h, f, fn, ...) end
+  f[ID] = id
+  if h.inline then h:take_in() end
+  return f
+end
+
+local function start_map(self, name, fn, lists, how)
+  local h = home_of(self, name)
+  check_function(fn, name)
+  h.life:check_open()
+  return map.start(h, name, fn, lists, how)
+end
+
+local View = { __name = "parhost.view", submit = submit }
+View.__index = View
+
+function View:map(fn, ...)
+  return start_map(self, "map", fn, table.pack(...), {})
+end
+
+function View:starmap(fn, list)
+  return start_map(self, "starmap", fn, { list, n = 1 }, { star = true })
+end
+
+function View:map_unordered(fn, ...)
+  return start_map(self, "map_unordered", fn, table.pack(...), { unordered = true })
+end
+
+function View:with(given)
+  local h = home_of(self, "with")
+  local o = pool_options.read_view(given, h.given)
+  return setmetatable({ _home = home.new(h.core, h.life, h, o), _pool = self._pool or self }, View)
+end
+
+-- The handle ------------------------------------------------------------------------------------------------
+
+local Pool = { submit = submit, map = View.map, starmap = View.starmap, map_unordered = View.map_unordered,
+               with = View.with }
+
+local function life_of(self, name)
+  return home_of(self, name).life
+end
+
+local SHUTDOWN <const> = {
+  wait = { "boolean", default = true },
+  cancel_pending = { "boolean", default = false },
+  timeout = { "number" },
+}
+
+function Pool:shutdown(given)
+  local life = life_of(self, "shutdown")
+  local how = options.check(SHUTDOWN, given == nil and {} or given, 1, "shutdown")
+  return life:shutdown(how.wait, how.cancel_pending, block.deadline(how.timeout, 1, "shutdown"))
+end
+
+function Pool:close()
+  life_of(self, "close"):shutdown(true, false)
+end
+
+function Pool:terminate()
+  life_of(self, "terminate"):terminate()
+end
+
+function Pool:kill()
+  life_of(self, "kill"):kill()
+end
+
+function Pool:join(timeout)
+  local life = life_of(self, "join")
+  local deadline = block.deadline(timeout, 1, "join")
+  if not life.closed then
+    error(errors.new("invalid_state", "pool is still accepting tasks", { state = "open" }), 0)
+  end
+  return life:join(deadline)
+end
+
+-- Ready when nothing is queued or running, nor to be run again.
+local Idle = { _lively = true }
+Idle.__index = Idle
+function Idle:_ready() return self.life.retrying == 0 and self.life.core:idle() end
+
+function Pool:drain(timeout)
+  local life = life_of(self, "drain")
+  local deadline = block.deadline(timeout, 1, "drain")
+  local idle = block.wait(setmetatable({ life = life }, Idle), deadline)
+  block.poll()
+  return idle
+end
+
+function Pool:warm_up(n)
+  local life = life_of(self, "warm_up")
+  if n ~= nil then n = check.integer(n, 1, "warm_up", 1) end
+  life:check_open()
+  life.core:warm_up(math.min(n or life.max_workers, life.max_workers))
+end
+
+function Pool:stats()
+  return life_of(self, "stats").core:stats()
+end
+
+function Pool:workers()
+  return life_of(self, "workers").core:workers()
+end
+
+function Pool:name()
+  return life_of(self, "name").name
+end
+
+-- Leaving the block. After an error, on_error_exit decides; after a signal, as at the end of the program.
+local function close_variable(self, err)
+  local life = self._home.life
+  if err == nil or self._on_error_exit == "wait" then
+    life:shutdown(true, false)
+  elseif self._on_error_exit == "kill" then
+    life:kill()
+    life:join()
+  elseif lifetime.is_signal(err) then
+    life:_at_exit("signal")
+  else
+    life:shutdown(true, true)
+  end
+end
+
+local function collect(self)
+  local life = self._home.life
+  if not life.closed then life:close(false) end
+end
+
+local function describe(self)
+  local life = self._home.life
+  return ('%s: "%s" (%d workers at most%s)'):format(
+    getmetatable(self).__name, life.name, life.max_workers, life.closed and ", shut down" or "")
+end
+
+-- Gives the function `new` of a kind of pool: { name =, backend =, default_workers =, nested = message | nil
+-- }.
+function executor.constructor(kind)
+  local Handle = {
+    __name = "parhost." .. kind.name, __index = Pool, __close = close_variable, __gc = collect,
+    __tostring = describe, __parhost_nested = kind.nested,
+  }
+  return function(given)
+    local settings = pool_options.read(kind, given)
+    pool_options.check_depth()
+    local core = core_pool.new(pool_options.core_config(kind, settings))
+    local life = lifetime.new(core, settings)
+    local h = home.new(core, life, settings, {})
+    return setmetatable({ _home = h, _on_error_exit = settings.on_error_exit }, Handle)
+  end
+end
+
+return executor

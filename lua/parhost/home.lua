@@ -1,0 +1,94 @@
+-- SPDX-License-Identifier: MIT
+-- A home is what a pool or a view on it submits with, and what its futures keep of it: the core, the life,
+-- the options. It does not hold the pool's handle.
+local block = require "parhost.block"
+local core_pool = require "parhost.core.pool"
+local dispatch = require "futures.dispatch"
+local errors = require "futures.error"
+
+local Home = {}
+Home.__index = Home
+
+local home = {}
+
+local ID <const> = 6
+
+-- `given`: checked options of pool_options.read_view.
+function home.new(core, life, settings, given)
+  local self = setmetatable({
+    core = core, life = life, given = given, task = given.name,
+    inline = settings.inline, on_full = settings.on_full, max_queue = settings.max_queue,
+    chunk_size = given.chunk_size or 1, buffer_size = given.buffer_size,
+    retry_if = given.retries and given.retries > 0 and given.retry_if or nil,
+  }, Home)
+  self.options = self:core_options(given.timeout, given.deadline)
+  return self
+end
+
+-- Options for the core, nil when there is nothing to say.
+function Home:core_options(timeout, deadline)
+  local given = self.given
+  local retries = given.retries
+  if not (timeout or deadline or given.priority or retries or given.name or given.memory_limit) then
+    return nil
+  end
+  return core_pool.options {
+    timeout = timeout, deadline = deadline, priority = given.priority, retries = retries, name = given.name,
+    memory_limit = given.memory_limit,
+  }
+end
+
+-- As the SOURCE of a future ---------------------------------------------------------------------------------
+
+function Home:cancel_task(future, id, how)
+  local core = self.core
+  if core:cancel(id, false, how.reason, nil, "explicit") then
+    if not future:_ready() then future:_cancelled(how.reason, "explicit") end
+    return true
+  end
+  block.poll()
+  if future:_ready() then return future:cancelled() end
+  return core:cancel(future[ID], how.force, how.reason, how.grace, "explicit")
+end
+
+function Home:task_state(id)
+  return self.core:state(id)
+end
+
+function Home:task_name(id)
+  return self.task or ("%s#%d"):format(self.life.name, id)
+end
+
+-- A full queue ----------------------------------------------------------------------------------------------
+
+-- Ready when the submission has been taken.
+local Room = { _lively = true }
+Room.__index = Room
+
+function Room:_ready()
+  local _, queued = self.core:busy()
+  if queued < self.max_queue then self.id = self.submit() end
+  return self.id ~= nil
+end
+
+-- Calls submit() until it gives an id, waiting for room in between.
+function Home:when_room(submit)
+  local room = setmetatable({ core = self.core, max_queue = self.max_queue, submit = submit }, Room)
+  block.wait(room)
+  return room.id
+end
+
+function Home:queue_full()
+  local life = self.life
+  local limit = self.max_queue
+  local message = ('the queue of %s "%s" is full (max_queue = %d)'):format(life.kind, life.name, limit)
+  error(errors.new("queue_full", message, { limit = limit }), 0)
+end
+
+-- Takes in what was run in the calling thread.
+function Home:take_in()
+  core_pool.drain(self.core)
+  dispatch.run()
+end
+
+return home

@@ -1,0 +1,116 @@
+-- SPDX-License-Identifier: MIT
+-- The end of a pool. A life belongs to a pool but does not hold its handle, so that a handle can be collected
+-- while its work goes on; the exit sequence holds the lives.
+local block = require "parhost.block"
+local errors = require "futures.error"
+local exit = require "parhost.exit"
+local host = require "parhost.core.host"
+
+local Life = { _lively = true }
+Life.__index = Life
+
+local lifetime = {}
+
+-- Lives whose handle is gone or which nobody waits for; dropped when they are over.
+local leftovers = {}
+
+local function forget_finished()
+  for life in pairs(leftovers) do
+    if life.core:finished() then life:_over() end
+  end
+end
+
+-- `settings`: name, kind ("proc_pool"), at_exit, grace, max_workers.
+function lifetime.new(core, settings)
+  forget_finished()
+  local life = setmetatable({
+    core = core, name = settings.name, kind = settings.kind, max_workers = settings.max_workers,
+    at_exit = settings.at_exit, grace = settings.grace, closed = false, retrying = 0,
+  }, Life)
+  exit.add(life)
+  return life
+end
+
+-- True for the value that unwinds the program after Ctrl-C.
+function lifetime.is_signal(err)
+  return host.is_signal(err) and err.source == "signal"
+end
+
+function Life:_ready() return self.core:finished() end
+function Life:_describe() return ('the workers of %s "%s"'):format(self.kind, self.name) end
+
+function Life:_over()
+  leftovers[self] = nil
+  exit.remove(self)
+end
+
+function Life:check_open()
+  if self.closed then error(errors.new("shutdown", "cannot schedule new futures after shutdown"), 0) end
+end
+
+-- Ready when no task is left that may be run again after an error.
+local Retries = { _lively = true }
+Retries.__index = Retries
+function Retries:_ready() return self.life.retrying == 0 end
+
+function Life:close(cancel_pending)
+  self.closed = true
+  leftovers[self] = true
+  self.core:close(cancel_pending)
+end
+
+-- Waits until the workers are gone; false when the deadline came first.
+function Life:join(deadline)
+  if not block.wait(self, deadline) then return false end
+  block.poll()
+  self:_over()
+  return true
+end
+
+function Life:shutdown(wait, cancel_pending, deadline)
+  self.closed = true
+  if wait and not cancel_pending and self.retrying > 0 then
+    block.wait(setmetatable({ life = self }, Retries), deadline)
+  end
+  self:close(cancel_pending)
+  if wait then return self:join(deadline) end
+  return self.core:finished()
+end
+
+function Life:terminate()
+  self:close(true)
+  self.core:terminate()
+end
+
+function Life:kill()
+  self:close(true)
+  self.core:kill()
+end
+
+-- Drops what is pending, gives what runs the grace to finish, then kills.
+function Life:end_soon()
+  self:close(true)
+  if not self:join(block.deadline(self.grace)) then
+    self:kill()
+    self:join()
+  end
+end
+
+-- The exit sequence. May be called again, when it was interrupted.
+function Life:_at_exit(mode)
+  if self.at_exit == "kill" then
+    self:kill()
+    self:join()
+  elseif mode ~= "normal" then
+    self:end_soon()
+  else
+    self:shutdown(true, self.at_exit == "cancel")
+  end
+end
+
+-- For the message of the exit sequence: how many tasks run.
+function Life:_count()
+  return (self.core:busy())
+end
+
+return lifetime

@@ -1,0 +1,340 @@
+-- SPDX-License-Identifier: MIT
+-- map, starmap, map_unordered: an iterator that is itself the sink of its tasks, with flat arrays and neither
+-- a future nor a closure per item. Item k carries the tag k.
+--
+--   lists[j][k]   the input; the program's own arrays, or what was pulled from its iterators and not yet sent
+--   total         how many items there are, nil while unknown
+--   sent, taken   how many items went out, how many results came out of next()
+--   values[k]     the result: a value, or the mark NIL, or the mark SPECIAL with the details in special[k]
+--   ids[k]        the id of the chunk. Ordered: at its first item, until that is taken (then: current);
+--                 unordered: at each of its items, until that is delivered
+local block = require "parhost.block"
+local check = require "parhost.check"
+local errors = require "futures.error"
+local host = require "parhost.core.host"
+local trace = require "futures.trace"
+
+local map = {}
+
+local NIL <const>, SPECIAL <const> = {}, {}
+local CHUNK_MAX <const> = 1000
+local select = select
+local pack, unpack = table.pack, table.unpack
+
+local Map = { __name = "parhost.map" }
+Map.__index = Map
+
+-- Input -----------------------------------------------------------------------------------------------------
+
+-- Pulls item k from the input iterators. False at the end of one of them.
+local function pull(self, k)
+  for j, next_item in pairs(self.pulls) do
+    local item = next_item()
+    if item == nil then return false end
+    self.lists[j][k] = item
+  end
+  return true
+end
+
+-- Makes items up to `last` available; gives how far that went. An error of an iterator ends the input.
+local function pull_up_to(self, last)
+  local known = self.total
+  for k = self.sent + 1, last do
+    self.total = k - 1
+    if not pull(self, k) then return k - 1 end
+  end
+  self.total = known
+  return last
+end
+
+local function forget_input(self, first, last)
+  for j in pairs(self.pulls) do
+    local list = self.lists[j]
+    for k = first, last do list[k] = nil end
+  end
+end
+
+-- Output of chunks ------------------------------------------------------------------------------------------
+
+-- "auto": a share of what is left, so that chunks are big while there is much and end in single items: no
+-- worker is left alone with a big last chunk, and the messages stay few.
+local function chunk_size(self)
+  local chunk = self.chunk
+  if chunk ~= "auto" then return chunk end
+  local rest = self.buffer or (self.total and self.total - self.sent) or self.sent
+  return math.max(1, math.min(CHUNK_MAX, rest // (self.home.life.max_workers * 4)))
+end
+
+local function run_here(self, first, last)
+  local home, lists = self.home, self.lists
+  for k = first, last do
+    local args = { n = #lists }
+    for j = 1, #lists do args[j] = lists[j][k] end
+    if self.star then args = args[1] end
+    home.core:run_here(self, k, self.options, self.fn, unpack(args, 1, args.n or #args))
+  end
+  home:take_in()
+end
+
+local function send_chunk(self, first, last)
+  local home = self.home
+  local function submit()
+    return home.core:submit_chunk(self, first, self.options, self.fn, self.lists, first, last, self.star)
+  end
+  local id = submit()
+  if not id and home.on_full == "error" then home:queue_full() end
+  if not id and home.on_full == "caller_runs" then return run_here(self, first, last) end
+  return id or home:when_room(submit)
+end
+
+local function send(self, first, last)
+  self.sent = last
+  local id = send_chunk(self, first, last)
+  if self.pulls then forget_input(self, first, last) end
+  if not id or self.closed then return end
+  if not self.unordered then
+    self.ids[first] = id
+    return
+  end
+  for k = first, last do
+    if self.values[k] == nil then self.ids[k] = id end
+  end
+end
+
+-- Sends items up to `limit`, or to the end of the input.
+local function send_up_to(self, limit)
+  while self.sent < limit and not self.closed do
+    local last = math.min(self.sent + chunk_size(self), limit, self.total or math.huge)
+    if self.pulls then last = pull_up_to(self, last) end
+    if last <= self.sent then
+      self.total = self.sent
+      return
+    end
+    send(self, self.sent + 1, math.tointeger(last))
+  end
+end
+
+-- With a buffer: as results are taken, in whole chunks.
+local function refill(self)
+  local limit = self.taken + self.buffer
+  if self.total and self.sent >= self.total then return end
+  if limit - self.sent >= math.min(chunk_size(self), self.buffer) then send_up_to(self, limit) end
+end
+
+-- Results ---------------------------------------------------------------------------------------------------
+
+function Map:_deliver(tag, status, ...)
+  if self.closed then return end
+  if status == true and select("#", ...) == 1 then
+    local value = ...
+    if value == nil then value = NIL end
+    self.values[tag] = value
+  else
+    self.values[tag] = SPECIAL
+    self.special[tag] = pack(status, ...)
+  end
+  if self.unordered then
+    self.ids[tag] = nil
+    self.last_ready = self.last_ready + 1
+    self.ready[self.last_ready] = tag
+  end
+  if self.watcher and self:_ready() then self.watcher:_settled(self) end
+end
+
+function Map:_ready()
+  if self.unordered then return self.taken < self.last_ready end
+  return self.values[self.taken + 1] ~= nil
+end
+
+function Map:_watch(watcher) self.watcher = watcher end
+function Map:_unwatch() self.watcher = nil end
+function Map:_describe() return "a result of " .. self.name end
+
+local function cancel_chunk(self, id, force)
+  self.home.core:cancel(id, force, nil, nil, force and "deadline" or "explicit")
+end
+
+local function cancel_rest(self, force)
+  if self.home.core:finished() then return end
+  if self.current then cancel_chunk(self, self.current, force) end
+  local seen
+  for k = self.unordered and 1 or self.taken + 1, self.sent do
+    local id = self.ids[k]
+    if id and id ~= seen then cancel_chunk(self, id, force) end
+    seen = id or seen
+  end
+end
+
+local function close(self, force)
+  if self.closed then return end
+  self.closed = true
+  if self.taken < self.sent then cancel_rest(self, force) end
+  self.values, self.special, self.ids, self.ready, self.lists, self.pulls = {}, {}, {}, {}, {}, nil
+end
+
+-- Ends the iteration and cancels everything that has not started.
+function Map:close()
+  close(self, false)
+end
+
+local function expired(self)
+  local unfinished = (self.total or self.sent) - self.taken
+  local message = ("%d (of %d) results unfinished"):format(unfinished, self.total or self.sent)
+  local err = errors.new("timeout", message,
+    { seconds = self.seconds, unfinished = unfinished, total = self.total or self.sent })
+  close(self, true)
+  error(err, 0)
+end
+
+-- Waits for the next result; false at the end.
+local function await(self)
+  if self.closed then return false end
+  if self.buffer then refill(self) end
+  if self:_ready() then return true end
+  if self.taken >= self.sent then return false end
+  local ready, err = block.wait(self, self.deadline)
+  if err then
+    close(self, false)
+    error(err, 0)
+  end
+  if not ready then expired(self) end
+  return not self.closed
+end
+
+-- A failure, a cancellation, or any number of values but one.
+local function take_special(self, k)
+  local outcome = self.special[k]
+  self.special[k] = nil
+  if outcome[1] == true then return k, unpack(outcome, 2, outcome.n) end
+  local err = outcome[2]
+  if self.deadline and errors.is(err, "timeout") and host.monotonic() >= self.deadline then
+    self.taken = self.taken - 1
+    expired(self)
+  end
+  if outcome[1] == false then
+    local failure = { traceback = outcome[3], info = outcome[4] }
+    trace.remember(err, failure)
+    trace.raised(err, failure)
+  end
+  error(err, 0)
+end
+
+local function take(self, k, value)
+  self.values[k] = nil
+  if value == NIL then return k, nil end
+  if value == SPECIAL then return take_special(self, k) end
+  return k, value
+end
+
+-- index, values... of the next item in input order; nothing at the end. Raises the error of an item; the next
+-- call goes on behind it.
+function Map:next()
+  local k = self.taken + 1
+  local value = self.values[k]
+  if value == nil or self.buffer then
+    if not await(self) then return end
+    value = self.values[k]
+  end
+  self.taken = k
+  local ids = self.ids
+  if ids[k] then
+    self.current, ids[k] = ids[k], nil
+  end
+  return take(self, k, value)
+end
+
+local Unordered = { __name = "parhost.map_unordered", unordered = true }
+for key, value in pairs(Map) do
+  if Unordered[key] == nil then Unordered[key] = value end
+end
+Unordered.__index = Unordered
+
+function Unordered:next()
+  if self.taken >= self.last_ready or self.buffer then
+    if not await(self) then return end
+  end
+  local at = self.taken + 1
+  local k = self.ready[at]
+  self.ready[at] = nil
+  self.taken = at
+  return take(self, k, self.values[k])
+end
+
+-- The first values of all that is left, as an array with n.
+local function collect(self)
+  local list, n = {}, 0
+  while true do
+    local k, value = self:next()
+    if k == nil then break end
+    n = n + 1
+    list[n] = value
+  end
+  list.n = n
+  return list
+end
+
+for _, class in ipairs { Map, Unordered } do
+  class.collect = collect
+  class.__call = class.next
+  class.__close = Map.close
+end
+
+-- Starting --------------------------------------------------------------------------------------------------
+
+local function is_callable(value)
+  if type(value) == "function" then return true end
+  local metatable = getmetatable(value)
+  return type(metatable) == "table" and metatable.__call ~= nil
+end
+
+local function length_of(list, argument, name)
+  local n = rawget(list, "n")
+  if n == nil then return #list end
+  if math.type(n) ~= "integer" or n < 0 then
+    check.bad_argument(argument, name, ("field 'n': integer >= 0 expected, got %s"):format(tostring(n)))
+  end
+  return n
+end
+
+-- Takes the input apart: lists, iterators by position (or nil), and the number of items when that is known.
+local function read_input(given, name)
+  local lists, pulls, total = {}, nil, nil
+  for j = 1, given.n do
+    local list = given[j]
+    if is_callable(list) then
+      pulls = pulls or {}
+      pulls[j], lists[j] = list, {}
+    elseif type(list) == "table" then
+      lists[j] = list
+      total = math.min(total or math.huge, length_of(list, j + 1, name))
+    else
+      check.expected(j + 1, name, "array or iterator function", list)
+    end
+  end
+  if given.n == 0 then total = 0 end
+  return lists, pulls, total and math.tointeger(total)
+end
+
+local cancel_unless_started = { __close = function(guard) if guard.map then guard.map:close() end end }
+
+-- `how`: { star =, unordered = }. Sends everything, or as much as the buffer takes.
+function map.start(home, name, fn, given, how)
+  local lists, pulls, total = read_input(given, name)
+  local timeout = home.given.timeout
+  local deadline = block.deadline(timeout)
+  local limit = math.min(deadline or math.huge, home.given.deadline or math.huge)
+  local self = setmetatable({
+    home = home, name = name, fn = fn, star = how.star or false, lists = lists, pulls = pulls, total = total,
+    options = home:core_options(nil, limit < math.huge and limit or nil),
+    deadline = deadline, seconds = timeout,
+    chunk = home.chunk_size, buffer = home.buffer_size, sent = 0, taken = 0,
+    values = {}, special = {}, ids = {}, ready = {}, last_ready = 0,
+  }, how.unordered and Unordered or Map)
+  if self.buffer and self.chunk ~= "auto" then self.chunk = math.min(self.chunk, self.buffer) end
+  local guard <close> = setmetatable({ map = self }, cancel_unless_started)
+  send_up_to(self, self.buffer or math.huge)
+  guard.map = nil
+  return self, nil, nil, self
+end
+
+return map

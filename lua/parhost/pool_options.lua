@@ -1,0 +1,194 @@
+-- SPDX-License-Identifier: MIT
+-- The options of pools and of views on them: rules, defaults, and what the core is told.
+local check = require "parhost.check"
+local core_pool = require "parhost.core.pool"
+local errors = require "futures.error"
+local options = require "parhost.options"
+local worker = require "parhost.worker"
+
+local pool_options = {}
+
+-- A function, or "module:function".
+local function task_function(value)
+  if type(value) == "function" then return value end
+  if type(value) == "string" and value:find("^[^:]+:[^:]+$") then return value end
+  return nil, "function or \"module:function\""
+end
+
+local function module_names(value)
+  if type(value) ~= "table" then return nil, "array of module names" end
+  for i = 1, #value do
+    if type(value[i]) ~= "string" then
+      return nil, ("array of module names expected, got %s at [%d]"):format(check.type_name(value[i]), i)
+    end
+  end
+  return value
+end
+
+local function environment(value)
+  if type(value) ~= "table" then return nil, "table" end
+  local copy = {}
+  for key, text in next, value do
+    if type(key) ~= "string" or key == "" or key:find("[=\0]") then
+      return nil, ("names of variables expected, got %s"):format(type(key) == "string" and ("%q"):format(key)
+        or check.type_name(key))
+    end
+    if text ~= false and type(text) ~= "string" and not math.type(text) then
+      return nil, ("string or false expected for %s, got %s"):format(key, check.type_name(text))
+    end
+    copy[key] = text and tostring(text)
+  end
+  return copy
+end
+
+local POOL <const> = {
+  max_workers = { "integer", min = 1 },
+  min_workers = { "integer", min = 0, default = 0 },
+  idle_timeout = { "number", min = 0 },
+  max_tasks_per_worker = { "integer", min = 1 },
+  initializer = { test = task_function },
+  init_args = { "table" },
+  preload = { test = module_names },
+  name = { "string" },
+  max_queue = { "integer", min = 1 },
+  on_full = { "one_of", "block", "error", "caller_runs", default = "block" },
+  capture = { "one_of", "globals", "none", default = "globals" },
+  on_worker_death = { "one_of", "replace", "break" },
+  max_restarts = { "integer", min = 0 },
+  on_error_exit = { "one_of", "wait", "cancel", "kill", default = "cancel" },
+  at_exit = { "one_of", "wait", "cancel", "kill", default = "wait" },
+  grace = { "number", min = 0, default = 5 },
+  seed = { "integer" },
+  memory_limit = { "integer", min = 1 },
+  inline = { "boolean", default = false },
+}
+
+local PROC_ONLY <const> = {
+  start_method = { "one_of", "forkserver", "fork", default = "forkserver" },
+  nice = { "integer" },
+  env = { test = environment },
+  cwd = { "string" },
+}
+
+local function joined(a, b)
+  local all = {}
+  for key, rule in next, a do all[key] = rule end
+  for key, rule in next, b do all[key] = rule end
+  return all
+end
+
+local SPECS <const> = { proc = joined(POOL, PROC_ONLY), thread = POOL }
+
+local function refuse(key, text)
+  check.bad_argument(1, "new", ("option '%s': %s"):format(key, text))
+end
+
+local function check_workers(o, default)
+  if not o.max_workers then o.max_workers = worker.depth > 0 and 1 or default() end
+  if o.min_workers > o.max_workers then
+    refuse("min_workers", ("%d is more than max_workers (%d)"):format(o.min_workers, o.max_workers))
+  end
+  o.max_restarts = o.max_restarts or 3 * o.max_workers
+end
+
+-- With start_method = "fork" no worker can be made later than at construction.
+local function check_fork(o)
+  if o.start_method == "fork" then
+    for _, key in ipairs { "idle_timeout", "max_tasks_per_worker" } do
+      if o[key] then refuse(key, "not possible with start_method = \"fork\"") end
+    end
+    if o.on_worker_death == "replace" then
+      refuse("on_worker_death", "\"replace\" is not possible with start_method = \"fork\"")
+    end
+    o.on_worker_death = "break"
+  end
+  o.on_worker_death = o.on_worker_death or "replace"
+end
+
+local counters = {}
+
+local function default_name(kind)
+  counters[kind] = (counters[kind] or 0) + 1
+  return ("%s-%d"):format(kind, counters[kind])
+end
+
+-- Checks the argument of new. `kind`: { name =, backend =, default_workers = function }.
+function pool_options.read(kind, given)
+  if given == nil then
+    given = {}
+  elseif math.type(given) then
+    given = { max_workers = check.integer(given, 1, "new", 1) }
+  end
+  local o = options.check(SPECS[kind.backend], given, 1, "new")
+  check_workers(o, kind.default_workers)
+  check_fork(o)
+  o.name = o.name or default_name(kind.name)
+  o.kind = kind.name
+  return o
+end
+
+local MAX_DEPTH <const> = 3
+
+function pool_options.check_depth()
+  local limit = math.tointeger(tonumber(os.getenv("PARHOST_MAX_DEPTH"))) or MAX_DEPTH
+  if worker.depth >= limit then
+    local text = "this worker is %d pools deep already (PARHOST_MAX_DEPTH = %d)"
+    local message = text:format(worker.depth, limit)
+    error(errors.new("nested", message), 0)
+  end
+end
+
+-- The surroundings of a worker process: those of this process now, and what the options change in them.
+local function process_of(kind, o)
+  if o.inline or kind.backend ~= "proc" then return nil end
+  local cwd, env = core_pool.environment()
+  for name, value in next, o.env or {} do env[name] = value or nil end
+  return { cwd = o.cwd or cwd, env = env, nice = o.nice }
+end
+
+-- What parhost.core.pool.new takes.
+function pool_options.core_config(kind, o)
+  return {
+    backend = o.inline and "inline" or kind.backend,
+    name = o.name,
+    max_workers = o.max_workers, min_workers = o.min_workers,
+    idle_timeout = o.idle_timeout, max_tasks_per_worker = o.max_tasks_per_worker,
+    max_queue = o.max_queue, on_worker_death = o.on_worker_death, max_restarts = o.max_restarts,
+    grace = o.grace, seed = o.seed, memory_limit = o.memory_limit, start_method = o.start_method,
+    capture = o.capture == "globals",
+    setup = {
+      name = o.name, depth = worker.depth + 1, preload = o.preload or {},
+      initializer = o.initializer, init_args = o.init_args or {},
+      package_path = package.path, package_cpath = package.cpath, arg = _G.arg,
+      process = process_of(kind, o),
+    },
+  }
+end
+
+local VIEW <const> = {
+  timeout = { "number" },
+  deadline = { "number" },
+  priority = { "integer" },
+  retries = { "integer", min = 0 },
+  retry_if = { "function" },
+  name = { "string" },
+  chunk_size = { "integer", min = 1, also = "auto" },
+  buffer_size = { "integer", above = 0 },
+  memory_limit = { "integer", min = 1 },
+}
+
+-- Checks the argument of with; what it leaves open comes from `base`.
+function pool_options.read_view(given, base)
+  local o = options.check(VIEW, given, 1, "with")
+  for key, value in next, base do
+    if o[key] == nil then o[key] = value end
+  end
+  if o.retry_if and not o.retries then
+    check.bad_argument(1, "with", "option 'retry_if': given without retries")
+  end
+  return o
+end
+
+pool_options.task_function = task_function
+
+return pool_options

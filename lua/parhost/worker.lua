@@ -1,0 +1,39 @@
+-- SPDX-License-Identifier: MIT
+-- What a worker does in its fresh state before its first task. The message comes from
+-- lua/parhost/executor.lua.
+local core_pool = require "parhost.core.pool"
+local host = require "parhost.core.host"
+
+local worker = { depth = 0 }
+
+-- Gives the function that "module:function" names.
+function worker.resolve(spec)
+  local module_name, name = spec:match("^(.+):([^:]+)$")
+  local module = require(module_name)
+  local fn = type(module) == "table" and module[name]
+  if type(fn) ~= "function" then
+    error(("module '%s' has no function '%s'"):format(module_name, name), 0)
+  end
+  return fn
+end
+
+function worker.setup(message, index)
+  worker.depth = message.depth
+  host.set_worker { index = index, pool = message.name, pid = host.pid() }
+  if message.process then core_pool.enter(message.process) end
+  package.path, package.cpath = message.package_path, message.package_cpath
+  _G.arg = message.arg
+  for _, name in ipairs(message.preload) do require(name) end
+  local initializer, args = message.initializer, message.init_args
+  if type(initializer) == "string" then initializer = worker.resolve(initializer) end
+  if initializer then initializer(table.unpack(args, 1, args.n or #args)) end
+end
+
+-- The traceback that goes with an error which leaves this worker: behind what is known of where it came from,
+-- when a task of another pool raised it first.
+function worker.traceback(err, traceback)
+  local trace = package.loaded["futures.trace"]
+  return trace and trace.chain(err, traceback) or traceback
+end
+
+return worker
