@@ -118,7 +118,7 @@ static int begin_table(lua_State *L, struct reader *r, size_t offset, bool share
 
 static int begin_instance(lua_State *L, struct reader *r, size_t offset, bool shared) {
   uint64_t blob;
-  uint8_t dumped;
+  uint8_t dumped = 0;
   if (get_name(L, r) != WHOLE) return BAD;
   if (!get_varint(r, &blob) || get_bytes(r, &dumped, 1) != WHOLE) return bad(r, "instance");
   if (!ph__push_class(L, r->c, -1, r->blobs, blob)) {
@@ -146,7 +146,7 @@ static const uint8_t *behind_plain_upvalues(const struct reader *r, uint64_t n) 
 
 /* The bytes of the prototype; *number stays NO_OFFSET when they lie in the message. */
 static int find_prototype(struct reader *r, const void **bytes, size_t *len, uint64_t *number) {
-  uint8_t kind;
+  uint8_t kind = 0;
   uint64_t n;
   if (get_bytes(r, &kind, 1) != WHOLE || !get_varint(r, &n)) return bad(r, "function");
   *number = NO_OFFSET;
@@ -338,7 +338,7 @@ static int finish_instance(lua_State *L, struct reader *r, struct ph_level *l) {
 static int begin_upvalue(lua_State *L, struct reader *r, struct ph_level *l) {
   size_t offset = (size_t)(r->p - r->start);
   uint64_t at;
-  uint8_t tag;
+  uint8_t tag = 0;
   if (get_bytes(r, &tag, 1) != WHOLE) return BAD;
   l->i++;
   if (tag == PH_CELL_SHARED) {

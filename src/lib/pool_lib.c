@@ -242,6 +242,7 @@ static int pool_new(lua_State *L) {
 /* Forks the zygote early, while the process is small and has no threads. Errors wait until a pool is made. */
 static int pool_prepare(lua_State *L) {
   struct ph_err err;
+  ph_codec_init_key(); /* before the fork: both sides know each other's dumps by it */
   lua_pushboolean(L, ph_zygote_start(worker_main, NULL, &err) == 0);
   return 1;
 }

@@ -5,10 +5,26 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+static int error_tostring(lua_State *L) {
+  lua_settop(L, 1);
+  lua_pushliteral(L, "parhost.");
+  lua_getfield(L, 1, "kind");
+  luaL_tolstring(L, -1, NULL);
+  lua_replace(L, -2);
+  lua_pushliteral(L, ": ");
+  lua_getfield(L, 1, "message");
+  luaL_tolstring(L, -1, NULL);
+  lua_replace(L, -2);
+  lua_concat(L, 4);
+  return 1;
+}
+
 void ph_error_metatable(lua_State *L) {
   if (luaL_newmetatable(L, PH_ERROR_METATABLE)) {
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, error_tostring);
+    lua_setfield(L, -2, "__tostring");
   }
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "codec/codec.h"
 #include "vm/vm_int.h"
 
 _Thread_local struct ph_vm *ph_vm_current;
@@ -70,6 +71,7 @@ static int open_libraries(lua_State *L) {
   install(L, vm);
   ph__exit_install(L, vm);
   seed_random(L);
+  ph_codec_baseline(L);
   lua_gc(L, LUA_GCRESTART);
 #ifdef PH_GCSTRESS
   lua_gc(L, LUA_GCSETPAUSE, 0);
