@@ -3,6 +3,7 @@
 #include "vm/worker.h"
 
 #include <lauxlib.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #define SPIN_NS 40000 /* about what waking a parked thread costs */
 #define SPIN_CREDIT_MAX 8
 #define SPIN_RETRY 16
+#define BIG_GROWTH ((size_t)4 << 20)
 
 struct blob {
   void *bytes;
@@ -26,6 +28,7 @@ struct worker {
   size_t n_blobs;
   int spin_credit;
   unsigned spin_skipped;
+  size_t heap_after_gc;
 };
 
 /* --- blobs ------------------------------------------------------------------------------------------------ */
@@ -87,12 +90,16 @@ static int handle_frame(struct worker *w, const struct ph_frame *f, const uint8_
 
 /* --- waiting ---------------------------------------------------------------------------------------------- */
 
-/* Garbage of the last tasks goes while there is nothing else to do: finalizers run soon, not at the next task. */
+/* Garbage of the last tasks goes while there is nothing else to do: finalizers run soon, not at the next task. States
+ * collect by generations: one step takes what the last task left behind, and a full cycle what big tasks did. */
 static void collect_while_idle(struct worker *w) {
   if (!w->run.ran_something) return;
   w->run.ran_something = false;
-  for (int cycles = 0; cycles < 2 && !ph_link_readable(w->link);)
-    if (lua_gc(w->run.L, LUA_GCSTEP, 0)) cycles++;
+  lua_gc(w->run.L, LUA_GCSTEP, 0);
+  if (w->run.vm->used < w->heap_after_gc * 2 + BIG_GROWTH) return;
+  lua_gc(w->run.L, LUA_GCCOLLECT);
+  w->heap_after_gc = w->run.vm->used;
+  malloc_trim(0);
 }
 
 static bool spin(struct worker *w) {
