@@ -14,7 +14,7 @@ package.preload["parhost.core.host"] = function()
   }
 end
 package.preload["parhost.exit"] = function()
-  return { add = function() end, remove = function() end }
+  return { add = function() end, remove = function() end, closing = function() return false end }
 end
 
 local deliver
