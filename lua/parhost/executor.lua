@@ -187,7 +187,7 @@ local function close_variable(self, err)
     life:kill()
     life:join()
   elseif lifetime.is_signal(err) then
-    life:_at_exit("signal")
+    life:interrupted()
   else
     life:shutdown(true, true)
   end
@@ -214,6 +214,7 @@ function executor.constructor(kind)
   return function(given)
     local settings = pool_options.read(kind, given)
     pool_options.check_depth()
+    lifetime.check_program()
     local core = core_pool.new(pool_options.core_config(kind, settings))
     local life = lifetime.new(core, settings)
     local h = home.new(core, life, settings, {})

@@ -7,7 +7,7 @@ local exit = {}
 
 local hooks = {}
 local live, created = {}, 0
-local begun, closing = false, false
+local begun, closing, announced = false, false, false
 
 function exit.on_exit(hook)
   if type(hook) ~= "function" then
@@ -40,7 +40,10 @@ local function oldest()
   return object
 end
 
-local function announce()
+-- After Ctrl-C: says once what is being waited for.
+function exit.announce()
+  if announced then return end
+  announced = true
   local n = 0
   for object in pairs(live) do n = n + object:_count() end
   if n == 0 then return end
@@ -54,7 +57,7 @@ local function run_step(mode, what, fn, ...)
   local ok, err = host.catch(fn, ...)
   if ok then return mode, false end
   if host.is_signal(err) then
-    announce()
+    exit.announce()
     return "signal", true
   end
   warn("parhost: error in ", what, ": ", tostring(err))
@@ -83,7 +86,7 @@ function exit.run(mode)
   begun = true
   mode = run_hooks(mode)
   closing = true
-  if mode == "signal" then announce() end
+  if mode == "signal" then exit.announce() end
   end_pools(mode)
 end
 

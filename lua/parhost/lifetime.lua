@@ -11,13 +11,23 @@ Life.__index = Life
 
 local lifetime = {}
 
--- Lives whose handle is gone or which nobody waits for; dropped when they are over.
+-- All there are; and those whose handle is gone or which nobody waits for, until they are over.
+local lives = setmetatable({}, { __mode = "k" })
 local leftovers = {}
 
 local function forget_finished()
   for life in pairs(leftovers) do
     if life.core:finished() then life:_over() end
   end
+end
+
+local function refuse()
+  error(errors.new("shutdown", "cannot schedule new futures after shutdown"), 0)
+end
+
+-- At the end of the program no pool can be made any more.
+function lifetime.check_program()
+  if exit.closing() then refuse() end
 end
 
 -- `settings`: name, kind ("proc_pool"), at_exit, grace, max_workers.
@@ -27,6 +37,7 @@ function lifetime.new(core, settings)
     core = core, name = settings.name, kind = settings.kind, max_workers = settings.max_workers,
     at_exit = settings.at_exit, grace = settings.grace, closed = false, retrying = 0,
   }, Life)
+  lives[life] = true
   exit.add(life)
   return life
 end
@@ -45,7 +56,7 @@ function Life:_over()
 end
 
 function Life:check_open()
-  if self.closed then error(errors.new("shutdown", "cannot schedule new futures after shutdown"), 0) end
+  if self.closed then refuse() end
 end
 
 -- Ready when no task is left that may be run again after an error.
@@ -96,8 +107,9 @@ function Life:end_soon()
   end
 end
 
--- The exit sequence. May be called again, when it was interrupted.
+-- The exit sequence: from here on no pool takes tasks. May be called again, when it was interrupted.
 function Life:_at_exit(mode)
+  for life in pairs(lives) do life.closed = true end
   if self.at_exit == "kill" then
     self:kill()
     self:join()
@@ -106,6 +118,12 @@ function Life:_at_exit(mode)
   else
     self:shutdown(true, self.at_exit == "cancel")
   end
+end
+
+-- Leaving the block of the pool because of Ctrl-C.
+function Life:interrupted()
+  exit.announce()
+  self:end_soon()
 end
 
 -- For the message of the exit sequence: how many tasks run.

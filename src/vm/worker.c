@@ -68,14 +68,17 @@ static int send_on_link(struct ph_run *r, const struct ph_frame *f, const void *
   return 0;
 }
 
+/* After a failure the worker leaves: tasks that are on their way must not run in it. */
 static int set_up(struct worker *w, const uint8_t *body, size_t len) {
   struct ph_frame f = {.type = PH_FRAME_READY};
   w->run.reply = (struct ph_encoded){0};
-  if (!ph_run_setup(&w->run, body, len)) {
+  bool ok = ph_run_setup(&w->run, body, len);
+  if (!ok) {
     f.type = PH_FRAME_SETUP_FAILED;
     f.len = (uint32_t)w->run.reply.len;
   }
-  return send_on_link(&w->run, &f, w->run.reply.data);
+  if (send_on_link(&w->run, &f, w->run.reply.data) != 0) return -1;
+  return ok ? 0 : 1;
 }
 
 /* 0 go on, 1 leave, -1 the host is gone. */
