@@ -90,14 +90,14 @@ static int encode_definition(lua_State *L) {
   return 1;
 }
 
-/* The number is cached per store under the store's address and the class. */
+/* The number is cached per store, under the name of the class and the store's id. */
 uint64_t ph__class_blob(lua_State *L, struct ph_codec *c, int idx) {
   const struct ph_blob_store *store = c->options->blobs;
   if (store == NULL || is_error_class(L, idx)) return 0;
   lua_getiuservalue(L, c->self, PH_UV_CLASSES);
   lua_pushvalue(L, idx);
   lua_rawget(L, -2);
-  lua_pushfstring(L, "%s\n%p", lua_tostring(L, -1), store->ud); /* no class can have this name: see register */
+  lua_pushfstring(L, "%s\n%I", lua_tostring(L, -1), (LUAI_UACINT)store->id); /* no class can have this name: see register */
   lua_pushvalue(L, -1);
   int64_t number = -1;
   if (lua_rawget(L, -4) == LUA_TNIL) {

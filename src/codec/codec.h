@@ -25,6 +25,7 @@ struct ph_blob_store {
   /* Decoder: finds the bytes of a number; -1 when unknown. Borrowed for the duration of the decode. */
   int (*resolve)(void *ud, uint64_t number, const void **bytes, size_t *len);
   void *ud;
+  uint64_t id; /* encoder: never 0, and never used again for another store; numbers are remembered under it */
 };
 
 enum {

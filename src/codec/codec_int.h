@@ -90,7 +90,7 @@ struct ph_codec {
 struct ph_function {
   uint8_t hash[16];
   uint64_t warned;          /* bit per upvalue */
-  const void *store;        /* whose number this is */
+  uint64_t store;           /* whose number this is */
   int64_t number;
   uint32_t n_globals;
   size_t len;

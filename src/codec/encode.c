@@ -247,8 +247,8 @@ static void note_blob(lua_State *L, struct ph_codec *c, uint32_t number) {
 
 static void put_prototype(lua_State *L, struct ph_codec *c, struct ph_function *f) {
   const struct ph_blob_store *store = c->options->blobs;
-  if (store != NULL && f->store != store->ud) {
-    f->store = store->ud;
+  if (store != NULL && f->store != store->id) {
+    f->store = store->id;
     f->number = store->intern(store->ud, f->hash, f->bytes, f->len);
   }
   if (store != NULL && f->number >= 0) {

@@ -215,6 +215,7 @@ static int64_t intern_blob(void *ud, const uint8_t hash[16], const void *bytes, 
 }
 
 static int pool_new(lua_State *L) {
+  static _Thread_local uint64_t stores; /* ids are compared within a state only */
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   struct core *c = lua_newuserdatauv(L, sizeof *c, CORE_USERVALUES);
@@ -234,7 +235,7 @@ static int pool_new(lua_State *L) {
   }
   encode_setup(L, c);
   open_pool(L, c);
-  c->store = (struct ph_blob_store){.intern = intern_blob, .ud = c};
+  c->store = (struct ph_blob_store){.intern = intern_blob, .ud = c, .id = ++stores};
   enlist(L, c);
   return 1;
 }
