@@ -71,7 +71,7 @@ struct ph_codec *ph__codec_push(lua_State *L) {
   struct ph_codec *c;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &codec_key) == LUA_TNIL) {
     lua_pop(L, 1);
-    c = new_codec(L, 0);
+    new_codec(L, 0);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &codec_key);
   }

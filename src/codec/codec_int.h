@@ -129,11 +129,17 @@ uint64_t ph__class_blob(lua_State *L, struct ph_codec *c, int idx);
 /* path.c: fills err->path from the levels, and the type of the value on the stack top. */
 void ph__fill_path(lua_State *L, struct ph_codec *c);
 
-/* bytes */
+/* encode.c: parts of messages */
+/* Writes the value on the stack top with everything in it, and leaves it there. -1: refused, c->err filled. */
+int ph__put_tree(lua_State *L, struct ph_codec *c);
+void ph__put_tag(lua_State *L, struct ph_codec *c, uint8_t tag);
+void ph__put_string(lua_State *L, struct ph_codec *c, int idx);
+/* Remembers the offset of an object, string or cell. */
+void ph__note_seen(lua_State *L, struct ph_codec *c, const void *key, size_t offset);
 void ph__put(lua_State *L, struct ph_codec *c, const void *bytes, size_t n);
 void ph__put_varint(lua_State *L, struct ph_codec *c, uint64_t v);
 
-/* xxh-like 128-bit hash, see hash.c. */
+/* hash.c */
 void ph__hash128(const void *bytes, size_t len, uint8_t hash[16]);
 
 #endif

@@ -189,8 +189,8 @@ static int load_function(lua_State *L, struct reader *r, const void *bytes, size
 }
 
 static int begin_function(lua_State *L, struct reader *r, size_t offset, bool shared) {
-  const void *bytes;
-  size_t len;
+  const void *bytes = NULL;
+  size_t len = 0;
   uint64_t number = NO_OFFSET, n;
   if (!r->allow_code)
     return ph_err_set(r->err, "not_serializable", 0, "functions are only loaded from dumps that this program has made itself");
@@ -235,7 +235,8 @@ static int get_module(lua_State *L, struct reader *r) {
 }
 
 static int get_named(lua_State *L, struct reader *r) {
-  if (get_name(L, r) != WHOLE || get_name(L, r) != WHOLE) return BAD;
+  if (get_name(L, r) != WHOLE) return BAD;
+  if (get_name(L, r) != WHOLE) return BAD;
   lua_pushvalue(L, -2);
   require_module(L, r);
   if (lua_istable(L, -1)) {
@@ -309,7 +310,8 @@ static int get_value(lua_State *L, struct reader *r) {
     case PH_TAG_EXTERN: return get_extern(L, r);
     case PH_TAG_GLOBALS: lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS); return WHOLE;
     case PH_TAG_LIGHT:
-      if (!r->allow_code || get_bytes(r, &light, sizeof light) != WHOLE) return bad(r, "light userdata");
+      if (!r->allow_code) return bad(r, "light userdata");
+      if (get_bytes(r, &light, sizeof light) != WHOLE) return BAD;
       lua_pushlightuserdata(L, light);
       return WHOLE;
     default: r->p--; return bad(r, "unknown tag");

@@ -17,7 +17,7 @@ void ph__put(lua_State *L, struct ph_codec *c, const void *bytes, size_t n) {
   if (ph_buf_put(&c->out, bytes, n) != 0) ph__no_memory(L);
 }
 
-static void put_tag(lua_State *L, struct ph_codec *c, uint8_t tag) {
+void ph__put_tag(lua_State *L, struct ph_codec *c, uint8_t tag) {
   if (ph_buf_put_u8(&c->out, tag) != 0) ph__no_memory(L);
 }
 
@@ -46,36 +46,36 @@ static int refuse(lua_State *L, struct ph_codec *c, const char *kind, const char
 
 static void put_integer(lua_State *L, struct ph_codec *c, lua_Integer v) {
   if (v >= 0 && v < 0x80) {
-    put_tag(L, c, (uint8_t)(PH_TAG_SMALL | v));
+    ph__put_tag(L, c, (uint8_t)(PH_TAG_SMALL | v));
     return;
   }
-  put_tag(L, c, PH_TAG_INT);
+  ph__put_tag(L, c, PH_TAG_INT);
   ph__put_varint(L, c, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
 }
 
 static void put_float(lua_State *L, struct ph_codec *c, lua_Number v) {
-  put_tag(L, c, PH_TAG_FLOAT);
+  ph__put_tag(L, c, PH_TAG_FLOAT);
   ph__put(L, c, &v, sizeof v);
 }
 
-static void note_seen(lua_State *L, struct ph_codec *c, const void *key, size_t offset) {
+void ph__note_seen(lua_State *L, struct ph_codec *c, const void *key, size_t offset) {
   if (ph_ptrmap_put(&c->seen, key, offset) != 0) ph__no_memory(L);
 }
 
 /* Short strings are unique in Lua, long ones are the same object when shared: the address tells. */
-static void put_string(lua_State *L, struct ph_codec *c, int idx) {
+void ph__put_string(lua_State *L, struct ph_codec *c, int idx) {
   size_t len;
   const char *s = lua_tolstring(L, idx, &len);
   if (len >= 3) {
     uint64_t at = ph_ptrmap_get(&c->seen, s);
     if (at != PH_PTRMAP_NONE) {
-      put_tag(L, c, PH_TAG_STRING_REF);
+      ph__put_tag(L, c, PH_TAG_STRING_REF);
       ph__put_varint(L, c, at);
       return;
     }
-    note_seen(L, c, s, c->out.len);
+    ph__note_seen(L, c, s, c->out.len);
   }
-  put_tag(L, c, PH_TAG_STRING);
+  ph__put_tag(L, c, PH_TAG_STRING);
   ph__put_varint(L, c, len);
   ph__put(L, c, s, len);
 }
@@ -86,11 +86,11 @@ static void put_string(lua_State *L, struct ph_codec *c, int idx) {
 static bool put_reference(lua_State *L, struct ph_codec *c, const void *object, uint8_t plain_tag) {
   uint64_t at = ph_ptrmap_get(&c->seen, object);
   if (at == PH_PTRMAP_NONE) {
-    note_seen(L, c, object, c->out.len);
+    ph__note_seen(L, c, object, c->out.len);
     return false;
   }
   if (c->out.data[at] == plain_tag) c->out.data[at]++; /* ..._SHARED follows its plain tag */
-  put_tag(L, c, PH_TAG_REF);
+  ph__put_tag(L, c, PH_TAG_REF);
   ph__put_varint(L, c, at);
   return true;
 }
@@ -101,7 +101,7 @@ static bool put_extern(lua_State *L, struct ph_codec *c) {
   lua_pushvalue(L, -2);
   bool known = lua_rawget(L, -2) == LUA_TNUMBER;
   if (known) {
-    put_tag(L, c, PH_TAG_EXTERN);
+    ph__put_tag(L, c, PH_TAG_EXTERN);
     ph__put_varint(L, c, (uint64_t)lua_tointeger(L, -1));
   }
   lua_pop(L, 2);
@@ -125,8 +125,8 @@ static bool is_module(lua_State *L, struct ph_codec *c, const void *object) {
 
 static bool put_module(lua_State *L, struct ph_codec *c) {
   if (!is_module(L, c, lua_topointer(L, -1)) || !ph__push_module_name(L, -1)) return false;
-  put_tag(L, c, PH_TAG_MODULE);
-  put_string(L, c, -1);
+  ph__put_tag(L, c, PH_TAG_MODULE);
+  ph__put_string(L, c, -1);
   lua_pop(L, 1);
   return true;
 }
@@ -186,12 +186,12 @@ static int put_instance(lua_State *L, struct ph_codec *c) {
     lua_settop(L, object);
     return OK;
   }
-  put_tag(L, c, PH_TAG_INSTANCE);
-  put_string(L, c, -1);
+  ph__put_tag(L, c, PH_TAG_INSTANCE);
+  ph__put_string(L, c, -1);
   lua_pop(L, 1);
   ph__put_varint(L, c, ph__class_blob(L, c, class));
   bool dumps = lua_getfield(L, class, "__dump") == LUA_TFUNCTION;
-  put_tag(L, c, dumps);
+  ph__put_tag(L, c, dumps);
   struct ph_level *l = ph__level_push(L, c, PH_TAG_INSTANCE, object);
   l->state = AFTER_INSTANCE;
   if (dumps) {
@@ -206,7 +206,7 @@ static int put_instance(lua_State *L, struct ph_codec *c) {
   } else { /* its fields, as a table of their own */
     lua_settop(L, object);
     lua_pushvalue(L, object);
-    put_tag(L, c, PH_TAG_TABLE);
+    ph__put_tag(L, c, PH_TAG_TABLE);
     begin_table(L, c);
     return 1;
   }
@@ -216,13 +216,13 @@ static int put_instance(lua_State *L, struct ph_codec *c) {
 static int put_table(lua_State *L, struct ph_codec *c) {
   const void *object = lua_topointer(L, -1);
   if (object == c->globals) {
-    put_tag(L, c, PH_TAG_GLOBALS);
+    ph__put_tag(L, c, PH_TAG_GLOBALS);
     return OK;
   }
   if (put_extern(L, c) || put_module(L, c)) return OK;
   if (lua_getmetatable(L, -1)) return put_instance(L, c);
   if (put_reference(L, c, object, PH_TAG_TABLE)) return OK;
-  put_tag(L, c, PH_TAG_TABLE);
+  ph__put_tag(L, c, PH_TAG_TABLE);
   begin_table(L, c);
   return 1;
 }
@@ -231,9 +231,9 @@ static int put_table(lua_State *L, struct ph_codec *c) {
 
 static bool put_named(lua_State *L, struct ph_codec *c) {
   if (!ph__push_name(L, c, -1)) return false;
-  put_tag(L, c, PH_TAG_NAMED);
-  put_string(L, c, -2);
-  put_string(L, c, -1);
+  ph__put_tag(L, c, PH_TAG_NAMED);
+  ph__put_string(L, c, -2);
+  ph__put_string(L, c, -1);
   lua_pop(L, 2);
   return true;
 }
@@ -253,10 +253,10 @@ static void put_prototype(lua_State *L, struct ph_codec *c, struct ph_function *
   }
   if (store != NULL && f->number >= 0) {
     note_blob(L, c, (uint32_t)f->number);
-    put_tag(L, c, PH_PROTO_BLOB);
+    ph__put_tag(L, c, PH_PROTO_BLOB);
     ph__put_varint(L, c, (uint64_t)f->number);
   } else {
-    put_tag(L, c, PH_PROTO_BYTES);
+    ph__put_tag(L, c, PH_PROTO_BYTES);
     ph__put_varint(L, c, f->len);
     ph__put(L, c, f->bytes, f->len);
   }
@@ -273,7 +273,7 @@ static int put_function(lua_State *L, struct ph_codec *c) {
   lua_getinfo(L, ">S", &ar);
   if (strncmp(ar.source, "@lua/", 5) == 0 && put_named(L, c)) return OK;
   if (put_reference(L, c, lua_topointer(L, -1), PH_TAG_FUNCTION)) return OK;
-  put_tag(L, c, PH_TAG_FUNCTION);
+  ph__put_tag(L, c, PH_TAG_FUNCTION);
   c->has_code = true;
   struct ph_function *f = ph__function_push(L, c, -1);
   if ((c->options->flags & PH_ENCODE_CAPTURE) && f->n_globals > 0) {
@@ -299,22 +299,22 @@ static int put_function(lua_State *L, struct ph_codec *c) {
  * was pushed on top, to be written next; REFUSED. */
 static int put_value(lua_State *L, struct ph_codec *c) {
   switch (lua_type(L, -1)) {
-    case LUA_TNIL: put_tag(L, c, PH_TAG_NIL); return OK;
-    case LUA_TBOOLEAN: put_tag(L, c, lua_toboolean(L, -1) ? PH_TAG_TRUE : PH_TAG_FALSE); return OK;
+    case LUA_TNIL: ph__put_tag(L, c, PH_TAG_NIL); return OK;
+    case LUA_TBOOLEAN: ph__put_tag(L, c, lua_toboolean(L, -1) ? PH_TAG_TRUE : PH_TAG_FALSE); return OK;
     case LUA_TNUMBER:
       if (lua_isinteger(L, -1))
         put_integer(L, c, lua_tointeger(L, -1));
       else
         put_float(L, c, lua_tonumber(L, -1));
       return OK;
-    case LUA_TSTRING: put_string(L, c, -1); return OK;
+    case LUA_TSTRING: ph__put_string(L, c, -1); return OK;
     case LUA_TTABLE: return put_table(L, c);
     case LUA_TFUNCTION: return put_function(L, c);
     case LUA_TLIGHTUSERDATA: {
       void *p = lua_touserdata(L, -1);
       if (!(c->options->flags & PH_ENCODE_SAME_PROCESS))
         return refuse(L, c, "not_serializable", "a light userdata means nothing to another process");
-      put_tag(L, c, PH_TAG_LIGHT);
+      ph__put_tag(L, c, PH_TAG_LIGHT);
       ph__put(L, c, &p, sizeof p);
       return OK;
     }
@@ -363,12 +363,12 @@ static int next_upvalue(lua_State *L, struct ph_codec *c, struct ph_level *l) {
   uint64_t at = ph_ptrmap_get(&c->seen, cell);
   if (at != PH_PTRMAP_NONE) {
     c->out.data[at] = PH_CELL_SHARED;
-    put_tag(L, c, PH_CELL_REF);
+    ph__put_tag(L, c, PH_CELL_REF);
     ph__put_varint(L, c, at);
     return 3;
   }
-  note_seen(L, c, cell, c->out.len);
-  put_tag(L, c, PH_CELL);
+  ph__note_seen(L, c, cell, c->out.len);
+  ph__put_tag(L, c, PH_CELL);
   l->start = c->out.len;
   lua_getupvalue(L, l->index, (int)l->i);
   return 1;
@@ -390,7 +390,7 @@ static int advance(lua_State *L, struct ph_codec *c, struct ph_level *l) {
       lua_settop(L, l->index + 1);
       do {
         if (!lua_next(L, l->index)) {
-          put_tag(L, c, PH_TAG_END);
+          ph__put_tag(L, c, PH_TAG_END);
           return 0;
         }
         if (l->n == 0 || !lua_isinteger(L, -2)) break;
@@ -420,7 +420,7 @@ static int advance(lua_State *L, struct ph_codec *c, struct ph_level *l) {
 }
 
 /* Writes the value on the stack top and everything below it; leaves the value there. */
-static int put_tree(lua_State *L, struct ph_codec *c) {
+int ph__put_tree(lua_State *L, struct ph_codec *c) {
   size_t bottom = c->levels.count;
   int top = lua_gettop(L);
   int status = put_value(L, c);
@@ -441,127 +441,4 @@ static int put_tree(lua_State *L, struct ph_codec *c) {
   if (status == REFUSED) c->levels.count = bottom;
   lua_settop(L, top);
   return status == REFUSED ? REFUSED : OK;
-}
-
-/* --- captured globals ------------------------------------------------------------------------------------- */
-
-static bool is_user_global(lua_State *L, struct ph_codec *c) {
-  lua_getiuservalue(L, c->self, PH_UV_BASELINE);
-  lua_pushvalue(L, -3);
-  lua_rawget(L, -2);
-  bool same = lua_rawequal(L, -1, -3);
-  lua_pop(L, 2);
-  return !same;
-}
-
-/* Name and value are on the stack. What cannot travel, or is too big, is left out. */
-static void put_capture(lua_State *L, struct ph_codec *c) {
-  struct ph_err *outer = c->err;
-  size_t start = c->out.len, refs = c->refs.len;
-  lua_Integer captures = c->n_captures;
-  bool is_table = lua_istable(L, -1);
-  put_tag(L, c, PH_TAG_CAPTURE);
-  lua_pushvalue(L, -2);
-  put_string(L, c, -1);
-  lua_pop(L, 1);
-  c->err = NULL;
-  int status = put_tree(L, c);
-  c->err = outer;
-  if (status == OK && !(is_table && c->out.len - start > PH_CAPTURE_MAX)) return;
-  c->out.len = start;
-  c->n_captures = captures;
-  c->refs.len = refs;
-  ph_ptrmap_forget_from(&c->seen, start);
-}
-
-/* Marks an address as looked at; false when it was already. */
-static bool first_time(lua_State *L, struct ph_codec *c, const void *key) {
-  if (ph_ptrmap_get(&c->seen, key) != PH_PTRMAP_NONE) return false;
-  note_seen(L, c, key, 0);
-  return true;
-}
-
-/* The globals that a function reads; the list of their names is on the stack top. */
-static void put_captures_of(lua_State *L, struct ph_codec *c) {
-  int names = lua_gettop(L);
-  lua_Integer n = (lua_Integer)lua_rawlen(L, names);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_settop(L, names + 1);
-    lua_rawgeti(L, names, i);
-    if (!first_time(L, c, lua_tostring(L, -1) + 1)) continue; /* + 1: the string itself has a mark of its own */
-    lua_pushvalue(L, -1);
-    lua_rawget(L, names + 1);
-    if (!lua_isnil(L, -1) && is_user_global(L, c)) put_capture(L, c);
-  }
-  lua_settop(L, names);
-}
-
-static void put_captures(lua_State *L, struct ph_codec *c) {
-  if (c->n_captures > 0) {
-    lua_getiuservalue(L, c->self, PH_UV_CAPTURES);
-    for (lua_Integer i = 1; i <= c->n_captures; i++) { /* grows while it is walked */
-      lua_rawgeti(L, -1, i);
-      if (first_time(L, c, lua_topointer(L, -1))) put_captures_of(L, c);
-      lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-  }
-  put_tag(L, c, PH_TAG_END);
-}
-
-/* --- a message -------------------------------------------------------------------------------------------- */
-
-static void reset(lua_State *L, struct ph_codec *c, const struct ph_encode_options *options, struct ph_err *err) {
-  c->options = options;
-  c->err = err;
-  c->levels.count = 0;
-  c->refs.len = 0;
-  c->n_captures = 0;
-  c->modules_known = c->has_code = false;
-  ph_buf_reset(&c->out, 1 << 20);
-  ph_ptrmap_clear(&c->seen);
-  if (!c->has_anchors) return;
-  lua_newtable(L);
-  lua_setiuservalue(L, c->self, PH_UV_ANCHORS);
-  c->has_anchors = false;
-}
-
-/* Puts the name of the root in front of the path, and the path in front of the message. */
-static void complete_error(const struct ph_encode_options *o, int i, struct ph_err *err) {
-  char rest[sizeof err->path], what[sizeof err->message];
-  snprintf(rest, sizeof rest, "%s", err->path);
-  snprintf(what, sizeof what, "%s", err->message);
-  if (rest[0] == '@') /* begins with a function of its own */
-    snprintf(err->path, sizeof err->path, "%s", rest + 1);
-  else if (o->first_is_task && i == 0)
-    snprintf(err->path, sizeof err->path, "function%.240s", rest);
-  else
-    snprintf(err->path, sizeof err->path, "%s[%d]%.200s", o->root, o->first_is_task ? i : i + 1, rest);
-  snprintf(err->message, sizeof err->message, "%.130s: %.120s", err->path, what);
-}
-
-int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, int count, struct ph_encoded *out,
-              struct ph_err *err) {
-  first = lua_absindex(L, first);
-  int top = lua_gettop(L), status = OK;
-  luaL_checkstack(L, 64, "too many values");
-  struct ph_codec *c = ph__codec_push(L);
-  c->self = lua_gettop(L);
-  reset(L, c, options, err);
-  ph__put_varint(L, c, (uint64_t)count);
-  for (int i = 0; i < count && status == OK; i++) {
-    lua_pushvalue(L, first + i);
-    status = put_tree(L, c);
-    if (status != OK && err != NULL) complete_error(options, i, err);
-    lua_pop(L, 1);
-  }
-  if (status == OK) put_captures(L, c);
-  out->data = c->out.data;
-  out->len = c->out.len;
-  out->blobs = (const uint32_t *)(const void *)c->refs.data;
-  out->n_blobs = c->refs.len / sizeof *out->blobs;
-  out->has_code = c->has_code;
-  lua_settop(L, top);
-  return status;
 }

@@ -133,7 +133,7 @@ static struct ph_task *make_task(lua_State *L, struct core *c, const struct nami
   if (t == NULL) {
     set_sink(L, c->last_id + 1, false);
     if (bytes->len > (size_t)INT_MAX) ph_error_raise(L, "not_serializable", "the arguments take more than 2 GiB");
-    luaL_error(L, "not enough memory");
+    ph_error_raise(L, "os", "not enough memory for the arguments of a task");
   }
   if (blobs->len > 0) memcpy(t->blobs, blobs->data, blobs->len);
   if (bytes->len > 0) memcpy(ph_task_bytes(t), bytes->data, bytes->len);

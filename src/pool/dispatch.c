@@ -59,7 +59,7 @@ static void handle_event(struct ph_pool *p, void *tag) {
     p->backend->poll(p);
   } else {
     for (unsigned i = 0; i < p->config.max_workers; i++) /* it may have been discarded by an event before */
-      if (p->workers[i] == tag) bell_rang(tag);
+      if (p->workers[i] != NULL && p->workers[i] == tag) bell_rang(p->workers[i]);
   }
 }
 

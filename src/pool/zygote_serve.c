@@ -213,6 +213,8 @@ static void disconnect(struct zygote *z, size_t i) {
 static void end(struct zygote *z) {
   for (size_t i = 1; i < z->n_fds; i++) kill_children(z, z->fds[i].fd);
   for (size_t i = 0; i < z->n_children; i++) waitpid(z->children[i].pid, NULL, 0);
+  free(z->children);
+  free(z->fds);
 }
 
 /* --- the loop --------------------------------------------------------------------------------------------- */

@@ -38,7 +38,8 @@ static void push_error(lua_State *L, const char *kind, const char *message) {
   lua_setmetatable(L, -2);
 }
 
-static void push_error_v(lua_State *L, const char *kind, const char *format, va_list args) {
+__attribute__((format(printf, 3, 0))) static void push_error_v(lua_State *L, const char *kind, const char *format,
+                                                              va_list args) {
   char message[512];
   vsnprintf(message, sizeof message, format, args);
   push_error(L, kind, message);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ * A whole message: the values, then the globals that their functions read. */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "codec/codec_int.h"
+
+enum { OK = 0 };
+
+/* --- captured globals ------------------------------------------------------------------------------------- */
+
+static bool is_user_global(lua_State *L, struct ph_codec *c) {
+  lua_getiuservalue(L, c->self, PH_UV_BASELINE);
+  lua_pushvalue(L, -3);
+  lua_rawget(L, -2);
+  bool same = lua_rawequal(L, -1, -3);
+  lua_pop(L, 2);
+  return !same;
+}
+
+/* Name and value are on the stack. What cannot travel, or is too big, is left out. */
+static void put_capture(lua_State *L, struct ph_codec *c) {
+  struct ph_err *outer = c->err;
+  size_t start = c->out.len, refs = c->refs.len;
+  lua_Integer captures = c->n_captures;
+  bool is_table = lua_istable(L, -1);
+  ph__put_tag(L, c, PH_TAG_CAPTURE);
+  lua_pushvalue(L, -2);
+  ph__put_string(L, c, -1);
+  lua_pop(L, 1);
+  c->err = NULL;
+  int status = ph__put_tree(L, c);
+  c->err = outer;
+  if (status == OK && !(is_table && c->out.len - start > PH_CAPTURE_MAX)) return;
+  c->out.len = start;
+  c->n_captures = captures;
+  c->refs.len = refs;
+  ph_ptrmap_forget_from(&c->seen, start);
+}
+
+/* Marks an address as looked at; false when it was already. */
+static bool first_time(lua_State *L, struct ph_codec *c, const void *key) {
+  if (ph_ptrmap_get(&c->seen, key) != PH_PTRMAP_NONE) return false;
+  ph__note_seen(L, c, key, 0);
+  return true;
+}
+
+/* The globals that a function reads; the list of their names is on the stack top. */
+static void put_captures_of(lua_State *L, struct ph_codec *c) {
+  int names = lua_gettop(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, names);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_settop(L, names + 1);
+    lua_rawgeti(L, names, i);
+    if (!first_time(L, c, lua_tostring(L, -1) + 1)) continue; /* + 1: the string itself has a mark of its own */
+    lua_pushvalue(L, -1);
+    lua_rawget(L, names + 1);
+    if (!lua_isnil(L, -1) && is_user_global(L, c)) put_capture(L, c);
+  }
+  lua_settop(L, names);
+}
+
+static void put_captures(lua_State *L, struct ph_codec *c) {
+  if (c->n_captures > 0) {
+    lua_getiuservalue(L, c->self, PH_UV_CAPTURES);
+    for (lua_Integer i = 1; i <= c->n_captures; i++) { /* grows while it is walked */
+      lua_rawgeti(L, -1, i);
+      if (first_time(L, c, lua_topointer(L, -1))) put_captures_of(L, c);
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  ph__put_tag(L, c, PH_TAG_END);
+}
+
+/* --- a message -------------------------------------------------------------------------------------------- */
+
+static void reset(lua_State *L, struct ph_codec *c, const struct ph_encode_options *options, struct ph_err *err) {
+  c->options = options;
+  c->err = err;
+  c->levels.count = 0;
+  c->refs.len = 0;
+  c->n_captures = 0;
+  c->modules_known = c->has_code = false;
+  ph_buf_reset(&c->out, 1 << 20);
+  ph_ptrmap_clear(&c->seen);
+  if (!c->has_anchors) return;
+  lua_newtable(L);
+  lua_setiuservalue(L, c->self, PH_UV_ANCHORS);
+  c->has_anchors = false;
+}
+
+/* Puts the name of the root in front of the path, and the path in front of the message. */
+static void complete_error(const struct ph_encode_options *o, int i, struct ph_err *err) {
+  char rest[sizeof err->path], what[sizeof err->message];
+  snprintf(rest, sizeof rest, "%s", err->path);
+  snprintf(what, sizeof what, "%s", err->message);
+  if (rest[0] == '@') /* begins with a function of its own */
+    snprintf(err->path, sizeof err->path, "%s", rest + 1);
+  else if (o->first_is_task && i == 0)
+    snprintf(err->path, sizeof err->path, "function%.240s", rest);
+  else
+    snprintf(err->path, sizeof err->path, "%s[%d]%.200s", o->root, o->first_is_task ? i : i + 1, rest);
+  snprintf(err->message, sizeof err->message, "%.130s: %.120s", err->path, what);
+}
+
+int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, int count, struct ph_encoded *out,
+              struct ph_err *err) {
+  first = lua_absindex(L, first);
+  int top = lua_gettop(L), status = OK;
+  luaL_checkstack(L, 64, "too many values");
+  struct ph_codec *c = ph__codec_push(L);
+  c->self = lua_gettop(L);
+  reset(L, c, options, err);
+  ph__put_varint(L, c, (uint64_t)count);
+  for (int i = 0; i < count && status == OK; i++) {
+    lua_pushvalue(L, first + i);
+    status = ph__put_tree(L, c);
+    if (status != OK && err != NULL) complete_error(options, i, err);
+    lua_pop(L, 1);
+  }
+  if (status == OK) put_captures(L, c);
+  out->data = c->out.data;
+  out->len = c->out.len;
+  out->blobs = (const uint32_t *)(const void *)c->refs.data;
+  out->n_blobs = c->refs.len / sizeof *out->blobs;
+  out->has_code = c->has_code;
+  lua_settop(L, top);
+  return status;
+}
