@@ -1,8 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- The module `proc_pool`: tasks in processes.
+local core_pool = require "parhost.core.pool"
 local executor = require "parhost.executor"
 local futures = require "futures"
 local host = require "parhost.core.host"
+
+core_pool.prepare() -- forks the zygote, while there are no threads yet and the process is small
 
 return {
   new = executor.constructor {

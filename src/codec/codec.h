@@ -62,8 +62,8 @@ int ph_decode(lua_State *L, const struct ph_blob_store *blobs, int externs, cons
               struct ph_err *err);
 
 /* A label for the Lua or C function at idx, for people: "fib (scripts/cpu.lua:14)". The name is guessed from the
- * caller's locals and upvalues, the globals and the loaded modules; "?" when unknown. Cached per function; pushes it
- * as a string. */
+ * caller's locals and upvalues, the globals and the loaded modules; "function <scripts/cpu.lua:14>" when unknown. Pushes
+ * a string. */
 void ph_codec_push_label(lua_State *L, int idx);
 
 /* Takes what is in the globals table now as the baseline: user globals are what differs from it later. To be called

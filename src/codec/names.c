@@ -146,5 +146,8 @@ void ph_codec_push_label(lua_State *L, int idx) {
   const char *name = guess_name(L, idx);
   lua_pushvalue(L, idx);
   lua_getinfo(L, ">S", &ar);
-  lua_pushfstring(L, "%s (%s:%d)", name != NULL ? name : "?", ar.short_src, ar.linedefined);
+  if (name != NULL)
+    lua_pushfstring(L, "%s (%s:%d)", name, ar.short_src, ar.linedefined);
+  else
+    lua_pushfstring(L, "function <%s:%d>", ar.short_src, ar.linedefined);
 }

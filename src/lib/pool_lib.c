@@ -14,6 +14,7 @@
 #include "vm/error.h"
 #include "vm/vm.h"
 #include "vm/worker.h"
+#include "vm/worker_stdio.h"
 
 static const char state_key = 0;
 
@@ -243,6 +244,7 @@ static int pool_new(lua_State *L) {
 /* Forks the zygote early, while the process is small and has no threads. Errors wait until a pool is made. */
 static int pool_prepare(lua_State *L) {
   struct ph_err err;
+  ph_worker_stdio_share();
   ph_codec_init_key(); /* before the fork: both sides know each other's dumps by it */
   lua_pushboolean(L, ph_zygote_start(worker_main, NULL, &err) == 0);
   return 1;

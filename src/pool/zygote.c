@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -43,11 +42,6 @@ static int check_threads(int allowed, struct ph_err *err) {
 
 /* In the forked process: never returns. */
 static _Noreturn void be_zygote(int socket, bool is_snapshot, ph_worker_main *main, void *ud) {
-  signal(SIGINT, SIG_IGN);
-  signal(SIGQUIT, SIG_IGN);
-  signal(SIGTERM, SIG_IGN);
-  signal(SIGHUP, SIG_IGN);
-  signal(SIGPIPE, SIG_IGN);
   prctl(PR_SET_NAME, "parhost-zygote");
   ph__zygote_serve(socket, is_snapshot, main, ud);
   _exit(0);

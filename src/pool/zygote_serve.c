@@ -87,12 +87,20 @@ static void stdin_from_null(void) {
   }
 }
 
-static void default_signals(void) {
-  sigset_t none;
+/* What the zygote itself ignores, and a worker does not. */
+static const int zygote_ignores[] = {SIGQUIT, SIGTERM, SIGHUP};
+
+static void zygote_signals(void) {
   for (int n = 1; n < NSIG; n++) signal(n, SIG_DFL);
-  signal(SIGINT, SIG_IGN); /* the host decides */
+  signal(SIGINT, SIG_IGN); /* the host decides; so in workers */
   signal(SIGPIPE, SIG_IGN);
   signal(SIGTTOU, SIG_IGN);
+  for (size_t i = 0; i < sizeof zygote_ignores / sizeof *zygote_ignores; i++) signal(zygote_ignores[i], SIG_IGN);
+}
+
+static void worker_signals(void) {
+  sigset_t none;
+  for (size_t i = 0; i < sizeof zygote_ignores / sizeof *zygote_ignores; i++) signal(zygote_ignores[i], SIG_DFL);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -102,7 +110,7 @@ static _Noreturn void be_worker(const struct zygote *z, const struct ph_zygote_m
   if (getppid() != zygote) _exit(1);
   setpgid(0, 0);
   prctl(PR_SET_NAME, m->name);
-  default_signals();
+  worker_signals();
   stdin_from_null();
   if (z->is_snapshot)
     close_own(z);
@@ -249,7 +257,7 @@ void ph__zygote_serve(int socket, bool is_snapshot, ph_worker_main *main, void *
   if (!is_snapshot) socket = keep_socket(socket);
   sigemptyset(&chld);
   sigaddset(&chld, SIGCHLD);
-  signal(SIGCHLD, SIG_DFL);
+  zygote_signals();
   sigprocmask(SIG_SETMASK, &chld, NULL);
   int signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0 || add_fd(&z, signals) != 0 || add_fd(&z, socket) != 0) return;

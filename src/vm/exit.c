@@ -8,6 +8,7 @@
 
 #include "vm/error.h"
 #include "vm/vm_int.h"
+#include "vm/worker_stdio.h"
 
 static int exit_code_argument(lua_State *L) {
   if (lua_isboolean(L, 1)) return lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -16,6 +17,7 @@ static int exit_code_argument(lua_State *L) {
 
 static int exit_worker_process(lua_State *L) {
   int code = exit_code_argument(L);
+  ph_worker_stdio_flush();
   fflush(NULL);
   _exit(code);
 }

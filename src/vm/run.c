@@ -10,7 +10,6 @@
 #include <lualib.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +18,7 @@
 #include "pool/pool.h"
 #include "vm/error.h"
 #include "vm/worker.h"
+#include "vm/worker_stdio.h"
 
 #define NO_ITEM UINT32_MAX
 
@@ -227,7 +227,7 @@ static int run_item(struct ph_run *r, struct ph_slot *slot, unsigned slot_number
   if (!must_stop(r)) reply = run_protected(r);
   r->slot = NULL;
   ph_vm_clear_stop(r->vm);
-  if (__fpending(stdout) > 0) fflush(stdout);
+  ph_worker_stdio_flush();
   struct ph_frame f = {.len = (uint32_t)r->reply.len, .slot = (uint16_t)slot_number, .type = PH_FRAME_REPLY,
                        .flags = (uint8_t)reply, .item = item, .reserved = run_time_units(ph_now() - started)};
   return r->send(r, &f, r->reply.data);
@@ -254,7 +254,7 @@ bool ph_run_setup(struct ph_run *r, const void *message, size_t len) {
   lua_pushlightuserdata(r->L, r);
   bool ok = ph_vm_call(r->L, 1, 0) == LUA_OK;
   if (!ok) encode_error(r);
-  if (__fpending(stdout) > 0) fflush(stdout);
+  ph_worker_stdio_flush();
   lua_settop(r->L, 0);
   return ok;
 }

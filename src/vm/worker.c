@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "vm/run.h"
+#include "vm/worker_stdio.h"
 
 #define SPIN_NS 40000 /* about what waking a parked thread costs */
 #define SPIN_CREDIT_MAX 8
@@ -77,7 +78,8 @@ static int set_up(struct worker *w, const uint8_t *body, size_t len) {
     f.type = PH_FRAME_SETUP_FAILED;
     f.len = (uint32_t)w->run.reply.len;
   }
-  if (send_on_link(&w->run, &f, w->run.reply.data) != 0) return -1;
+  if (ph_link_send(w->link, &f, w->run.reply.data) != 0) return -1;
+  if (!ok || !ph_link_readable(w->link)) ph_link_wake(w->link); /* otherwise the first reply will */
   return ok ? 0 : 1;
 }
 
@@ -138,7 +140,10 @@ int ph_worker_run(struct ph_link *link, uint32_t index, struct ph_vm *vm, int ex
   const struct ph_vm_options options = {.is_worker = true};
   struct worker w = {.link = link, .spin_credit = 1};
   bool own = vm == NULL;
-  if (own) vm = ph_vm_open(&options);
+  if (own) {
+    ph_worker_stdio_open();
+    vm = ph_vm_open(&options);
+  }
   if (vm == NULL) return EXIT_FAILURE;
   w.run = (struct ph_run){.index = index, .externs = externs, .send = send_on_link, .out = link};
   w.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &w};
