@@ -105,7 +105,8 @@ void ph_worker_stdio_flush(void) {
 void ph_worker_stdio_open(void) {
   const cookie_io_functions_t functions = {.write = on_write};
   FILE *stream = fopencookie(NULL, "w", functions);
-  if (stream == NULL) return;
-  setvbuf(stream, NULL, _IOLBF, BUFFER);
+  char *buffer = malloc(BUFFER); /* glibc takes the size seriously only together with a buffer */
+  if (stream == NULL || buffer == NULL) return;
+  setvbuf(stream, buffer, _IOLBF, BUFFER);
   stdout = stream;
 }
