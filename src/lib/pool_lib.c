@@ -94,6 +94,11 @@ static void release(lua_State *L, struct core *c) {
     free(d->big);
   }
   ph_buf_deinit(&c->records);
+  if (L != NULL && c->externs != LUA_NOREF) {
+    luaL_unref(L, LUA_REGISTRYINDEX, c->externs);
+    luaL_unref(L, LUA_REGISTRYINDEX, c->extern_values);
+  }
+  c->externs = c->extern_values = LUA_NOREF;
 }
 
 static int core_gc(lua_State *L) {
@@ -182,12 +187,21 @@ struct worker_start {
   int externs;
 };
 
+/* The loop and the pools of the copied state are the host's: they are forgotten, not closed. */
+static lua_State *become_worker(const struct worker_start *start) {
+  struct lib_state *s = lib_state_of(start->vm->L);
+  s->loop = NULL;
+  s->cores = NULL;
+  return ph_vm_become_worker(start->vm);
+}
+
 static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
   struct worker_start *start = ud;
   struct ph_link link;
   struct ph_err err;
   if (ph_link_attach(&link, memfd, bell, &err) != 0) return EXIT_FAILURE;
-  return ph_worker_run(&link, index, start != NULL ? start->vm : NULL, start != NULL ? start->externs : LUA_NOREF);
+  if (start == NULL) return ph_worker_run(&link, index, NULL, LUA_NOREF);
+  return ph_worker_run(&link, index, become_worker(start), start->externs);
 }
 
 static int count_own_threads(lua_State *L) {
@@ -228,12 +242,13 @@ static int pool_new(lua_State *L) {
     lua_setiuservalue(L, 2, i);
   }
   read_config(L, c);
-  if (has_field(L, 1, "externs")) {
-    lua_getfield(L, 1, "externs");
+  if (lua_getfield(L, 1, "snapshot") == LUA_TTABLE) {
+    lua_getfield(L, -1, "numbers");
     c->externs = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_getfield(L, 1, "extern_values");
+    lua_getfield(L, -1, "values");
     c->extern_values = luaL_ref(L, LUA_REGISTRYINDEX);
   }
+  lua_settop(L, 2);
   encode_setup(L, c);
   open_pool(L, c);
   c->store = (struct ph_blob_store){.intern = intern_blob, .ud = c, .id = ++stores};

@@ -105,7 +105,7 @@ int ph_worker_run_here(struct ph_pool *p, const struct ph_pool_config *config, s
   in.run = (struct ph_run){.externs = LUA_NOREF, .send = add_reply, .out = &in, .deadline = PH_NEVER};
   in.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &in};
   make_timer(&in);
-  struct ph_run *outer = ph_run_begin(&in.run, vm);
+  struct ph_run *outer = ph_run_begin(&in.run, vm, vm->L);
   if (ph_run_setup(&in.run, config->setup, config->setup_len))
     run_task(&in, config);
   else

@@ -296,10 +296,10 @@ int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, co
   return run_items(r, slot, slot_number, &wire, body + sizeof wire, len - sizeof wire);
 }
 
-struct ph_run *ph_run_begin(struct ph_run *r, struct ph_vm *vm) {
+struct ph_run *ph_run_begin(struct ph_run *r, struct ph_vm *vm, lua_State *L) {
   struct ph_run *outer = current_run;
   r->vm = vm;
-  r->L = vm->L;
+  r->L = L;
   r->item = NO_ITEM;
   if (r->deadline == 0) r->deadline = PH_NEVER;
   vm->level_triggered = true;

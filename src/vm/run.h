@@ -31,7 +31,7 @@ struct ph_run {
 };
 
 /* Makes `r` the run of this thread, and gives the one that was; end puts that back. */
-struct ph_run *ph_run_begin(struct ph_run *r, struct ph_vm *vm);
+struct ph_run *ph_run_begin(struct ph_run *r, struct ph_vm *vm, lua_State *L);
 void ph_run_end(struct ph_run *r, struct ph_run *outer);
 
 /* Decodes a setup message and hands it to parhost.worker. False: r->reply holds error value and traceback. */

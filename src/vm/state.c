@@ -140,3 +140,14 @@ struct ph_vm *ph_vm_adopt(lua_State *L) {
   ph_vm_current = vm;
   return vm;
 }
+
+lua_State *ph_vm_become_worker(struct ph_vm *vm) {
+  lua_State *L = lua_newthread(vm->L);
+  lua_rawsetp(vm->L, LUA_REGISTRYINDEX, L); /* for as long as the process lives */
+  vm->is_worker = true;
+  vm->wake_fd = -1;
+  vm->running = L;
+  ph__exit_install(L, vm);
+  seed_random(L);
+  return L;
+}

@@ -53,6 +53,10 @@ void ph_vm_run_exit(struct ph_vm *vm, const char *mode);
  * with the state; its heap is not counted. Gives the vm that the state has when it has one already. May raise. */
 struct ph_vm *ph_vm_adopt(lua_State *L);
 
+/* Makes the state of a forked copy of this process a worker's: os.exit leaves the worker, random numbers differ, no loop
+ * wakes up. Gives a fresh coroutine to run tasks in, since the fork happened in the middle of what ran. */
+lua_State *ph_vm_become_worker(struct ph_vm *vm);
+
 /* Pushes the main function of a Lua module that is built in; raises when there is none. Gives 1. */
 int ph_vm_load_embedded(lua_State *L, const char *module);
 

@@ -136,10 +136,11 @@ static int serve(struct worker *w) {
   }
 }
 
-int ph_worker_run(struct ph_link *link, uint32_t index, struct ph_vm *vm, int externs) {
+int ph_worker_run(struct ph_link *link, uint32_t index, lua_State *L, int externs) {
   const struct ph_vm_options options = {.is_worker = true};
   struct worker w = {.link = link, .spin_credit = 1};
-  bool own = vm == NULL;
+  bool own = L == NULL;
+  struct ph_vm *vm = own ? NULL : ph_vm_of(L);
   if (own) {
     ph_worker_stdio_open();
     vm = ph_vm_open(&options);
@@ -147,7 +148,7 @@ int ph_worker_run(struct ph_link *link, uint32_t index, struct ph_vm *vm, int ex
   if (vm == NULL) return EXIT_FAILURE;
   w.run = (struct ph_run){.index = index, .externs = externs, .send = send_on_link, .out = link};
   w.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &w};
-  struct ph_run *outer = ph_run_begin(&w.run, vm);
+  struct ph_run *outer = ph_run_begin(&w.run, vm, own ? vm->L : L);
   int status = serve(&w);
   ph_run_end(&w.run, outer);
   if (own && status > 0) ph_vm_close(vm);

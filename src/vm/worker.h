@@ -12,8 +12,9 @@
 #include "vm/vm.h"
 
 /* A worker's life on a link, from its first frame to STOP or the end of the host. `index` is 0-based. Opens and closes
- * a state of its own, unless `vm` is given (start method "fork": the state that was there). Gives the exit code. */
-int ph_worker_run(struct ph_link *link, uint32_t index, struct ph_vm *vm, int externs);
+ * a state of its own, unless `L` is given (start method "fork": a coroutine of the state that was there, see
+ * ph_vm_become_worker). Gives the exit code. */
+int ph_worker_run(struct ph_link *link, uint32_t index, lua_State *L, int externs);
 
 /* Runs one task at once in the calling thread, in a fresh state, and adds its records to the pool, whose
  * configuration this is. Takes the task. -1 without memory for a state. */
