@@ -244,13 +244,21 @@ describe("with a real pool", function()
   it("Ctrl-C leaves no process behind", function()
     local result = run.script [[
       local pool = require("proc_pool").new { max_workers = 2, grace = 0.2 }
-      local futures = {}
-      for i = 1, 2 do futures[i] = pool:submit(function() while true do end end) end
-      pool:warm_up(2)
-      for _, worker in ipairs(pool:workers()) do print(worker.pid) end
+      local parhost = require "parhost"
+      local pids = {}
+      for i = 1, 2 do
+        pids[i] = pool:submit(function()
+          return require("parhost").worker().pid
+        end)
+      end
+      for i = 1, 2 do print((pids[i]:result())) end
+      for _ = 1, 2 do pool:submit(function() while true do end end) end
+      while pool:stats().running < 2 do require("parhost.core.loop").step(parhost.monotonic() + 0.01) end
       io.stdout:flush()
       io.popen("kill -INT $PPID"):close()]]
+    assert.equal("parhost: interrupted; waiting for 2 running tasks (Ctrl-C again to end at once)\n", result.err)
     assert.equal(130, result.code)
+    assert.match("^%d+\n%d+\n$", result.out)
     for pid in result.out:gmatch("%d+") do
       assert.equal(1, run.sh("kill -0 " .. pid).code)
     end
