@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pool/zygote.h"
 #include "vm/error.h"
 #include "vm/vm.h"
 
@@ -350,6 +351,7 @@ static int exit_program(lua_State *L) {
   }
   ph_vm_run_exit(program, "normal");
   if (close) ph_vm_close(program);
+  ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
   exit(code);
 }
@@ -395,6 +397,7 @@ int main(int argc, char **argv) {
 
   ph_vm_run_exit(program, ended_by != 0 ? "signal" : ok ? "normal" : "error");
   ph_vm_close(program);
+  ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
   return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -22,5 +22,7 @@ return function()
   local line = host.read_line(prompt("_PROMPT", "> "))
   if not line then return nil end
   line = line:gsub("^=", "return ")
-  return load("return " .. line .. ";", "=stdin") or read_more(line)
+  local chunk = load("return " .. line .. ";", "=stdin")
+  if chunk then return chunk end
+  return read_more(line)
 end

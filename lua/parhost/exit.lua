@@ -17,7 +17,7 @@ function exit.on_exit(hook)
   hooks[#hooks + 1] = hook
 end
 
--- An object has object:_at_exit(mode), which may block until its workers are gone, and object:_count() -> running tasks.
+-- An object has object:_at_exit(mode), which may block until its workers are gone, and object:_count(): running tasks.
 function exit.add(object)
   created = created + 1
   live[object] = created

@@ -86,11 +86,10 @@ static int check_cancelled(lua_State *L) {
 static int new_signal(lua_State *L) {
   static const char *const sources[] = {"explicit", "deadline", "group", "shutdown", "signal", NULL};
   enum ph_stop source = (enum ph_stop)(PH_STOP_EXPLICIT + luaL_checkoption(L, 1, "explicit", sources));
+  lua_settop(L, 2);
   ph_cancel_push(L, source, NULL);
-  if (!lua_isnoneornil(L, 2)) {
-    lua_pushvalue(L, 2);
-    lua_setfield(L, -2, "reason");
-  }
+  lua_pushvalue(L, 2);
+  lua_setfield(L, 3, "reason");
   return 1;
 }
 

@@ -60,13 +60,29 @@ bool ph_cancel_is(lua_State *L, int idx) {
   return vm != NULL && vm->signal_class == class;
 }
 
-static int pass_on(lua_State *L) {
+/* Stands in for a message handler, its upvalue. */
+static int handle_all_but_signal(lua_State *L) {
   lua_settop(L, 1);
+  if (ph_cancel_is(L, 1)) return 1;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, 1, 1);
   return 1;
 }
 
-/* The innermost message handler stands in slot 2 of an xpcall's frame: an error that is about to be raised there gets
- * a handler that does nothing instead. Level 0 is whoever raises: if that is an xpcall, its own call is over. */
+static void replace_handler(lua_State *L, const lua_Debug *frame) {
+  if (lua_getlocal(L, frame, 2) == NULL) return;
+  if (lua_tocfunction(L, -1) == handle_all_but_signal) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pushcclosure(L, handle_all_but_signal, 1);
+  lua_setlocal(L, frame, 2);
+}
+
+/* The innermost message handler stands in slot 2 of an xpcall's frame: there it is replaced before the signal is
+ * raised, so that plain xpcalls cost nothing more. Level 0 is whoever raises: if that is an xpcall, its own call is
+ * over. (C code between here and there may catch the signal: the handler must still work for what comes later.) */
 static void silence_handler(lua_State *L) {
   lua_Debug frame;
   for (int level = 1; level < HANDLER_SEARCH_DEPTH && lua_getstack(L, level, &frame); level++) {
@@ -75,10 +91,7 @@ static void silence_handler(lua_State *L) {
     lua_pop(L, 1);
     bool guarded;
     if (function == NULL || !ph__protect_catches(function, &guarded)) continue;
-    if (guarded) {
-      lua_pushcfunction(L, pass_on);
-      lua_setlocal(L, &frame, 2);
-    }
+    if (guarded) replace_handler(L, &frame);
     return;
   }
 }

@@ -40,7 +40,7 @@ end
 -- Runs a script, given as text, in the program under test.
 function run.script(text, args, environment)
   local name = run.write(text)
-  local result = run.sh(("%s timeout 60 %s %s %s"):format(environment or "", run.parhost, name, args or ""))
+  local result = run.sh(("exec env %s timeout 60 %s %s %s"):format(environment or "", run.parhost, name, args or ""))
   result.err = result.err:gsub(name:gsub("%p", "%%%0"), "script.lua")
   result.out = result.out:gsub(name:gsub("%p", "%%%0"), "script.lua")
   os.remove(name)
