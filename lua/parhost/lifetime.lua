@@ -42,6 +42,14 @@ function lifetime.new(core, settings)
   return life
 end
 
+-- In a worker that was forked from a state with pools: they stay with the parent.
+function lifetime.leave_behind()
+  for life in pairs(lives) do
+    life.closed, life.foreign = true, true
+    exit.remove(life)
+  end
+end
+
 -- True for the value that unwinds the program after Ctrl-C.
 function lifetime.is_signal(err)
   return host.is_signal(err) and err.source == "signal"
@@ -56,6 +64,10 @@ function Life:_over()
 end
 
 function Life:check_open()
+  if self.foreign then
+    local message = ('%s "%s" belongs to the parent of this worker'):format(self.kind, self.name)
+    error(errors.new("nested", message), 0)
+  end
   if self.closed then refuse() end
 end
 

@@ -4,10 +4,14 @@
 --
 --   lists[j][k]   the input; the program's own arrays, or what was pulled from its iterators and not yet sent
 --   total         how many items there are, nil while unknown
---   sent, taken   how many items went out, how many results came out of next()
---   values[k]     the result: a value, or the mark NIL, or the mark SPECIAL with the details in special[k]
---   ids[k]        the id of the chunk. Ordered: at its first item, until that is taken (then: current);
---                 unordered: at each of its items, until that is delivered
+--   sent          how many items went out
+-- What is needed for each item lies in array slots, the values in the first:
+--   VALUES[k]     the result when it is one value and not nil; else the mark SPECIAL, with more in special[k]
+--   TAKEN         how many results came out of next()
+--   BUFFER        buffer_size or false
+--   CHUNK_AT      ordered: where the next chunk begins; `current` is the id of the one before
+-- and ids[k] is the id of a chunk. Ordered: at its first item, until that is taken; unordered: at each of its
+-- items, until that is delivered.
 local block = require "parhost.block"
 local check = require "parhost.check"
 local errors = require "futures.error"
@@ -16,7 +20,8 @@ local trace = require "futures.trace"
 
 local map = {}
 
-local NIL <const>, SPECIAL <const> = {}, {}
+local VALUES <const>, TAKEN <const>, BUFFER <const>, CHUNK_AT <const> = 1, 2, 3, 4
+local SPECIAL <const>, ONE_NIL <const> = {}, { n = 2, true, nil }
 local CHUNK_MAX <const> = 1000
 local select = select
 local pack, unpack = table.pack, table.unpack
@@ -61,7 +66,7 @@ end
 local function chunk_size(self)
   local chunk = self.chunk
   if chunk ~= "auto" then return chunk end
-  local rest = self.buffer or (self.total and self.total - self.sent) or self.sent
+  local rest = self[BUFFER] or (self.total and self.total - self.sent) or self.sent
   return math.max(1, math.min(CHUNK_MAX, rest // (self.home.life.max_workers * 4)))
 end
 
@@ -93,11 +98,11 @@ local function send(self, first, last)
   if self.pulls then forget_input(self, first, last) end
   if not id or self.closed then return end
   if not self.unordered then
-    self.ids[first] = id
+    self.ids[first], self.lengths[first] = id, last - first + 1
     return
   end
   for k = first, last do
-    if self.values[k] == nil then self.ids[k] = id end
+    if self[VALUES][k] == nil then self.ids[k] = id end
   end
 end
 
@@ -116,9 +121,9 @@ end
 
 -- With a buffer: as results are taken, in whole chunks.
 local function refill(self)
-  local limit = self.taken + self.buffer
+  local limit = self[TAKEN] + self[BUFFER]
   if self.total and self.sent >= self.total then return end
-  if limit - self.sent >= math.min(chunk_size(self), self.buffer) then send_up_to(self, limit) end
+  if limit - self.sent >= math.min(chunk_size(self), self[BUFFER]) then send_up_to(self, limit) end
 end
 
 -- Results ---------------------------------------------------------------------------------------------------
@@ -127,11 +132,12 @@ function Map:_deliver(tag, status, ...)
   if self.closed then return end
   if status == true and select("#", ...) == 1 then
     local value = ...
-    if value == nil then value = NIL end
-    self.values[tag] = value
+    if value == nil then
+      value, self.special[tag] = SPECIAL, ONE_NIL
+    end
+    self[VALUES][tag] = value
   else
-    self.values[tag] = SPECIAL
-    self.special[tag] = pack(status, ...)
+    self[VALUES][tag], self.special[tag] = SPECIAL, pack(status, ...)
   end
   if self.unordered then
     self.ids[tag] = nil
@@ -142,8 +148,8 @@ function Map:_deliver(tag, status, ...)
 end
 
 function Map:_ready()
-  if self.unordered then return self.taken < self.last_ready end
-  return self.values[self.taken + 1] ~= nil
+  if self.unordered then return self[TAKEN] < self.last_ready end
+  return self[VALUES][self[TAKEN] + 1] ~= nil
 end
 
 function Map:_watch(watcher) self.watcher = watcher end
@@ -158,7 +164,7 @@ local function cancel_rest(self, force)
   if self.home.core:finished() then return end
   if self.current then cancel_chunk(self, self.current, force) end
   local seen
-  for k = self.unordered and 1 or self.taken + 1, self.sent do
+  for k = self.unordered and 1 or self[TAKEN] + 1, self.sent do
     local id = self.ids[k]
     if id and id ~= seen then cancel_chunk(self, id, force) end
     seen = id or seen
@@ -168,8 +174,8 @@ end
 local function close(self, force)
   if self.closed then return end
   self.closed = true
-  if self.taken < self.sent then cancel_rest(self, force) end
-  self.values, self.special, self.ids, self.ready, self.lists, self.pulls = {}, {}, {}, {}, {}, nil
+  if self[TAKEN] < self.sent then cancel_rest(self, force) end
+  self[VALUES], self.ids, self.special, self.ready, self.lists, self.pulls = {}, {}, {}, {}, {}, nil
 end
 
 -- Ends the iteration and cancels everything that has not started.
@@ -178,7 +184,7 @@ function Map:close()
 end
 
 local function expired(self)
-  local unfinished = (self.total or self.sent) - self.taken
+  local unfinished = (self.total or self.sent) - self[TAKEN]
   local message = ("%d (of %d) results unfinished"):format(unfinished, self.total or self.sent)
   local err = errors.new("timeout", message,
     { seconds = self.seconds, unfinished = unfinished, total = self.total or self.sent })
@@ -189,9 +195,9 @@ end
 -- Waits for the next result; false at the end.
 local function await(self)
   if self.closed then return false end
-  if self.buffer then refill(self) end
+  if self[BUFFER] then refill(self) end
   if self:_ready() then return true end
-  if self.taken >= self.sent then return false end
+  if self[TAKEN] >= self.sent then return false end
   local ready, err = block.wait(self, self.deadline)
   if err then
     close(self, false)
@@ -208,7 +214,7 @@ local function take_special(self, k)
   if outcome[1] == true then return k, unpack(outcome, 2, outcome.n) end
   local err = outcome[2]
   if self.deadline and errors.is(err, "timeout") and host.monotonic() >= self.deadline then
-    self.taken = self.taken - 1
+    self[TAKEN] = self[TAKEN] - 1
     expired(self)
   end
   if outcome[1] == false then
@@ -219,28 +225,27 @@ local function take_special(self, k)
   error(err, 0)
 end
 
-local function take(self, k, value)
-  self.values[k] = nil
-  if value == NIL then return k, nil end
-  if value == SPECIAL then return take_special(self, k) end
-  return k, value
+local function enter_chunk(self, k)
+  local ids, lengths = self.ids, self.lengths
+  self[CHUNK_AT] = k + (lengths[k] or 1)
+  self.current = ids[k]
+  ids[k], lengths[k] = nil, nil
 end
 
 -- index, values... of the next item in input order; nothing at the end. Raises the error of an item; the next
 -- call goes on behind it.
 function Map:next()
-  local k = self.taken + 1
-  local value = self.values[k]
-  if value == nil or self.buffer then
+  local k = self[TAKEN] + 1
+  local value = self[VALUES][k]
+  if value == nil or self[BUFFER] then
     if not await(self) then return end
-    value = self.values[k]
+    value = self[VALUES][k]
   end
-  self.taken = k
-  local ids = self.ids
-  if ids[k] then
-    self.current, ids[k] = ids[k], nil
-  end
-  return take(self, k, value)
+  self[TAKEN] = k
+  self[VALUES][k] = nil
+  if k == self[CHUNK_AT] then enter_chunk(self, k) end
+  if value == SPECIAL then return take_special(self, k) end
+  return k, value
 end
 
 local Unordered = { __name = "parhost.map_unordered", unordered = true }
@@ -250,14 +255,16 @@ end
 Unordered.__index = Unordered
 
 function Unordered:next()
-  if self.taken >= self.last_ready or self.buffer then
+  if self[TAKEN] >= self.last_ready or self[BUFFER] then
     if not await(self) then return end
   end
-  local at = self.taken + 1
+  local at = self[TAKEN] + 1
   local k = self.ready[at]
-  self.ready[at] = nil
-  self.taken = at
-  return take(self, k, self.values[k])
+  local value = self[VALUES][k]
+  self.ready[at], self[VALUES][k] = nil, nil
+  self[TAKEN] = at
+  if value == SPECIAL then return take_special(self, k) end
+  return k, value
 end
 
 -- The first values of all that is left, as an array with n.
@@ -324,15 +331,15 @@ function map.start(home, name, fn, given, how)
   local deadline = block.deadline(timeout)
   local limit = math.min(deadline or math.huge, home.given.deadline or math.huge)
   local self = setmetatable({
+    {}, 0, home.buffer_size or false, 1,
     home = home, name = name, fn = fn, star = how.star or false, lists = lists, pulls = pulls, total = total,
     options = home:core_options(nil, limit < math.huge and limit or nil),
     deadline = deadline, seconds = timeout,
-    chunk = home.chunk_size, buffer = home.buffer_size, sent = 0, taken = 0,
-    values = {}, special = {}, ids = {}, ready = {}, last_ready = 0,
+    chunk = home.chunk_size, sent = 0, ids = {}, lengths = {}, special = {}, ready = {}, last_ready = 0,
   }, how.unordered and Unordered or Map)
-  if self.buffer and self.chunk ~= "auto" then self.chunk = math.min(self.chunk, self.buffer) end
+  if self[BUFFER] and self.chunk ~= "auto" then self.chunk = math.min(self.chunk, self[BUFFER]) end
   local guard <close> = setmetatable({ map = self }, cancel_unless_started)
-  send_up_to(self, self.buffer or math.huge)
+  send_up_to(self, self[BUFFER] or math.huge)
   guard.map = nil
   return self, nil, nil, self
 end

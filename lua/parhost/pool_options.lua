@@ -3,6 +3,7 @@
 local check = require "parhost.check"
 local core_pool = require "parhost.core.pool"
 local errors = require "futures.error"
+local extern = require "parhost.extern"
 local options = require "parhost.options"
 local snapshot = require "parhost.snapshot"
 local worker = require "parhost.worker"
@@ -149,7 +150,10 @@ end
 
 -- What parhost.core.pool.new takes.
 function pool_options.core_config(kind, o)
+  local externs, extern_values
+  if o.start_method == "fork" and not o.inline then externs, extern_values = extern.find() end
   return {
+    externs = externs, extern_values = extern_values,
     backend = o.inline and "inline" or kind.backend,
     name = o.name,
     max_workers = o.max_workers, min_workers = o.min_workers,

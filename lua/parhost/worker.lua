@@ -19,6 +19,8 @@ end
 
 function worker.setup(message, index)
   worker.depth = message.depth
+  local lifetime = package.loaded["parhost.lifetime"]
+  if lifetime then lifetime.leave_behind() end
   host.set_worker { index = index, pool = message.name, pid = host.pid() }
   if message.process then core_pool.enter(message.process) end
   package.path, package.cpath = message.package_path, message.package_cpath
@@ -27,13 +29,6 @@ function worker.setup(message, index)
   local initializer, args = message.initializer, message.init_args
   if type(initializer) == "string" then initializer = worker.resolve(initializer) end
   if initializer then initializer(table.unpack(args, 1, args.n or #args)) end
-end
-
--- The traceback that goes with an error which leaves this worker: behind what is known of where it came from,
--- when a task of another pool raised it first.
-function worker.traceback(err, traceback)
-  local trace = package.loaded["futures.trace"]
-  return trace and trace.chain(err, traceback) or traceback
 end
 
 return worker

@@ -146,11 +146,26 @@ static int do_item(lua_State *L) {
   return 0;
 }
 
+/* An error that came out of a future here has been on its way before: its earlier traceback goes in front. */
+static void chain_traceback(lua_State *L, int err, int traceback) {
+  int top = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "futures.trace") == LUA_TTABLE) {
+    lua_getfield(L, -1, "chain");
+    lua_pushvalue(L, err);
+    lua_pushvalue(L, traceback);
+    lua_call(L, 2, 1);
+    lua_replace(L, traceback);
+  }
+  lua_settop(L, top);
+}
+
 /* In protected mode: error value and traceback, or what stands for them when the value cannot travel. */
 static int do_error(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
   struct ph_err err;
   const struct ph_encode_options options = {.root = "error", .externs = LUA_NOREF};
+  chain_traceback(L, 2, 3);
   if (ph_encode(L, &options, 2, 2, &r->reply, &err) == 0) return 0;
   if (strncmp(err.path, "error[1]", 8) == 0) memmove(err.path + 5, err.path + 8, strlen(err.path + 8) + 1);
   ph_error_push_err(L, &err);

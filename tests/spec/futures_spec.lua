@@ -448,13 +448,13 @@ submitted at:
   end)
 
   it("TR-05 is passed on in order when the error goes through two pools", function()
-    local worker = require "parhost.worker"
+    local trace = require "futures.trace"
     local err = futures.error("os", "deep")
     local inner = futures.new()
     inner:_deliver(0, false, err, "stack traceback:\n\tinner.lua:1: in function 'b'",
       { task = "b (inner.lua:1)", id = 1, pool = "B", backend = "proc_pool", submitted = "outer.lua:2" })
     inner:outcome()
-    local traceback = worker.traceback(err, "stack traceback:\n\touter.lua:2: in function 'a'")
+    local traceback = trace.chain(err, "stack traceback:\n\touter.lua:2: in function 'a'")
     local received = futures.error("os", "deep")
     local outer = futures.new()
     outer:_deliver(0, false, received, traceback,
