@@ -5,7 +5,6 @@ local core_pool = require "parhost.core.pool"
 local errors = require "futures.error"
 local extern = require "parhost.extern"
 local options = require "parhost.options"
-local snapshot = require "parhost.snapshot"
 local worker = require "parhost.worker"
 
 local pool_options = {}
@@ -161,7 +160,6 @@ function pool_options.core_config(kind, o)
     max_queue = o.max_queue, on_worker_death = o.on_worker_death, max_restarts = o.max_restarts,
     grace = o.grace, seed = o.seed, memory_limit = o.memory_limit, start_method = o.start_method,
     capture = o.capture == "globals",
-    snapshot = o.start_method == "fork" and not o.inline and snapshot.take() or nil,
     setup = {
       name = o.name, depth = worker.depth + 1, preload = o.preload or {},
       initializer = o.initializer, init_args = o.init_args or {},

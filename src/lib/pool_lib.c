@@ -242,13 +242,12 @@ static int pool_new(lua_State *L) {
     lua_setiuservalue(L, 2, i);
   }
   read_config(L, c);
-  if (lua_getfield(L, 1, "snapshot") == LUA_TTABLE) {
-    lua_getfield(L, -1, "numbers");
+  if (has_field(L, 1, "externs")) {
+    lua_getfield(L, 1, "externs");
     c->externs = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_getfield(L, -1, "values");
+    lua_getfield(L, 1, "extern_values");
     c->extern_values = luaL_ref(L, LUA_REGISTRYINDEX);
   }
-  lua_settop(L, 2);
   encode_setup(L, c);
   open_pool(L, c);
   c->store = (struct ph_blob_store){.intern = intern_blob, .ud = c, .id = ++stores};
