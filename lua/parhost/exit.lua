@@ -12,7 +12,7 @@ local begun, closing, announced = false, false, false
 function exit.on_exit(hook)
   if type(hook) ~= "function" then
     error(("bad argument #1 to 'on_exit' (function expected, got %s)"):format(
-      hook == nil and "no value" or type(hook)), 3)
+      hook == nil and "no value" or type(hook)), 2)
   end
   hooks[#hooks + 1] = hook
 end

@@ -16,6 +16,5 @@ const char *ph_loop_curl_version(char *version, size_t size) {
   char *(*curl_version)(void);
   *(void **)&curl_version = dlsym(library, "curl_version");
   int len = curl_version != NULL ? snprintf(version, size, "%s", curl_version()) : -1;
-  dlclose(library);
-  return len > 0 ? version : NULL;
+  return len > 0 ? version : NULL; /* the library stays: what it allocated at its loading would leak */
 }

@@ -6,8 +6,7 @@
 #include <stddef.h>
 
 const char *ph_loop_uv_version(void);
-/* The libcurl that the first request would load, looked at without keeping it. Fills `version`, and gives it; NULL
- * when there is none. */
+/* The libcurl that the first request would load; loads it. Fills `version`, and gives it; NULL when there is none. */
 const char *ph_loop_curl_version(char *version, size_t size);
 
 #endif
