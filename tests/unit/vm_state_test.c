@@ -95,7 +95,7 @@ static void finds_what_is_built_in(void) {
   struct ph_vm *vm = open_vm(0);
   run(vm, "local h, from = require 'parhost.core.host' assert(h.monotonic() > 0 and from == ':parhost:', from)\n"
           "local p, where = require 'parhost' assert(p.version and where == 'lua/parhost.lua', where)\n"
-          "package.preload['parhost.exit'] = function() return 'mine' end assert(require 'parhost.exit' == 'mine')\n"
+          "package.preload['proc_pool'] = function() return 'mine' end assert(require 'proc_pool' == 'mine')\n"
           "local ok, e = pcall(require, 'no.such') assert(not ok and e:find('no field package.preload', 1, true))\n"
           "assert(not pcall(require, 'cli.options'))\n"
           "assert(#package.searchers == 5)");
