@@ -75,8 +75,8 @@ static int load_chunk(lua_State *L) {
   const char *mode = luaL_optstring(L, 3, "bt");
   const char *text = lua_tolstring(L, 1, &size);
   bool has_env = !lua_isnone(L, 4);
-  int status = text == NULL ? load_from_function(L, mode)
-                            : luaL_loadbufferx(L, text, size, luaL_optstring(L, 2, text), mode);
+  int status =
+      text == NULL ? load_from_function(L, mode) : luaL_loadbufferx(L, text, size, luaL_optstring(L, 2, text), mode);
   if (status != LUA_OK) {
     if (ph_cancel_is(L, -1)) ph_cancel_raise(L);
     luaL_pushfail(L);
@@ -269,8 +269,7 @@ static int close_coroutine(lua_State *L) {
 }
 
 void ph__protect_install(lua_State *L, struct ph_vm *vm) {
-  static const luaL_Reg base[] = {
-      {"pcall", call_protected}, {"xpcall", call_guarded}, {"load", load_chunk}, {NULL, NULL}};
+  static const luaL_Reg base[] = {{"pcall", call_protected}, {"xpcall", call_guarded}, {"load", load_chunk}, {NULL, NULL}};
   static const luaL_Reg coroutines[] = {
       {"resume", resume_coroutine}, {"wrap", wrap_function}, {"close", close_coroutine}, {NULL, NULL}};
   lua_pushglobaltable(L);

@@ -136,16 +136,16 @@ static void parks_through_generators(void) {
   lua_State *L = vm->L, *task = lua_newthread(L);
   lua_pushcfunction(L, park);
   lua_setglobal(L, "park");
-  CHECK(luaL_loadstring(task,
-                        "local got = {}\n"
-                        "local function note(...) got[#got + 1] = table.concat({...}, ',') end\n"
-                        "for a, b in coroutine.wrap(function()\n"
-                        "  note('outer', park('one'))\n"
-                        "  local co = coroutine.create(function(x) note('inner', x, pcall(park, 'two') and 1) return 'r' end)\n"
-                        "  note(tostring(select(2, coroutine.resume(co, 'arg'))), coroutine.status(co))\n"
-                        "  coroutine.yield('value', 2)\n"
-                        "end) do note(a, b) end\n"
-                        "return table.concat(got, ';')") == LUA_OK);
+  CHECK(luaL_loadstring(
+            task, "local got = {}\n"
+                  "local function note(...) got[#got + 1] = table.concat({...}, ',') end\n"
+                  "for a, b in coroutine.wrap(function()\n"
+                  "  note('outer', park('one'))\n"
+                  "  local co = coroutine.create(function(x) note('inner', x, pcall(park, 'two') and 1) return 'r' end)\n"
+                  "  note(tostring(select(2, coroutine.resume(co, 'arg'))), coroutine.status(co))\n"
+                  "  coroutine.yield('value', 2)\n"
+                  "end) do note(a, b) end\n"
+                  "return table.concat(got, ';')") == LUA_OK);
   int n;
   CHECK(resume(vm, task, 0, &n) == LUA_YIELD && n == 2 && lua_touserdata(task, -2) == &ph_vm_park_key);
   CHECK(strcmp(lua_tostring(task, -1), "one") == 0);
