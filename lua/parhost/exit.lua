@@ -7,7 +7,8 @@ local exit = {}
 
 local hooks = {}
 local live, created = {}, 0
-local begun, closing, announced = false, false, false
+local ending = {} -- those of `live` whose _at_exit is being called
+local closing, announced = false, false
 
 function exit.on_exit(hook)
   if type(hook) ~= "function" then
@@ -35,7 +36,7 @@ end
 local function oldest()
   local object, first
   for candidate, number in pairs(live) do
-    if not first or number < first then object, first = candidate, number end
+    if not ending[candidate] and (not first or number < first) then object, first = candidate, number end
   end
   return object
 end
@@ -60,7 +61,8 @@ local function run_step(mode, what, fn, ...)
     exit.announce()
     return "signal", true
   end
-  warn("parhost: error in ", what, ": ", tostring(err))
+  local _, text = pcall(tostring, err)
+  warn("parhost: error in ", what, ": ", type(text) == "string" and text or type(err))
   return mode, false
 end
 
@@ -75,15 +77,16 @@ local function end_pools(mode)
   local object = oldest()
   while object do
     local stopped
+    ending[object] = true
     mode, stopped = run_step(mode, "the end of a pool", object._at_exit, object, mode)
+    ending[object] = nil
     if not stopped then live[object] = nil end
     object = oldest()
   end
 end
 
+-- Goes on where an earlier run was left: by os.exit in a hook, or by a stop request.
 function exit.run(mode)
-  if begun then return end
-  begun = true
   mode = run_hooks(mode)
   closing = true
   if mode == "signal" then exit.announce() end

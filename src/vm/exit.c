@@ -44,11 +44,16 @@ void ph_vm_run_exit(struct ph_vm *vm, const char *mode) {
   lua_State *L = vm->L;
   int top = lua_gettop(L);
   if (!lua_checkstack(L, LUA_MINSTACK)) return;
-  lua_pushcfunction(L, run_sequence);
-  lua_pushstring(L, mode);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK && lua_type(L, -1) == LUA_TSTRING) {
-    lua_warning(L, "parhost: error at exit: ", 1);
-    lua_warning(L, lua_tostring(L, -1), 0);
+  for (;;) {
+    lua_pushcfunction(L, run_sequence);
+    lua_pushstring(L, mode);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK) break;
+    if (!ph_cancel_is(L, -1)) {
+      lua_warning(L, "parhost: error at exit: ", 1);
+      lua_warning(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1), 0);
+      break;
+    }
+    mode = "signal"; /* a stop request came between two steps */
   }
   lua_settop(L, top);
 }

@@ -46,7 +46,7 @@ struct ph_vm *ph_vm_open(const struct ph_vm_options *options);
 void ph_vm_close(struct ph_vm *vm);
 
 /* Runs the exit sequence of lua/parhost/exit.lua, if anything in the state has loaded it: hooks, then pools. The mode
- * is "normal", "error" or "signal". Only the first call does anything. Workers do this in ph_vm_close. */
+ * is "normal", "error" or "signal". A later call goes on where one was left. Workers do this in ph_vm_close. */
 void ph_vm_run_exit(struct ph_vm *vm, const char *mode);
 
 /* Gives a state that somebody else made (stock lua, an embedding tool) the same functions and searcher. The vm dies

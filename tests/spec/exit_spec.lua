@@ -79,9 +79,12 @@ describe("the exit sequence", function()
     check({ out = "A\tnormal\ttrue\nclosed\ncollected\n", code = 3 }, script(text .. "os.exit(3, true)"))
   end)
 
-  it("is left by os.exit in a hook", function()
-    check({ out = "hook\n", code = 5 }, script [[
-      parhost.on_exit(function() print "hook" os.exit(5) end)]])
+  it("goes on when a hook or the end of a pool calls os.exit", function()
+    check({ out = "hook\nfirst\nA\tnormal\ttrue\nB\tnormal\ttrue\n", code = 6 }, script [[
+      parhost.on_exit(function() print "first" end)
+      parhost.on_exit(function() print "hook" os.exit(5) end)
+      pool("A", 0, function() os.exit(6) end)
+      pool "B"]])
   end)
 
   it("does not follow parhost.abort", function()
