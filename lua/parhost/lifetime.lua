@@ -2,6 +2,7 @@
 -- The end of a pool. A life belongs to a pool but does not hold its handle, so that a handle can be collected
 -- while its work goes on; the exit sequence holds the lives.
 local block = require "parhost.block"
+local core_pool = require "parhost.core.pool"
 local errors = require "futures.error"
 local exit = require "parhost.exit"
 local host = require "parhost.core.host"
@@ -58,7 +59,10 @@ end
 function Life:_ready() return self.core:finished() end
 function Life:_describe() return ('the workers of %s "%s"'):format(self.kind, self.name) end
 
+-- The core lets go of everything when it is finished and has delivered everything.
 function Life:_over()
+  core_pool.drain(self.core)
+  self.core:finished()
   leftovers[self] = nil
   exit.remove(self)
 end
@@ -85,8 +89,8 @@ end
 -- Waits until the workers are gone; false when the deadline came first.
 function Life:join(deadline)
   if not block.wait(self, deadline) then return false end
-  block.poll()
   self:_over()
+  block.poll()
   return true
 end
 

@@ -161,7 +161,9 @@ describe("as_completed", function()
 
   it("cancels nothing when the loop is left", function()
     local a, b = done(1), futures.new()
-    for _ in futures.as_completed { a, b } do break end
+    for f in futures.as_completed { a, b } do
+      if f == a then break end
+    end
     assert.equal("pending", b:state())
     b:set_result(1)
   end)
