@@ -13,7 +13,8 @@ struct ph_buf {
   size_t len, cap;
 };
 
-#define PH_BUF_INIT {NULL, 0, 0}
+#define PH_BUF_INIT                                                                                                         \
+  { NULL, 0, 0 }
 
 void ph_buf_init(struct ph_buf *b);
 void ph_buf_deinit(struct ph_buf *b);

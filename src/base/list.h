@@ -11,7 +11,7 @@ struct ph_list {
   struct ph_list *next, *prev;
 };
 
-#define ph_list_entry(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define ph_list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 static inline void ph_list_init(struct ph_list *l) {
   l->next = l->prev = l;

@@ -24,7 +24,7 @@ struct proto {
   uint64_t env;        /* bit i: upvalue i is _ENV */
   const uint8_t *code; /* instructions */
   size_t n_code;
-  bool indirect;       /* _ENV was loaded into a register: any string constant may be a name */
+  bool indirect; /* _ENV was loaded into a register: any string constant may be a name */
 };
 
 static const uint8_t *take(struct scan *s, size_t n) {

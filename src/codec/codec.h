@@ -29,17 +29,17 @@ struct ph_blob_store {
 };
 
 enum {
-  PH_ENCODE_CAPTURE = 1,  /* functions take the user globals that they read along */
+  PH_ENCODE_CAPTURE = 1,      /* functions take the user globals that they read along */
   PH_ENCODE_SAME_PROCESS = 2, /* light userdata is meaningful at the other end */
 };
 
 struct ph_encode_options {
   unsigned flags;
-  const char *root;     /* names value i in error paths as root[i]: "args", "result", "error" */
-  bool first_is_task;   /* value 1 is the task's function ("function" in paths); root[1] is the value behind it */
+  const char *root;   /* names value i in error paths as root[i]: "args", "result", "error" */
+  bool first_is_task; /* value 1 is the task's function ("function" in paths); root[1] is the value behind it */
   const struct ph_blob_store *blobs; /* or NULL: everything goes into the message */
-  int externs;          /* registry reference of a table value -> integer: these values travel as that integer; or
-                         * LUA_NOREF. The other end needs the reverse table (fork: both ends hold the same objects). */
+  int externs; /* registry reference of a table value -> integer: these values travel as that integer; or
+                * LUA_NOREF. The other end needs the reverse table (fork: both ends hold the same objects). */
 };
 
 struct ph_encoded {
@@ -47,7 +47,7 @@ struct ph_encoded {
   size_t len;
   const uint32_t *blobs; /* the numbers used */
   size_t n_blobs;
-  bool has_code;         /* functions are in it: whoever decodes it must trust it */
+  bool has_code; /* functions are in it: whoever decodes it must trust it */
 };
 
 /* Encodes `count` values from stack index `first`. 0; or -1 with `err` filled (kind "not_serializable", path, type)
@@ -56,8 +56,9 @@ int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, 
               struct ph_err *err);
 
 /* Pushes the values of a message and gives their number (the stack is grown). Captured globals are set in the
- * globals table. `externs`: registry reference of a table integer -> value, or LUA_NOREF. -1 with `err` filled (kind "not_serializable") and nothing pushed when the bytes are not a valid
- * message: any bytes are safe except inside a function's bytecode. Raises what __load raises, and memory errors. */
+ * globals table. `externs`: registry reference of a table integer -> value, or LUA_NOREF. -1 with `err` filled (kind
+ * "not_serializable") and nothing pushed when the bytes are not a valid message: any bytes are safe except inside a
+ * function's bytecode. Raises what __load raises, and memory errors. */
 int ph_decode(lua_State *L, const struct ph_blob_store *blobs, int externs, const void *data, size_t len,
               struct ph_err *err);
 

@@ -21,15 +21,15 @@ enum ph_tag {
   PH_TAG_REF,          /* varint offset of an earlier ..._SHARED */
   PH_TAG_FUNCTION,     /* prototype, varint upvalues, upvalues */
   PH_TAG_FUNCTION_SHARED,
-  PH_TAG_NAMED,        /* module STRING, field STRING: a function by name */
-  PH_TAG_MODULE,       /* STRING: package.loaded[name] */
+  PH_TAG_NAMED,  /* module STRING, field STRING: a function by name */
+  PH_TAG_MODULE, /* STRING: package.loaded[name] */
   PH_TAG_GLOBALS,
-  PH_TAG_LIGHT,        /* 8 bytes */
-  PH_TAG_INSTANCE,     /* class name STRING, varint blob + 1 or 0, byte: went through __dump, value */
+  PH_TAG_LIGHT,    /* 8 bytes */
+  PH_TAG_INSTANCE, /* class name STRING, varint blob + 1 or 0, byte: went through __dump, value */
   PH_TAG_INSTANCE_SHARED,
-  PH_TAG_EXTERN,       /* varint */
-  PH_TAG_END,          /* of pairs; of the message */
-  PH_TAG_CAPTURE,      /* behind the values: name STRING, value */
+  PH_TAG_EXTERN,  /* varint */
+  PH_TAG_END,     /* of pairs; of the message */
+  PH_TAG_CAPTURE, /* behind the values: name STRING, value */
   PH_TAG_SMALL = 0x80,
 };
 
@@ -38,18 +38,18 @@ enum ph_cell_tag { PH_CELL, PH_CELL_SHARED, PH_CELL_REF };
 /* In front of a prototype: its blob number, or its bytes. */
 enum ph_proto_tag { PH_PROTO_BLOB, PH_PROTO_BYTES };
 
-#define PH_DEPTH_MAX 190000            /* levels; two slots of the Lua stack each */
+#define PH_DEPTH_MAX 190000 /* levels; two slots of the Lua stack each */
 #define PH_MESSAGE_MAX ((size_t)1 << 31)
-#define PH_CAPTURE_MAX (64u << 10)     /* bytes of a captured global table */
+#define PH_CAPTURE_MAX (64u << 10) /* bytes of a captured global table */
 #define PH_BIG_UPVALUE (1u << 20)
 
 /* What is being written or read, and what hangs on the Lua stack. */
 struct ph_level {
-  uint8_t kind;      /* enum ph_tag: TABLE, FUNCTION or INSTANCE */
+  uint8_t kind; /* enum ph_tag: TABLE, FUNCTION or INSTANCE */
   uint8_t state;
-  int index;         /* stack index of the container */
-  lua_Integer i, n;  /* array elements or upvalues: done, all */
-  size_t start;      /* offset of the current upvalue */
+  int index;        /* stack index of the container */
+  lua_Integer i, n; /* array elements or upvalues: done, all */
+  size_t start;     /* offset of the current upvalue */
 };
 
 struct ph_levels {
@@ -73,24 +73,24 @@ enum {
 struct ph_codec {
   const struct ph_encode_options *options; /* of the encode under way */
   struct ph_err *err;
-  struct ph_buf out, refs;                 /* refs: blob numbers used */
-  struct ph_ptrmap seen;                   /* object, string, cell -> offset */
-  struct ph_ptrmap modules;                /* values of package.loaded */
+  struct ph_buf out, refs;  /* refs: blob numbers used */
+  struct ph_ptrmap seen;    /* object, string, cell -> offset */
+  struct ph_ptrmap modules; /* values of package.loaded */
   struct ph_levels levels;
-  lua_Integer n_captures;                  /* lists of global names in PH_UV_CAPTURES, to be looked at */
-  const void *globals;                     /* identity of the globals table */
-  int self;                                /* stack index of this userdata */
+  lua_Integer n_captures; /* lists of global names in PH_UV_CAPTURES, to be looked at */
+  const void *globals;    /* identity of the globals table */
+  int self;               /* stack index of this userdata */
   bool modules_known, has_code;
   bool has_anchors;
-  bool calling_out;                        /* user code runs (__dump, __load, require): use another codec */
+  bool calling_out; /* user code runs (__dump, __load, require): use another codec */
 };
 
 /* What is known of a Lua function; a userdata in the cache; user value 1: array of the global names it reads,
  * 2: its label. */
 struct ph_function {
   uint8_t hash[16];
-  uint64_t warned;          /* bit per upvalue */
-  uint64_t store;           /* whose number this is */
+  uint64_t warned; /* bit per upvalue */
+  uint64_t store;  /* whose number this is */
   int64_t number;
   uint32_t n_globals;
   size_t len;

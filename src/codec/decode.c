@@ -22,14 +22,14 @@ struct reader {
   int externs;
   bool allow_code;
   const uint8_t *start, *p, *end;
-  int objects;          /* stack index of the table of shared objects, nil until needed */
-  size_t share_next;    /* an instance whose table, coming next, is shared; or NO_OFFSET */
+  int objects;       /* stack index of the table of shared objects, nil until needed */
+  size_t share_next; /* an instance whose table, coming next, is shared; or NO_OFFSET */
   struct ph_err *err;
 };
 
 static int bad(struct reader *r, const char *what) {
-  return ph_err_set(r->err, "not_serializable", 0, "malformed message: %s at byte %zu of %zu", what, (size_t)(r->p - r->start),
-                    (size_t)(r->end - r->start));
+  return ph_err_set(r->err, "not_serializable", 0, "malformed message: %s at byte %zu of %zu", what,
+                    (size_t)(r->p - r->start), (size_t)(r->end - r->start));
 }
 
 /* --- numbers and strings ---------------------------------------------------------------------------------- */
@@ -61,7 +61,8 @@ static int get_string(lua_State *L, struct reader *r) {
 static int get_string_ref(lua_State *L, struct reader *r) {
   uint64_t at;
   const uint8_t *here = r->p;
-  if (!get_varint(r, &at) || at >= (size_t)(here - r->start) || r->start[at] != PH_TAG_STRING) return bad(r, "string reference");
+  if (!get_varint(r, &at) || at >= (size_t)(here - r->start) || r->start[at] != PH_TAG_STRING)
+    return bad(r, "string reference");
   struct reader earlier = *r;
   earlier.p = r->start + at + 1;
   return get_string(L, &earlier);
@@ -182,7 +183,8 @@ static void keep_loaded(lua_State *L, struct reader *r, uint64_t number) {
 static int load_function(lua_State *L, struct reader *r, const void *bytes, size_t len, uint64_t n) {
   if (luaL_loadbufferx(L, bytes, len, "=function", "b") != LUA_OK)
     return ph_err_set(r->err, "not_serializable", 0, "cannot load a function: %.200s", lua_tostring(L, -1));
-  if ((n > 0 && (n > 255 || lua_getupvalue(L, -1, (int)n) == NULL)) || lua_getupvalue(L, n > 0 ? -2 : -1, (int)n + 1) != NULL)
+  if ((n > 0 && (n > 255 || lua_getupvalue(L, -1, (int)n) == NULL)) ||
+      lua_getupvalue(L, n > 0 ? -2 : -1, (int)n + 1) != NULL)
     return bad(r, "upvalues");
   if (n > 0) lua_pop(L, 1);
   return WHOLE;
@@ -193,7 +195,8 @@ static int begin_function(lua_State *L, struct reader *r, size_t offset, bool sh
   size_t len = 0;
   uint64_t number = NO_OFFSET, n;
   if (!r->allow_code)
-    return ph_err_set(r->err, "not_serializable", 0, "functions are only loaded from dumps that this program has made itself");
+    return ph_err_set(r->err, "not_serializable", 0,
+                      "functions are only loaded from dumps that this program has made itself");
   if (find_prototype(r, &bytes, &len, &number) != WHOLE) return BAD;
   if (!get_varint(r, &n)) return bad(r, "function");
   const uint8_t *plain = number != NO_OFFSET ? behind_plain_upvalues(r, n) : NULL;
@@ -269,7 +272,7 @@ static int get_ref(lua_State *L, struct reader *r) {
 
 static int get_number(lua_State *L, struct reader *r, uint8_t tag) {
   uint64_t v;
-  lua_Number d;
+  lua_Number d = 0;
   if (tag == PH_TAG_INT) {
     if (!get_varint(r, &v)) return bad(r, "integer");
     lua_pushinteger(L, (lua_Integer)((v >> 1) ^ (0 - (v & 1))));
@@ -367,7 +370,8 @@ static int absorb(lua_State *L, struct reader *r, struct ph_level *l) {
       if (l->i == l->n) l->state = AT_PAIR;
       return WHOLE;
     case AFTER_KEY:
-      if (lua_isnil(L, -1) || (lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) != lua_tonumber(L, -1))) return bad(r, "key");
+      if (lua_isnil(L, -1) || (lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) != lua_tonumber(L, -1)))
+        return bad(r, "key");
       l->state = AFTER_VALUE;
       return WHOLE;
     case AFTER_VALUE:
@@ -378,9 +382,7 @@ static int absorb(lua_State *L, struct reader *r, struct ph_level *l) {
       lua_setupvalue(L, l->index, (int)l->i);
       l->state = AT_UPVALUE;
       return WHOLE;
-    default:
-      l->state = AFTER_INSTANCE;
-      return finish_instance(L, r, l);
+    default: l->state = AFTER_INSTANCE; return finish_instance(L, r, l);
   }
 }
 
@@ -478,8 +480,13 @@ static int decode_protected(lua_State *L) {
 int ph__decode(lua_State *L, const struct ph_blob_store *blobs, int externs, bool allow_code, const void *data, size_t len,
                struct ph_err *err) {
   struct ph_err unused;
-  struct reader r = {.blobs = blobs, .externs = externs, .allow_code = allow_code, .start = data, .p = data,
-                     .end = (const uint8_t *)data + len, .err = err != NULL ? err : &unused};
+  struct reader r = {.blobs = blobs,
+                     .externs = externs,
+                     .allow_code = allow_code,
+                     .start = data,
+                     .p = data,
+                     .end = (const uint8_t *)data + len,
+                     .err = err != NULL ? err : &unused};
   if (len < GC_PAUSE_BYTES || !lua_gc(L, LUA_GCISRUNNING)) return decode_now(L, &r);
   int top = lua_gettop(L);
   r.err->kind = NULL;
@@ -492,6 +499,7 @@ int ph__decode(lua_State *L, const struct ph_blob_store *blobs, int externs, boo
   return r.err->kind != NULL ? -1 : lua_gettop(L) - top;
 }
 
-int ph_decode(lua_State *L, const struct ph_blob_store *blobs, int externs, const void *data, size_t len, struct ph_err *err) {
+int ph_decode(lua_State *L, const struct ph_blob_store *blobs, int externs, const void *data, size_t len,
+              struct ph_err *err) {
   return ph__decode(L, blobs, externs, true, data, len, err);
 }

@@ -122,10 +122,12 @@ static int check_header(const uint8_t *p, size_t len, struct ph_err *err) {
     snprintf(text, sizeof text, "dumped by Lua %d.%d.%d, this is %s", p[5] >> 4, p[5] & 15, p[6], LUA_RELEASE);
     return reject(err, text);
   }
-  if (memcmp(p + 5, build, BUILD_LEN) != 0) return reject(err, "dumped on another kind of machine (word sizes or byte order)");
+  if (memcmp(p + 5, build, BUILD_LEN) != 0)
+    return reject(err, "dumped on another kind of machine (word sizes or byte order)");
   memcpy(&check, p + 5 + BUILD_LEN, 8);
   if (check == checksum(p[4], p + HEADER_LEN, len - HEADER_LEN)) return 0;
-  return reject(err, p[4] & HAS_CODE ? "damaged, or holds functions and was dumped by another program run" : "the dumped value is damaged");
+  return reject(err, p[4] & HAS_CODE ? "damaged, or holds functions and was dumped by another program run"
+                                     : "the dumped value is damaged");
 }
 
 int ph_codec_load(lua_State *L, const void *data, size_t len, struct ph_err *err) {

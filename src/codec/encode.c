@@ -179,8 +179,7 @@ static int put_instance(lua_State *L, struct ph_codec *c) {
   lua_pop(L, 1);
   if (!ph__push_class_name(L, c, class)) {
     lua_settop(L, object);
-    return refuse(L, c, "not_serializable",
-                  "its metatable is not a registered class (see parhost.register)");
+    return refuse(L, c, "not_serializable", "its metatable is not a registered class (see parhost.register)");
   }
   if (put_reference(L, c, lua_topointer(L, object), PH_TAG_INSTANCE)) {
     lua_settop(L, object);
@@ -348,8 +347,8 @@ static void warn_big_upvalue(lua_State *L, struct ph_codec *c, struct ph_level *
     lua_pop(L, 1);
     lua_pushvalue(L, l->index);
     lua_getinfo(L, ">S", &ar);
-    snprintf(text, sizeof text, "parhost: upvalue '%s' of function %s:%d takes %.1f MiB in every message", name, ar.short_src,
-             ar.linedefined, (double)size / (1 << 20));
+    snprintf(text, sizeof text, "parhost: upvalue '%s' of function %s:%d takes %.1f MiB in every message", name,
+             ar.short_src, ar.linedefined, (double)size / (1 << 20));
     lua_warning(L, text, 0);
   }
   lua_pop(L, 1);

@@ -46,7 +46,7 @@ struct core {
   uint64_t last_id;
   struct ph_buf scratch, chunk_blobs; /* a chunk being put together */
   struct ph_buf setup;
-  struct ph_buf records;      /* being delivered, up to `at` */
+  struct ph_buf records; /* being delivered, up to `at` */
   size_t at;
   bool decoding;
   struct ph_loop_watch *watch; /* while the state waits */

@@ -34,7 +34,8 @@ void push_text(lua_State *L, int core_idx, uint32_t n) {
 static const char *likely_cause(int signal_number) {
   switch (signal_number) {
     case SIGKILL: return " (killed from outside; out of memory?)";
-    case SIGSEGV: case SIGBUS: return " (a crash in C code)";
+    case SIGSEGV:
+    case SIGBUS: return " (a crash in C code)";
     case SIGABRT: return " (C code gave up)";
     case SIGXCPU: return " (CPU time limit)";
     case SIGTERM: return " (asked to end from outside)";

@@ -169,7 +169,8 @@ static void read_config(lua_State *L, struct core *c) {
 static void encode_setup(lua_State *L, struct core *c) {
   struct ph_err err;
   struct ph_encoded e;
-  const struct ph_encode_options options = {.root = "options", .flags = c->capture ? PH_ENCODE_CAPTURE : 0, .externs = c->externs};
+  const struct ph_encode_options options = {
+      .root = "options", .flags = c->capture ? PH_ENCODE_CAPTURE : 0, .externs = c->externs};
   lua_getfield(L, 1, "setup");
   if (ph_encode(L, &options, lua_gettop(L), 1, &e, &err) != 0) {
     if (strncmp(err.path, "options[1].", 11) == 0) memmove(err.path, err.path + 11, strlen(err.path + 11) + 1);
@@ -370,9 +371,9 @@ static int core_stats(lua_State *L) {
   const struct {
     const char *key;
     uint64_t value;
-  } rows[] = {{"workers", s.workers},     {"idle", s.idle},           {"busy", s.busy},         {"queued", s.queued},
-              {"running", s.running},     {"completed", s.completed}, {"failed", s.failed},     {"cancelled", s.cancelled},
-              {"retried", s.retried},     {"restarts", s.restarts},   {"abandoned", s.abandoned}};
+  } rows[] = {{"workers", s.workers}, {"idle", s.idle},           {"busy", s.busy},          {"queued", s.queued},
+              {"running", s.running}, {"completed", s.completed}, {"failed", s.failed},      {"cancelled", s.cancelled},
+              {"retried", s.retried}, {"restarts", s.restarts},   {"abandoned", s.abandoned}};
   lua_createtable(L, 0, 13);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     lua_pushinteger(L, (lua_Integer)rows[i].value);
@@ -442,15 +443,32 @@ static int pool_stop_zygote(lua_State *L) {
 }
 
 int luaopen_parhost_core_pool(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"submit", core_submit},       {"submit_chunk", core_submit_chunk}, {"run_here", core_run_here}, {"cancel", core_cancel},
-      {"state", core_state},         {"close", core_close},               {"terminate", core_terminate}, {"kill", core_kill},
-      {"finished", core_finished},   {"idle", core_idle},                 {"warm_up", core_warm_up},   {"busy", core_busy},
-      {"stats", core_stats},         {"workers", core_workers},           {"fd", core_fd},             {"__gc", core_gc},
-      {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"new", pool_new},         {"prepare", pool_prepare},         {"options", task_options},
-                                       {"drain", pool_drain},     {"set_deliver", set_deliver},      {"stop_zygote", pool_stop_zygote},
-                                       {"enter", process_enter},  {"environment", process_environment}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"submit", core_submit},
+                                     {"submit_chunk", core_submit_chunk},
+                                     {"run_here", core_run_here},
+                                     {"cancel", core_cancel},
+                                     {"state", core_state},
+                                     {"close", core_close},
+                                     {"terminate", core_terminate},
+                                     {"kill", core_kill},
+                                     {"finished", core_finished},
+                                     {"idle", core_idle},
+                                     {"warm_up", core_warm_up},
+                                     {"busy", core_busy},
+                                     {"stats", core_stats},
+                                     {"workers", core_workers},
+                                     {"fd", core_fd},
+                                     {"__gc", core_gc},
+                                     {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"new", pool_new},
+                                       {"prepare", pool_prepare},
+                                       {"options", task_options},
+                                       {"drain", pool_drain},
+                                       {"set_deliver", set_deliver},
+                                       {"stop_zygote", pool_stop_zygote},
+                                       {"enter", process_enter},
+                                       {"environment", process_environment},
+                                       {NULL, NULL}};
   lib_state_of(L);
   luaL_newmetatable(L, OPTIONS_METATABLE);
   luaL_newmetatable(L, CORE_METATABLE);

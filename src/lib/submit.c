@@ -84,7 +84,10 @@ static bool admit(lua_State *L, struct core *c) {
   switch (ph_pool_admits(c->pool)) {
     case PH_SUBMIT_OK: return true;
     case PH_SUBMIT_FULL: return false;
-    case PH_SUBMIT_BROKEN: push_broken(L, c); lua_error(L); break;
+    case PH_SUBMIT_BROKEN:
+      push_broken(L, c);
+      lua_error(L);
+      break;
     case PH_SUBMIT_CLOSED: ph_error_raise(L, "shutdown", "cannot schedule new futures after shutdown");
   }
   return false;
@@ -165,8 +168,11 @@ static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
 }
 
 static struct ph_encode_options encode_options(const struct core *c, bool with_task) {
-  return (struct ph_encode_options){.flags = c->capture ? PH_ENCODE_CAPTURE : 0, .root = "args", .first_is_task = with_task,
-                                    .blobs = &c->store, .externs = c->externs};
+  return (struct ph_encode_options){.flags = c->capture ? PH_ENCODE_CAPTURE : 0,
+                                    .root = "args",
+                                    .first_is_task = with_task,
+                                    .blobs = &c->store,
+                                    .externs = c->externs};
 }
 
 static int submit(lua_State *L, bool here) {

@@ -21,9 +21,9 @@
 
 #define TICK_NS 1000000
 #define LINGER_TICKS 10
-#define SPIN_NS 40000   /* about what waking a parked thread costs */
+#define SPIN_NS 40000 /* about what waking a parked thread costs */
 #define SPIN_CREDIT_MAX 8
-#define SPIN_RETRY 16   /* waits between two tries when spinning has not paid */
+#define SPIN_RETRY 16 /* waits between two tries when spinning has not paid */
 
 /* --- descriptors ------------------------------------------------------------------------------------------ */
 

@@ -112,7 +112,8 @@ struct ph_slot *ph_link_slot(struct ph_link *l, unsigned slot) {
 
 size_t ph_link_room(const struct ph_link *l) {
   const struct ring *r = out_ring(l);
-  uint64_t used = atomic_load_explicit(&r->head, memory_order_relaxed) - atomic_load_explicit(&r->tail, memory_order_acquire);
+  uint64_t used =
+      atomic_load_explicit(&r->head, memory_order_relaxed) - atomic_load_explicit(&r->tail, memory_order_acquire);
   return used <= PH_LINK_RING ? PH_LINK_RING - (size_t)used : 0;
 }
 

@@ -35,9 +35,9 @@ struct ph_frame {
 enum ph_claim { PH_CLAIM_FREE, PH_CLAIM_HANDED, PH_CLAIM_STARTED, PH_CLAIM_REVOKED };
 
 struct ph_slot {
-  atomic_uint claim;       /* enum ph_claim; HANDED -> STARTED by the worker, HANDED -> REVOKED by the host: by compare-exchange */
-  atomic_uint item;        /* the item of the task that runs now */
-  atomic_uint stop;        /* host: 1 + the item that is to be stopped, 0 none */
+  atomic_uint claim; /* enum ph_claim; HANDED -> STARTED by the worker, HANDED -> REVOKED by the host: by compare-exchange */
+  atomic_uint item;  /* the item of the task that runs now */
+  atomic_uint stop;  /* host: 1 + the item that is to be stopped, 0 none */
   atomic_uint stop_source; /* host: why, written before `stop` */
   _Atomic int64_t started; /* ph_now() when the current item began; 0 before */
 };
@@ -49,9 +49,9 @@ struct ph_link {
   uint8_t *out_bytes, *in_bytes; /* each ring is mapped twice in a row, so every span of it is contiguous */
   int bell;                      /* this side's end, non-blocking; -1 when closed */
   bool is_host;
-  bool corrupt;                  /* the other side wrote nonsense */
-  uint64_t pending_consume;      /* bytes of the frame that the last read lent out */
-  uint8_t *big;                  /* a frame that is larger than half the ring is gathered here */
+  bool corrupt;             /* the other side wrote nonsense */
+  uint64_t pending_consume; /* bytes of the frame that the last read lent out */
+  uint8_t *big;             /* a frame that is larger than half the ring is gathered here */
   size_t big_len, big_have;
   struct ph_frame big_frame;
 };

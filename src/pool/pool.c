@@ -415,9 +415,14 @@ static double quantile_ms(const struct ph_histogram *h, double q) {
 void ph_pool_stats(struct ph_pool *p, struct ph_pool_stats *s) {
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
-  *s = (struct ph_pool_stats){.workers = p->n_workers, .running = count_running(p), .completed = p->completed,
-                              .failed = p->failed, .cancelled = p->cancelled, .retried = p->retried,
-                              .restarts = p->restarts, .abandoned = p->abandoned};
+  *s = (struct ph_pool_stats){.workers = p->n_workers,
+                              .running = count_running(p),
+                              .completed = p->completed,
+                              .failed = p->failed,
+                              .cancelled = p->cancelled,
+                              .retried = p->retried,
+                              .restarts = p->restarts,
+                              .abandoned = p->abandoned};
   for (unsigned i = 0; i < p->config.max_workers; i++)
     if (p->workers[i] != NULL && p->workers[i]->n_handed > 0) s->busy++;
   s->idle = s->workers - s->busy;

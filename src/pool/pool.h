@@ -27,13 +27,13 @@ struct ph_backend;
 
 /* How a task (or one item of it) ended. */
 enum ph_outcome {
-  PH_DONE_OK,          /* bytes: the results */
-  PH_DONE_ERROR,       /* bytes: error value, traceback */
-  PH_DONE_CANCELLED,   /* source */
-  PH_DONE_TIMEOUT,     /* limit_ns: the timeout, 0: the deadline */
-  PH_DONE_DIED,        /* pid, exit_code or signal_number, max_rss */
-  PH_DONE_MEMORY,      /* limit: the memory limit in bytes */
-  PH_DONE_BROKEN,      /* the pool is broken: see ph_pool_broken */
+  PH_DONE_OK,        /* bytes: the results */
+  PH_DONE_ERROR,     /* bytes: error value, traceback */
+  PH_DONE_CANCELLED, /* source */
+  PH_DONE_TIMEOUT,   /* limit_ns: the timeout, 0: the deadline */
+  PH_DONE_DIED,      /* pid, exit_code or signal_number, max_rss */
+  PH_DONE_MEMORY,    /* limit: the memory limit in bytes */
+  PH_DONE_BROKEN,    /* the pool is broken: see ph_pool_broken */
 };
 
 struct ph_task_options {
@@ -44,7 +44,8 @@ struct ph_task_options {
   size_t memory_limit; /* bytes, 0: the pool's */
 };
 
-#define PH_TASK_OPTIONS_DEFAULT {0, 0, PH_NEVER, PH_NEVER, 0}
+#define PH_TASK_OPTIONS_DEFAULT                                                                                             \
+  { 0, 0, PH_NEVER, PH_NEVER, 0 }
 
 enum ph_task_state { PH_TASK_QUEUED, PH_TASK_HANDED };
 
@@ -68,8 +69,8 @@ struct ph_task {
   uint32_t len;
   uint8_t state;
   uint8_t slot;
-  uint8_t stop;   /* enum ph_stop-like source when a forced stop was asked for, else 0 */
-  uint8_t flags;  /* PH_TASK_* */
+  uint8_t stop;     /* enum ph_stop-like source when a forced stop was asked for, else 0 */
+  uint8_t flags;    /* PH_TASK_* */
   uint32_t blobs[]; /* n_blobs numbers, then len bytes of payload */
 };
 
@@ -89,7 +90,7 @@ enum { PH_SOURCE_EXPLICIT = 1, PH_SOURCE_DEADLINE, PH_SOURCE_GROUP, PH_SOURCE_SH
 struct ph_pool_config {
   char name[64];
   unsigned max_workers, min_workers;
-  int64_t idle_timeout_ns, grace_ns; /* PH_NEVER: no idle timeout */
+  int64_t idle_timeout_ns, grace_ns;        /* PH_NEVER: no idle timeout */
   uint64_t max_tasks_per_worker, max_queue; /* 0: no limit */
   unsigned max_restarts;
   bool break_on_death;

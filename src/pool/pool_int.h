@@ -20,24 +20,24 @@ struct ph_worker {
   uint32_t index; /* 0-based, its place in pool->workers */
   uint8_t state;
   bool bell_watched;
-  bool retire;            /* takes no more tasks, stops when it has none */
-  bool was_killed;        /* by us: its death says nothing about the task */
-  bool touched;           /* read from or written to since the last look at its bell */
+  bool retire;     /* takes no more tasks, stops when it has none */
+  bool was_killed; /* by us: its death says nothing about the task */
+  bool touched;    /* read from or written to since the last look at its bell */
   pid_t pid;
   struct ph_link link;
-  struct ph_list handed;  /* struct ph_task, in the order of handing out */
+  struct ph_list handed; /* struct ph_task, in the order of handing out */
   unsigned n_handed;
   struct ph_task *slots[PH_LINK_SLOTS];
-  uint64_t slots_used;    /* bit set; a revoked slot stays in use until the worker has skipped it */
+  uint64_t slots_used;      /* bit set; a revoked slot stays in use until the worker has skipped it */
   struct ph_buf sent_blobs; /* bit set by blob number */
-  struct ph_buf backlog;  /* bytes that found no room in the ring */
+  struct ph_buf backlog;    /* bytes that found no room in the ring */
   size_t backlog_at;
   uint64_t tasks;         /* items replied */
   uint64_t started_tasks; /* tasks handed out and not taken back */
   int64_t since;          /* of its state: idle or busy */
   int64_t spawned;
-  int64_t kill_at;        /* when a stop that was asked for turns into a signal; PH_NEVER: none */
-  bool terminated;        /* SIGTERM was sent, SIGKILL is next */
+  int64_t kill_at; /* when a stop that was asked for turns into a signal; PH_NEVER: none */
+  bool terminated; /* SIGTERM was sent, SIGKILL is next */
   void *backend_data;
 };
 
@@ -89,7 +89,7 @@ struct ph_pool {
   unsigned n_workers;
   unsigned restarts_in_row;
   uint64_t n_handed;
-  int64_t next_timer;  /* when ph__check_timers has something to do */
+  int64_t next_timer; /* when ph__check_timers has something to do */
   int64_t steal_at;
   int64_t spawn_retry_at; /* after a failed start, while other workers go on */
   bool terminating;
@@ -139,8 +139,8 @@ struct ph_task *ph__running_task(struct ph_worker *w);
 void ph__take_intake(struct ph_pool *p);
 void ph__flush_backlog(struct ph_worker *w);
 /* Copies a frame into the ring, or its rest into the backlog. -1 without memory. */
-int ph__write_frame(struct ph_worker *w, const struct ph_frame *frame, const void *head, size_t head_len,
-                    const void *body, size_t body_len);
+int ph__write_frame(struct ph_worker *w, const struct ph_frame *frame, const void *head, size_t head_len, const void *body,
+                    size_t body_len);
 
 /* reply.c */
 void ph__read_replies(struct ph_worker *w);

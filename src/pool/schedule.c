@@ -10,9 +10,9 @@
 
 #include "pool/pool_int.h"
 
-#define AHEAD_NS 1000000     /* run time to hand out ahead */
-#define AHEAD_MIN 2          /* handed at least, the running one included */
-#define STEAL_AFTER_NS 100000 /* a task that runs this long does not keep others waiting behind it */
+#define AHEAD_NS 1000000       /* run time to hand out ahead */
+#define AHEAD_MIN 2            /* handed at least, the running one included */
+#define STEAL_AFTER_NS 100000  /* a task that runs this long does not keep others waiting behind it */
 #define BACKLOG_MAX (1u << 20) /* bytes beyond the ring, above which nothing more is handed to a worker */
 
 /* --- writing to a worker ---------------------------------------------------------------------------------- */
@@ -31,8 +31,8 @@ static int write_bytes(struct ph_worker *w, const void *bytes, size_t len) {
   return done < len ? ph_buf_put(&w->backlog, (const uint8_t *)bytes + done, len - done) : 0;
 }
 
-int ph__write_frame(struct ph_worker *w, const struct ph_frame *frame, const void *head, size_t head_len,
-                    const void *body, size_t body_len) {
+int ph__write_frame(struct ph_worker *w, const struct ph_frame *frame, const void *head, size_t head_len, const void *body,
+                    size_t body_len) {
   size_t total = sizeof *frame + head_len + body_len;
   if (w->backlog.len > 0 || ph_link_room(&w->link) < total) {
     if (ph_buf_reserve(&w->backlog, total) != 0) return -1; /* before the first byte is out */
@@ -65,8 +65,8 @@ static int send_blob(struct ph_worker *w, uint32_t number) {
 
 static int send_task(struct ph_worker *w, struct ph_task *t, unsigned slot) {
   const struct ph_pool_config *c = &w->pool->config;
-  struct ph_task_wire wire = {.id = t->id, .seed = c->seed, .count = t->count, .first = t->next_item,
-                              .flags = t->flags, .seeded = c->seeded};
+  struct ph_task_wire wire = {
+      .id = t->id, .seed = c->seed, .count = t->count, .first = t->next_item, .flags = t->flags, .seeded = c->seeded};
   wire.memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : c->memory_limit;
   struct ph_frame f = {.len = (uint32_t)(sizeof wire + t->len), .slot = (uint16_t)slot, .type = PH_FRAME_TASK};
   for (uint32_t i = 0; i < t->n_blobs; i++)

@@ -127,8 +127,11 @@ static void fail_running(struct ph_worker *w, struct ph_task *t, const struct ph
     return;
   }
   int64_t started = atomic_load(&s->started);
-  struct ph_done done = {.outcome = outcome, .exit_code = how->exit_code, .signal_number = how->signal_number,
-                         .max_rss = how->max_rss, .run_ns = started > 0 ? ph_now() - started : 0};
+  struct ph_done done = {.outcome = outcome,
+                         .exit_code = how->exit_code,
+                         .signal_number = how->signal_number,
+                         .max_rss = how->max_rss,
+                         .run_ns = started > 0 ? ph_now() - started : 0};
   done.source = t->stop != 0 ? t->stop : PH_SOURCE_SHUTDOWN;
   if (outcome == PH_DONE_TIMEOUT && t->options.timeout_ns != PH_NEVER) done.limit = t->options.timeout_ns;
   t->flags &= (uint8_t)~PH_TASK_TIMED_OUT;
@@ -164,8 +167,12 @@ static void note_death(struct ph_worker *w, const struct ph_exit *how, bool duri
   if (p->state == PH_POOL_BROKEN) return;
   if (!initializer && !p->config.break_on_death && p->restarts_in_row <= p->config.max_restarts) return;
   p->broken.initializer = initializer;
-  p->broken.death = (struct ph_done){.outcome = PH_DONE_DIED, .worker = w->index + 1, .pid = w->pid, .exit_code = how->exit_code,
-                                     .signal_number = how->signal_number, .max_rss = how->max_rss};
+  p->broken.death = (struct ph_done){.outcome = PH_DONE_DIED,
+                                     .worker = w->index + 1,
+                                     .pid = w->pid,
+                                     .exit_code = how->exit_code,
+                                     .signal_number = how->signal_number,
+                                     .max_rss = how->max_rss};
   if (!initializer)
     ph_err_set(&p->broken.err, "broken_pool", 0, p->config.break_on_death ? "a worker died" : "%u workers in a row died",
                p->restarts_in_row);

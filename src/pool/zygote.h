@@ -45,10 +45,10 @@ struct ph_zygote_event {
   enum ph_zygote_event_type type;
   uint32_t index;
   pid_t pid;
-  int error;          /* SPAWN_FAILED: errno */
-  int exit_code;      /* EXITED: -1 when ended by a signal */
-  int signal_number;  /* EXITED: 0 when it exited by itself */
-  int64_t max_rss;    /* EXITED: bytes */
+  int error;         /* SPAWN_FAILED: errno */
+  int exit_code;     /* EXITED: -1 when ended by a signal */
+  int signal_number; /* EXITED: 0 when it exited by itself */
+  int64_t max_rss;   /* EXITED: bytes */
 };
 
 /* Non-blocking: 1 with an event, 0 none, -1 the zygote is gone. */

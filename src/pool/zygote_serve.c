@@ -27,7 +27,7 @@ struct child {
 struct zygote {
   ph_worker_main *main;
   void *ud;
-  bool is_snapshot; /* its workers go on with the caller's state: the caller's descriptors stay open */
+  bool is_snapshot;   /* its workers go on with the caller's state: the caller's descriptors stay open */
   struct pollfd *fds; /* 0: the signalfd, 1: the control socket, then the pools' connections */
   size_t n_fds, cap_fds;
   struct child *children;
@@ -105,7 +105,8 @@ static void worker_signals(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn void be_worker(const struct zygote *z, const struct ph_zygote_message *m, int memfd, int bell, pid_t zygote) {
+static _Noreturn void be_worker(const struct zygote *z, const struct ph_zygote_message *m, int memfd, int bell,
+                                pid_t zygote) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != zygote) _exit(1);
   setpgid(0, 0);

@@ -39,7 +39,7 @@ static void push_error(lua_State *L, const char *kind, const char *message) {
 }
 
 __attribute__((format(printf, 3, 0))) static void push_error_v(lua_State *L, const char *kind, const char *format,
-                                                              va_list args) {
+                                                               va_list args) {
   char message[512];
   vsnprintf(message, sizeof message, format, args);
   push_error(L, kind, message);

@@ -20,8 +20,7 @@ void ph_error_push(lua_State *L, const char *kind, const char *format, ...) __at
 /* The same from a struct ph_err, with its code, path and type as fields where set. */
 void ph_error_push_err(lua_State *L, const struct ph_err *err);
 
-_Noreturn void ph_error_raise(lua_State *L, const char *kind, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+_Noreturn void ph_error_raise(lua_State *L, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 _Noreturn void ph_error_raise_err(lua_State *L, const struct ph_err *err);
 
 #endif

@@ -243,8 +243,12 @@ static int run_item(struct ph_run *r, struct ph_slot *slot, unsigned slot_number
   r->slot = NULL;
   ph_vm_clear_stop(r->vm);
   ph_worker_stdio_flush();
-  struct ph_frame f = {.len = (uint32_t)r->reply.len, .slot = (uint16_t)slot_number, .type = PH_FRAME_REPLY,
-                       .flags = (uint8_t)reply, .item = item, .reserved = run_time_units(ph_now() - started)};
+  struct ph_frame f = {.len = (uint32_t)r->reply.len,
+                       .slot = (uint16_t)slot_number,
+                       .type = PH_FRAME_REPLY,
+                       .flags = (uint8_t)reply,
+                       .item = item,
+                       .reserved = run_time_units(ph_now() - started)};
   return r->send(r, &f, r->reply.data);
 }
 

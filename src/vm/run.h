@@ -16,7 +16,7 @@ struct ph_run {
   int externs;
   struct ph_blob_store store;
   int (*send)(struct ph_run *r, const struct ph_frame *f, const void *body);
-  void *out; /* what `send` needs: a link, a pool */
+  void *out;        /* what `send` needs: a link, a pool */
   int64_t deadline; /* of the running item, where nobody else watches it (inline); PH_NEVER: none */
 
   struct ph_slot *volatile slot; /* of the running item, for the handler; NULL: none runs */

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHECK(c)                                                            \
-  do {                                                                      \
-    if (!(c)) {                                                             \
-      fprintf(stderr, "%s:%d: CHECK failed: %s\n", __FILE__, __LINE__, #c); \
-      exit(1);                                                              \
-    }                                                                       \
+#define CHECK(c)                                                                                                            \
+  do {                                                                                                                      \
+    if (!(c)) {                                                                                                             \
+      fprintf(stderr, "%s:%d: CHECK failed: %s\n", __FILE__, __LINE__, #c);                                                 \
+      exit(1);                                                                                                              \
+    }                                                                                                                       \
   } while (0)
 
 #endif
