@@ -117,6 +117,8 @@ int ph__scan_globals(lua_State *L, const uint8_t *dump, size_t len, uint64_t env
 bool ph__push_name(lua_State *L, struct ph_codec *c, int idx);
 /* Pushes the name under which the value at idx is loaded; false: it is no module. */
 bool ph__push_module_name(lua_State *L, int idx);
+/* Replaces the module name on the stack top by the module; runs its code when it is not loaded. */
+void ph__require(lua_State *L, struct ph_codec *c);
 
 /* class.c */
 /* Pushes the class name for a metatable at idx; false: not registered. */

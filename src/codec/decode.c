@@ -216,24 +216,9 @@ static int begin_function(lua_State *L, struct reader *r, size_t offset, bool sh
 
 /* --- values by name --------------------------------------------------------------------------------------- */
 
-/* Replaces the module name on the stack top by the module. */
-static void require_module(lua_State *L, struct reader *r) {
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_pushvalue(L, -2);
-  if (lua_rawget(L, -2) != LUA_TNIL) {
-    lua_replace(L, -3);
-    lua_pop(L, 1);
-    return;
-  }
-  lua_pop(L, 2);
-  lua_getglobal(L, "require");
-  lua_insert(L, -2);
-  ph__call_out(L, r->c, 1, 1);
-}
-
 static int get_module(lua_State *L, struct reader *r) {
   if (get_name(L, r) != WHOLE) return BAD;
-  require_module(L, r);
+  ph__require(L, r->c);
   return WHOLE;
 }
 
@@ -241,7 +226,7 @@ static int get_named(lua_State *L, struct reader *r) {
   if (get_name(L, r) != WHOLE) return BAD;
   if (get_name(L, r) != WHOLE) return BAD;
   lua_pushvalue(L, -2);
-  require_module(L, r);
+  ph__require(L, r->c);
   if (lua_istable(L, -1)) {
     lua_pushvalue(L, -2);
     lua_rawget(L, -2);
