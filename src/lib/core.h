@@ -52,14 +52,27 @@ struct core {
   struct ph_loop_watch *watch; /* while the state waits */
 };
 
+/* Something else than a pool that delivers to Lua from the state's loop: HTTP exchanges, processes. Embedded in what its
+ * module keeps per state, which outlives the state's loop. */
+struct lib_source {
+  struct lib_source *next;
+  lua_Integer (*drain)(lua_State *L, struct lib_source *s); /* delivers what is ready; gives how much that was */
+  bool (*alive)(const struct lib_source *s);                /* something is under way that will be delivered */
+  void (*close)(struct lib_source *s);                      /* the state ends: off the loop, which is freed next */
+};
+
 /* One per state, in its registry. */
 struct lib_state {
   struct core *cores;
+  struct lib_source *sources;
   struct ph_loop *loop; /* made by the first wait */
   int deliver;          /* registry reference */
 };
 
 struct lib_state *lib_state_of(lua_State *L);
+void lib_add_source(lua_State *L, struct lib_source *source);
+/* The state's loop, made when it is first asked for. */
+struct ph_loop *lib_loop_of(lua_State *L);
 struct core *check_core(lua_State *L, int idx);
 
 /* Delivers what is ready; gives how many. May raise only what the delivery function raises. */

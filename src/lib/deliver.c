@@ -264,6 +264,7 @@ lua_Integer drain_all(lua_State *L) {
       round = drain_core(L, c, -1);
       lua_pop(L, 1);
     }
+    for (struct lib_source *o = lib_state_of(L)->sources; o != NULL && round == 0; o = o->next) round = o->drain(L, o);
     n += round;
   } while (round > 0);
   return n;

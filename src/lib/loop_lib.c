@@ -10,7 +10,8 @@
 #include "vm/error.h"
 #include "vm/vm.h"
 
-static struct ph_loop *loop_of(lua_State *L, struct lib_state *s) {
+struct ph_loop *lib_loop_of(lua_State *L) {
+  struct lib_state *s = lib_state_of(L);
   struct ph_err err;
   if (s->loop == NULL) {
     s->loop = ph_loop_new(&err);
@@ -25,7 +26,7 @@ static void watch_pools(lua_State *L, struct lib_state *s) {
   struct ph_err err;
   for (struct core *c = s->cores; c != NULL; c = c->next) {
     if (c->watch != NULL || c->pool == NULL) continue;
-    c->watch = ph_loop_watch(loop_of(L, s), ph_pool_fd(c->pool), &err);
+    c->watch = ph_loop_watch(lib_loop_of(L), ph_pool_fd(c->pool), &err);
     if (c->watch == NULL) ph_error_raise_err(L, &err);
   }
 }
@@ -52,7 +53,7 @@ static void sleep_until(lua_State *L, struct lib_state *s, int64_t deadline) {
   struct ph_vm *vm = ph_vm_of(L);
   if (deadline <= ph_now() || spin(s)) return;
   watch_pools(L, s);
-  struct ph_loop *loop = loop_of(L, s);
+  struct ph_loop *loop = lib_loop_of(L);
   bool wait = begin_waits(s, &deadline, &last);
   if (wait && (vm == NULL || atomic_load(&vm->stop) == 0)) ph_loop_run_once(loop, deadline);
   end_waits(s, last);
@@ -76,9 +77,11 @@ static int loop_step(lua_State *L) {
 }
 
 static int loop_alive(lua_State *L) {
+  const struct lib_state *s = lib_state_of(L);
   bool alive = false;
-  for (struct core *c = lib_state_of(L)->cores; c != NULL && !alive; c = c->next)
+  for (struct core *c = s->cores; c != NULL && !alive; c = c->next)
     alive = c->pool != NULL && (ph_pool_outstanding(c->pool) > 0 || c->at < c->records.len || ph_pool_has_done(c->pool));
+  for (struct lib_source *o = s->sources; o != NULL && !alive; o = o->next) alive = o->alive(o);
   lua_pushboolean(L, alive);
   return 1;
 }

@@ -29,6 +29,8 @@ static int close_state(lua_State *L) {
     if (c->watch != NULL) ph_loop_unwatch(c->watch);
     c->watch = NULL;
   }
+  for (struct lib_source *o = s->sources; o != NULL; o = o->next) o->close(o);
+  s->sources = NULL;
   ph_loop_free(s->loop);
   s->loop = NULL;
   return 0;
@@ -47,6 +49,12 @@ struct lib_state *lib_state_of(lua_State *L) {
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   return s;
+}
+
+void lib_add_source(lua_State *L, struct lib_source *source) {
+  struct lib_state *s = lib_state_of(L);
+  source->next = s->sources;
+  s->sources = source;
 }
 
 struct core *check_core(lua_State *L, int idx) {

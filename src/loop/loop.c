@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "loop/loop.h"
+#include "loop/loop_int.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include "base/clock.h"
 
@@ -80,6 +79,10 @@ struct ph_loop_watch *ph_loop_watch(struct ph_loop *loop, int fd, struct ph_err 
 
 void ph_loop_unwatch(struct ph_loop_watch *w) {
   uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+}
+
+uv_loop_t *ph__loop_uv(struct ph_loop *loop) {
+  return &loop->uv;
 }
 
 int ph_loop_wake_fd(const struct ph_loop *loop) {

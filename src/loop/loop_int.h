@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ * Inside of loop/: what lies on libuv's own loop. */
+#ifndef PH_LOOP_LOOP_INT_H
+#define PH_LOOP_LOOP_INT_H
+
+#include <uv.h>
+
+#include "loop/loop.h"
+
+uv_loop_t *ph__loop_uv(struct ph_loop *loop);
+
+#endif
