@@ -389,7 +389,7 @@ const struct ph_broken *ph_pool_broken(struct ph_pool *p) {
 }
 
 uint64_t ph_pool_outstanding(struct ph_pool *p) {
-  return atomic_load_explicit(&p->outstanding, memory_order_relaxed);
+  return atomic_load_explicit(&p->outstanding, memory_order_acquire);
 }
 
 static uint64_t count_running(struct ph_pool *p) {

@@ -199,7 +199,7 @@ struct ph_pool_stats {
   double wait_ms[2], run_ms[2]; /* p50, p99; NaN while unknown */
 };
 void ph_pool_stats(struct ph_pool *p, struct ph_pool_stats *stats);
-/* Tasks that have no last record yet, running ones among them. Cheap. */
+/* Tasks whose last record is not published yet, running ones among them. Cheap. */
 uint64_t ph_pool_outstanding(struct ph_pool *p);
 uint64_t ph_pool_running(struct ph_pool *p);
 

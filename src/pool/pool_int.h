@@ -94,6 +94,7 @@ struct ph_pool {
   int64_t spawn_retry_at; /* after a failed start, while other workers go on */
   bool terminating;
   struct ph_buf staged; /* done records of this pump, published at its end */
+  uint64_t staged_ends; /* tasks whose last record is among them */
   uint64_t completed, failed, cancelled, retried, restarts, abandoned;
   struct ph_histogram wait_times, run_times;
   bool has_priorities; /* some task had one: early handed ones may have to give way */

@@ -22,7 +22,7 @@ static void forget(struct ph_pool *p, struct ph_task *t) {
   ph__map_remove(p, t);
   if (t->options.deadline != PH_NEVER) ph_heap_remove(&p->deadlines, &t->deadline);
   free(t);
-  atomic_fetch_sub(&p->outstanding, 1);
+  p->staged_ends++;
 }
 
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
@@ -86,6 +86,8 @@ void ph__publish(struct ph_pool *p) {
   }
   atomic_store_explicit(&p->has_done, true, memory_order_release);
   pthread_mutex_unlock(&p->done_lock);
+  atomic_fetch_sub(&p->outstanding, p->staged_ends); /* not before: nothing outstanding means nothing more will come */
+  p->staged_ends = 0;
   if (p->staged.len == 0) ph_buf_reset(&p->staged, RECORDS_KEEP);
 }
 
