@@ -95,13 +95,14 @@ static void resolve_name(lua_State *L, int idx) {
   if (lua_type(L, idx) != LUA_TSTRING) return;
   const char *name = lua_tostring(L, idx), *colon = strrchr(name, ':');
   if (colon == NULL) luaL_error(L, "task '%s' is not of the form \"module:function\"", name);
-  lua_getglobal(L, "require");
   lua_pushlstring(L, name, (size_t)(colon - name));
+  lua_getglobal(L, "require");
+  lua_pushvalue(L, -2);
   lua_call(L, 1, 1);
   lua_getfield(L, -1, colon + 1);
-  if (!lua_isfunction(L, -1)) luaL_error(L, "module '%s' has no function '%s'", lua_tostring(L, idx), colon + 1);
+  if (!lua_isfunction(L, -1)) luaL_error(L, "module '%s' has no function '%s'", lua_tostring(L, -3), colon + 1);
   lua_replace(L, idx);
-  lua_pop(L, 1);
+  lua_pop(L, 2);
 }
 
 static void seed_random(lua_State *L, uint64_t seed, uint64_t index) {

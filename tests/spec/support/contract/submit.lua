@@ -32,7 +32,7 @@ return function(new)
     assert.equal("XY", pool:submit("string:upper", "xy"):result())
     local ok, err = pool:submit("string:no_such"):outcome()
     assert.is_false(ok)
-    assert.matches("no function 'no_such'", tostring(err))
+    assert.matches("^module 'string' has no function 'no_such'$", tostring(err))
   end)
 
   it("FU-27 TH-09 keeps all values and takes many arguments", function()
