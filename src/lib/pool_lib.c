@@ -11,6 +11,7 @@
 #include "lib/core.h"
 #include "lib/submit.h"
 #include "pool/backend_proc.h"
+#include "pool/wire.h"
 #include "vm/error.h"
 #include "vm/vm.h"
 #include "vm/worker.h"
@@ -208,7 +209,7 @@ static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
   struct worker_start *start = ud;
   struct ph_link link;
   struct ph_err err;
-  if (ph_link_attach(&link, memfd, bell, &err) != 0) return EXIT_FAILURE;
+  if (ph_link_attach(&link, memfd, bell, &err) != 0) return PH_WORKER_EXIT_NO_MEMORY;
   if (start == NULL) return ph_worker_run(&link, index, NULL, LUA_NOREF);
   return ph_worker_run(&link, index, become_worker(start), start->externs);
 }
@@ -404,8 +405,10 @@ static int core_workers(lua_State *L) {
     lua_createtable(L, 0, 6);
     lua_pushinteger(L, (lua_Integer)infos[i].index + 1);
     lua_setfield(L, -2, "id");
-    lua_pushinteger(L, infos[i].pid);
-    lua_setfield(L, -2, "pid");
+    if (infos[i].pid != 0) {
+      lua_pushinteger(L, infos[i].pid);
+      lua_setfield(L, -2, "pid");
+    }
     lua_pushstring(L, infos[i].state);
     lua_setfield(L, -2, "state");
     lua_pushinteger(L, (lua_Integer)infos[i].tasks);
