@@ -17,50 +17,7 @@
 #include "vm/worker.h"
 #include "vm/worker_stdio.h"
 
-static const char state_key = 0;
-
-/* --- per state -------------------------------------------------------------------------------------------- */
-
-static int close_state(lua_State *L) {
-  struct lib_state *s = lua_touserdata(L, 1);
-  if (s->loop == NULL) return 0;
-  struct ph_vm *vm = ph_vm_of(L);
-  if (vm != NULL) vm->wake_fd = -1;
-  for (struct core *c = s->cores; c != NULL; c = c->next) {
-    if (c->watch != NULL) ph_loop_unwatch(c->watch);
-    c->watch = NULL;
-  }
-  for (struct lib_source *o = s->sources; o != NULL; o = o->next) o->close(o);
-  s->sources = NULL;
-  ph_loop_free(s->loop);
-  s->loop = NULL;
-  return 0;
-}
-
-struct lib_state *lib_state_of(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
-  struct lib_state *s = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  if (s != NULL) return s;
-  s = lua_newuserdatauv(L, sizeof *s, 0);
-  *s = (struct lib_state){.deliver = LUA_NOREF};
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, close_state);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
-  return s;
-}
-
-void lib_add_source(lua_State *L, struct lib_source *source) {
-  struct lib_state *s = lib_state_of(L);
-  source->next = s->sources;
-  s->sources = source;
-}
-
-struct core *check_core(lua_State *L, int idx) {
-  return luaL_checkudata(L, idx, CORE_METATABLE);
-}
+/* --- life ------------------------------------------------------------------------------------------------- */
 
 static struct core *open_core(lua_State *L) {
   struct core *c = check_core(L, 1);
@@ -72,6 +29,7 @@ static void enlist(lua_State *L, struct core *c) {
   struct lib_state *s = lib_state_of(L);
   c->next = s->cores;
   c->place = &s->cores;
+  c->forks = s->forks;
   if (c->next != NULL) c->next->place = &c->next;
   s->cores = c;
   lua_pushvalue(L, -1);
@@ -197,21 +155,13 @@ struct worker_start {
   int externs;
 };
 
-/* The loop and the pools of the copied state are the host's: they are forgotten, not closed. */
-static lua_State *become_worker(const struct worker_start *start) {
-  struct lib_state *s = lib_state_of(start->vm->L);
-  s->loop = NULL;
-  s->cores = NULL;
-  return ph_vm_become_worker(start->vm);
-}
-
 static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
   struct worker_start *start = ud;
   struct ph_link link;
   struct ph_err err;
   if (ph_link_attach(&link, memfd, bell, &err) != 0) return PH_WORKER_EXIT_NO_MEMORY;
   if (start == NULL) return ph_worker_run(&link, index, NULL, LUA_NOREF);
-  return ph_worker_run(&link, index, become_worker(start), start->externs);
+  return ph_worker_run(&link, index, ph_vm_become_worker(start->vm), start->externs);
 }
 
 static int count_own_threads(lua_State *L) {

@@ -6,9 +6,11 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -103,6 +105,31 @@ static int limit(lua_State *L) {
   return 1;
 }
 
+/* close_from(first, last): these descriptors are closed. */
+static int close_from(lua_State *L) {
+  close_range((unsigned)luaL_checkinteger(L, 1), (unsigned)luaL_checkinteger(L, 2), 0);
+  return 0;
+}
+
+/* fork() -> pid, 0 in the child. Buffers are flushed before. */
+static int fork_process(lua_State *L) {
+  fflush(NULL);
+  lua_pushinteger(L, fork());
+  return 1;
+}
+
+/* wait(pid) -> exit code, or 128 + signal. */
+static int wait_for(lua_State *L) {
+  int status = 0;
+  waitpid((pid_t)luaL_checkinteger(L, 1), &status, 0);
+  lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  return 1;
+}
+
+static int leave(lua_State *L) {
+  _exit((int)luaL_optinteger(L, 1, 0));
+}
+
 static void *wait_for_byte(void *arg) {
   int *pipe_end = arg;
   char byte;
@@ -132,6 +159,10 @@ int luaopen_crash(lua_State *L) {
                                        {"eat", eat},
                                        {"limit", limit},
                                        {"with_thread", with_thread},
+                                       {"close_from", close_from},
+                                       {"fork", fork_process},
+                                       {"wait", wait_for},
+                                       {"leave", leave},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;

@@ -8,6 +8,9 @@ package.cpath = run.parhost:gsub("[^/]*$", "") .. "tests/support/?.so;" .. packa
 
 local hostile = {}
 
+-- For programs of their own: makes the C module known.
+hostile.prelude = ("package.cpath = %q .. package.cpath\n"):format(package.cpath:match("^[^;]*;"))
+
 -- Tasks -----------------------------------------------------------------------------------------------------
 
 function hostile.same(...) return ... end
@@ -86,8 +89,7 @@ function hostile.spin_with_cleanup(path, mark)
 end
 
 function hostile.close_descriptors()
-  local unistd = require "posix.unistd"
-  for fd = 0, 100 do unistd.close(fd) end
+  require("crash").close_from(0, 100)
   return "closed"
 end
 
@@ -106,7 +108,7 @@ function hostile.start_sleeper_and_stay(pidfile, path)
 end
 
 function hostile.fork_and_return()
-  return require("posix.unistd").fork() == 0 and "child" or "parent"
+  return require("crash").fork() == 0 and "child" or "parent"
 end
 
 function hostile.flood(letter, lines, length)
