@@ -126,6 +126,14 @@ static int wait_for(lua_State *L) {
   return 1;
 }
 
+/* kill(pid, signal) -> there was such a process */
+static int send_signal(lua_State *L) {
+  pid_t pid = (pid_t)luaL_checkinteger(L, 1);
+  luaL_argcheck(L, pid > 1, 1, "pid expected");
+  lua_pushboolean(L, kill(pid, (int)luaL_checkinteger(L, 2)) == 0);
+  return 1;
+}
+
 static int leave(lua_State *L) {
   _exit((int)luaL_optinteger(L, 1, 0));
 }
@@ -163,6 +171,7 @@ int luaopen_crash(lua_State *L) {
                                        {"fork", fork_process},
                                        {"wait", wait_for},
                                        {"leave", leave},
+                                       {"kill", send_signal},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
