@@ -133,18 +133,28 @@ static void read_config(lua_State *L, struct core *c) {
   lua_pop(L, 1);
 }
 
-static void encode_setup(lua_State *L, struct core *c) {
+/* Adds a part of the first message to each worker: its length, then the value of this option. */
+static void encode_part(lua_State *L, struct core *c, const char *key) {
   struct ph_err err;
   struct ph_encoded e;
   const struct ph_encode_options options = {
       .root = "options", .flags = c->capture ? PH_ENCODE_CAPTURE : 0, .externs = c->externs};
-  lua_getfield(L, 1, "setup");
+  lua_getfield(L, 1, key);
   if (ph_encode(L, &options, lua_gettop(L), 1, &e, &err) != 0) {
     if (strncmp(err.path, "options[1].", 11) == 0) memmove(err.path, err.path + 11, strlen(err.path + 11) + 1);
     ph_error_raise_err(L, &err);
   }
-  if (ph_buf_put(&c->setup, e.data, e.len) != 0) luaL_error(L, "not enough memory");
+  uint32_t len = (uint32_t)e.len;
+  if (ph_buf_reserve(&c->setup, sizeof len + e.len) != 0) luaL_error(L, "not enough memory");
+  ph_buf_put(&c->setup, &len, sizeof len);
+  ph_buf_put(&c->setup, e.data, e.len);
   lua_pop(L, 1);
+}
+
+/* The surroundings come first: what the rest names is looked for with the parent's package.path. */
+static void encode_setup(lua_State *L, struct core *c) {
+  encode_part(L, c, "surroundings");
+  encode_part(L, c, "setup");
   c->config.setup = c->setup.data;
   c->config.setup_len = c->setup.len;
 }

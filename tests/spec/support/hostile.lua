@@ -55,6 +55,21 @@ function hostile.spin(path)
   while true do end
 end
 
+-- Only the first worker that comes here goes on.
+function hostile.spin_unless_first(mark)
+  local file = io.open(mark)
+  if file then hostile.spin() end
+  io.open(mark, "w"):close()
+end
+
+-- One worker fails once the other spins.
+function hostile.fail_or_spin(mark)
+  local file = io.open(mark)
+  if file then error("no", 0) end
+  io.open(mark, "w"):close()
+  hostile.spin()
+end
+
 function hostile.spin_protected(path)
   gate.pass(path)
   while true do pcall(function() while true do end end) end
