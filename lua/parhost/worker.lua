@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What a worker does in its fresh state before its first task. The message comes from
--- lua/parhost/executor.lua.
+-- What a worker does in its fresh state before its first task. Both parts of the message come from
+-- lua/parhost/pool_options.lua.
 local core_pool = require "parhost.core.pool"
 local host = require "parhost.core.host"
 
@@ -17,14 +17,17 @@ function worker.resolve(spec)
   return fn
 end
 
-function worker.setup(message, index)
-  worker.depth = message.depth
+function worker.enter(surroundings, index)
+  worker.depth = surroundings.depth
   local lifetime = package.loaded["parhost.lifetime"]
   if lifetime then lifetime.leave_behind() end
-  host.set_worker { index = index, pool = message.name, pid = host.pid() }
-  if message.process then core_pool.enter(message.process) end
-  package.path, package.cpath = message.package_path, message.package_cpath
-  _G.arg = message.arg
+  host.set_worker { index = index, pool = surroundings.name, pid = host.pid() }
+  if surroundings.process then core_pool.enter(surroundings.process) end
+  package.path, package.cpath = surroundings.package_path, surroundings.package_cpath
+  _G.arg = surroundings.arg
+end
+
+function worker.setup(message)
   for _, name in ipairs(message.preload) do require(name) end
   local initializer, args = message.initializer, message.init_args
   if type(initializer) == "string" then initializer = worker.resolve(initializer) end

@@ -102,6 +102,14 @@ static bool push_shared(lua_State *L, struct reader *r, uint64_t offset, int wha
   return false;
 }
 
+/* The cell at `offset` is upvalue i of the function at `fn`. */
+static void share_cell(lua_State *L, struct reader *r, size_t offset, int fn, lua_Integer i) {
+  lua_pushvalue(L, fn);
+  share(L, r, offset, CELL_FUNCTION);
+  lua_pushinteger(L, i);
+  share(L, r, offset, CELL_INDEX);
+}
+
 /* --- containers ------------------------------------------------------------------------------------------- */
 
 static int begin_table(lua_State *L, struct reader *r, size_t offset, bool shared) {
@@ -136,13 +144,19 @@ static int begin_instance(lua_State *L, struct reader *r, size_t offset, bool sh
   return BEGUN;
 }
 
-/* Are all the upvalues in the message the globals table? Then gives what follows them. */
-static const uint8_t *behind_plain_upvalues(const struct reader *r, uint64_t n) {
-  if (n > left(r) / 2) return NULL;
+/* Are all the upvalues in the message the globals table? */
+static bool has_plain_upvalues(const struct reader *r, uint64_t n) {
+  if (n > left(r) / 2) return false;
   const uint8_t *p = r->p;
   for (uint64_t i = 0; i < n; i++, p += 2)
-    if ((p[0] != PH_CELL && p[0] != PH_CELL_SHARED) || p[1] != PH_TAG_GLOBALS) return NULL;
-  return p;
+    if ((p[0] != PH_CELL && p[0] != PH_CELL_SHARED) || p[1] != PH_TAG_GLOBALS) return false;
+  return true;
+}
+
+/* The loaded function on the stack top has them; what else in the message shares their cells must find them. */
+static void skip_plain_upvalues(lua_State *L, struct reader *r, uint64_t n) {
+  for (uint64_t i = 1; i <= n; i++, r->p += 2)
+    if (*r->p == PH_CELL_SHARED) share_cell(L, r, (size_t)(r->p - r->start), lua_gettop(L), (lua_Integer)i);
 }
 
 /* The bytes of the prototype; *number stays NO_OFFSET when they lie in the message. */
@@ -199,15 +213,15 @@ static int begin_function(lua_State *L, struct reader *r, size_t offset, bool sh
                       "functions are only loaded from dumps that this program has made itself");
   if (find_prototype(r, &bytes, &len, &number) != WHOLE) return BAD;
   if (!get_varint(r, &n)) return bad(r, "function");
-  const uint8_t *plain = number != NO_OFFSET ? behind_plain_upvalues(r, n) : NULL;
-  bool ready = plain != NULL && push_loaded(L, r, number);
+  bool plain = number != NO_OFFSET && has_plain_upvalues(r, n);
+  bool ready = plain && push_loaded(L, r, number);
   if (!ready && load_function(L, r, bytes, len, n) != WHOLE) return BAD;
   if (shared) lua_pushvalue(L, -1), share(L, r, offset, OBJECT);
   if (ready) {
-    r->p = plain;
+    skip_plain_upvalues(L, r, n);
     return WHOLE;
   }
-  if (plain != NULL) keep_loaded(L, r, number);
+  if (plain) keep_loaded(L, r, number);
   struct ph_level *l = ph__level_push(L, r->c, PH_TAG_FUNCTION, lua_gettop(L));
   l->state = AT_UPVALUE;
   l->n = (lua_Integer)n;
@@ -331,12 +345,7 @@ static int begin_upvalue(lua_State *L, struct reader *r, struct ph_level *l) {
   uint8_t tag = 0;
   if (get_bytes(r, &tag, 1) != WHOLE) return BAD;
   l->i++;
-  if (tag == PH_CELL_SHARED) {
-    lua_pushvalue(L, l->index);
-    share(L, r, offset, CELL_FUNCTION);
-    lua_pushinteger(L, l->i);
-    share(L, r, offset, CELL_INDEX);
-  }
+  if (tag == PH_CELL_SHARED) share_cell(L, r, offset, l->index, l->i);
   if (tag <= PH_CELL_SHARED) return 1;
   if (tag != PH_CELL_REF || !get_varint(r, &at) || !push_shared(L, r, at, CELL_FUNCTION)) return bad(r, "upvalue");
   if (!push_shared(L, r, at, CELL_INDEX)) return bad(r, "upvalue");

@@ -49,6 +49,7 @@ struct core {
   struct ph_buf records; /* being delivered, up to `at` */
   size_t at;
   bool decoding;
+  unsigned forks;              /* as in lib_state: of the process that made it */
   struct ph_loop_watch *watch; /* while the state waits */
 };
 
@@ -66,6 +67,7 @@ struct lib_state {
   struct core *cores;
   struct lib_source *sources;
   struct ph_loop *loop; /* made by the first wait */
+  unsigned forks;       /* of which process pools and loop are: see lib_state.c */
   int deliver;          /* registry reference */
 };
 

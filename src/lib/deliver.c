@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,29 +35,43 @@ void push_text(lua_State *L, int core_idx, uint32_t n) {
 static const char *likely_cause(int signal_number) {
   switch (signal_number) {
     case SIGKILL: return " (killed from outside; out of memory?)";
-    case SIGSEGV:
-    case SIGBUS: return " (a crash in C code)";
+    case SIGSEGV: return " (a crash in C code, or its stack overflowed)";
+    case SIGBUS:
+    case SIGILL:
+    case SIGFPE: return " (a crash in C code)";
     case SIGABRT: return " (C code gave up)";
     case SIGXCPU: return " (CPU time limit)";
+    case SIGXFSZ: return " (file size limit)";
+    case SIGSYS: return " (a forbidden system call)";
+    case SIGHUP:
     case SIGTERM: return " (asked to end from outside)";
     default: return "";
   }
 }
 
+static const char *signal_name(int number, char buffer[16]) {
+  const char *name = sigabbrev_np(number);
+  if (name != NULL)
+    snprintf(buffer, 16, "SIG%s", name);
+  else
+    snprintf(buffer, 16, "signal %d", number); /* a real-time signal */
+  return buffer;
+}
+
 static void push_died(lua_State *L, int core_idx, const struct ph_done *d) {
-  const char *label;
+  char name[16];
   push_text(L, core_idx, d->label);
-  label = lua_isnil(L, -1) ? NULL : lua_tostring(L, -1);
+  const char *label = lua_isnil(L, -1) ? NULL : lua_tostring(L, -1);
+  const char *running = label != NULL ? " while running " : "", *what = label != NULL ? label : "";
   if (d->signal_number != 0)
-    ph_error_push(L, "worker_died", "worker %d (pid %d) was ended by SIG%s%s%s%s", (int)d->worker, (int)d->pid,
-                  sigabbrev_np(d->signal_number), likely_cause(d->signal_number), label != NULL ? " while running " : "",
-                  label != NULL ? label : "");
+    ph_error_push(L, "worker_died", "worker %d (pid %d) was ended by %s%s%s%s", (int)d->worker, (int)d->pid,
+                  signal_name(d->signal_number, name), likely_cause(d->signal_number), running, what);
   else
     ph_error_push(L, "worker_died", "worker %d (pid %d) exited with code %d%s%s", (int)d->worker, (int)d->pid,
-                  (int)d->exit_code, label != NULL ? " while running " : "", label != NULL ? label : "");
+                  (int)d->exit_code, running, what);
   set_integer(L, "pid", d->pid);
   if (d->signal_number != 0) {
-    lua_pushfstring(L, "SIG%s", sigabbrev_np(d->signal_number));
+    lua_pushstring(L, name);
     lua_setfield(L, -2, "signal");
   } else {
     set_integer(L, "exit_code", d->exit_code);

@@ -11,55 +11,13 @@
 #include "lib/core.h"
 #include "lib/submit.h"
 #include "pool/backend_proc.h"
+#include "pool/wire.h"
 #include "vm/error.h"
 #include "vm/vm.h"
 #include "vm/worker.h"
 #include "vm/worker_stdio.h"
 
-static const char state_key = 0;
-
-/* --- per state -------------------------------------------------------------------------------------------- */
-
-static int close_state(lua_State *L) {
-  struct lib_state *s = lua_touserdata(L, 1);
-  if (s->loop == NULL) return 0;
-  struct ph_vm *vm = ph_vm_of(L);
-  if (vm != NULL) vm->wake_fd = -1;
-  for (struct core *c = s->cores; c != NULL; c = c->next) {
-    if (c->watch != NULL) ph_loop_unwatch(c->watch);
-    c->watch = NULL;
-  }
-  for (struct lib_source *o = s->sources; o != NULL; o = o->next) o->close(o);
-  s->sources = NULL;
-  ph_loop_free(s->loop);
-  s->loop = NULL;
-  return 0;
-}
-
-struct lib_state *lib_state_of(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
-  struct lib_state *s = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  if (s != NULL) return s;
-  s = lua_newuserdatauv(L, sizeof *s, 0);
-  *s = (struct lib_state){.deliver = LUA_NOREF};
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, close_state);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
-  return s;
-}
-
-void lib_add_source(lua_State *L, struct lib_source *source) {
-  struct lib_state *s = lib_state_of(L);
-  source->next = s->sources;
-  s->sources = source;
-}
-
-struct core *check_core(lua_State *L, int idx) {
-  return luaL_checkudata(L, idx, CORE_METATABLE);
-}
+/* --- life ------------------------------------------------------------------------------------------------- */
 
 static struct core *open_core(lua_State *L) {
   struct core *c = check_core(L, 1);
@@ -71,6 +29,7 @@ static void enlist(lua_State *L, struct core *c) {
   struct lib_state *s = lib_state_of(L);
   c->next = s->cores;
   c->place = &s->cores;
+  c->forks = s->forks;
   if (c->next != NULL) c->next->place = &c->next;
   s->cores = c;
   lua_pushvalue(L, -1);
@@ -174,18 +133,28 @@ static void read_config(lua_State *L, struct core *c) {
   lua_pop(L, 1);
 }
 
-static void encode_setup(lua_State *L, struct core *c) {
+/* Adds a part of the first message to each worker: its length, then the value of this option. */
+static void encode_part(lua_State *L, struct core *c, const char *key) {
   struct ph_err err;
   struct ph_encoded e;
   const struct ph_encode_options options = {
       .root = "options", .flags = c->capture ? PH_ENCODE_CAPTURE : 0, .externs = c->externs};
-  lua_getfield(L, 1, "setup");
+  lua_getfield(L, 1, key);
   if (ph_encode(L, &options, lua_gettop(L), 1, &e, &err) != 0) {
     if (strncmp(err.path, "options[1].", 11) == 0) memmove(err.path, err.path + 11, strlen(err.path + 11) + 1);
     ph_error_raise_err(L, &err);
   }
-  if (ph_buf_put(&c->setup, e.data, e.len) != 0) luaL_error(L, "not enough memory");
+  uint32_t len = (uint32_t)e.len;
+  if (ph_buf_reserve(&c->setup, sizeof len + e.len) != 0) luaL_error(L, "not enough memory");
+  ph_buf_put(&c->setup, &len, sizeof len);
+  ph_buf_put(&c->setup, e.data, e.len);
   lua_pop(L, 1);
+}
+
+/* The surroundings come first: what the rest names is looked for with the parent's package.path. */
+static void encode_setup(lua_State *L, struct core *c) {
+  encode_part(L, c, "surroundings");
+  encode_part(L, c, "setup");
   c->config.setup = c->setup.data;
   c->config.setup_len = c->setup.len;
 }
@@ -196,21 +165,13 @@ struct worker_start {
   int externs;
 };
 
-/* The loop and the pools of the copied state are the host's: they are forgotten, not closed. */
-static lua_State *become_worker(const struct worker_start *start) {
-  struct lib_state *s = lib_state_of(start->vm->L);
-  s->loop = NULL;
-  s->cores = NULL;
-  return ph_vm_become_worker(start->vm);
-}
-
 static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
   struct worker_start *start = ud;
   struct ph_link link;
   struct ph_err err;
-  if (ph_link_attach(&link, memfd, bell, &err) != 0) return EXIT_FAILURE;
+  if (ph_link_attach(&link, memfd, bell, &err) != 0) return PH_WORKER_EXIT_NO_MEMORY;
   if (start == NULL) return ph_worker_run(&link, index, NULL, LUA_NOREF);
-  return ph_worker_run(&link, index, become_worker(start), start->externs);
+  return ph_worker_run(&link, index, ph_vm_become_worker(start->vm), start->externs);
 }
 
 static int count_own_threads(lua_State *L) {
@@ -404,8 +365,10 @@ static int core_workers(lua_State *L) {
     lua_createtable(L, 0, 6);
     lua_pushinteger(L, (lua_Integer)infos[i].index + 1);
     lua_setfield(L, -2, "id");
-    lua_pushinteger(L, infos[i].pid);
-    lua_setfield(L, -2, "pid");
+    if (infos[i].pid != 0) {
+      lua_pushinteger(L, infos[i].pid);
+      lua_setfield(L, -2, "pid");
+    }
     lua_pushstring(L, infos[i].state);
     lua_setfield(L, -2, "state");
     lua_pushinteger(L, (lua_Integer)infos[i].tasks);

@@ -29,9 +29,9 @@
 
 static char kick_tag, backend_tag;
 
-void ph__watch(struct ph_pool *p, int fd, void *tag) {
+int ph__watch(struct ph_pool *p, int fd, void *tag, struct ph_err *err) {
   struct epoll_event e = {.events = EPOLLIN, .data.ptr = tag};
-  PH_CHECK(epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0 || errno == ENOSPC || errno == ENOMEM);
+  return epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : ph_err_os(err, "cannot watch a descriptor");
 }
 
 void ph__unwatch(struct ph_pool *p, int fd) {
@@ -135,9 +135,10 @@ static void *dispatch(void *arg) {
         tick(p);
         continue;
       }
-      p->asleep = true;
-      pthread_cond_wait(&p->wake_dispatcher, &p->lock);
-      p->asleep = false;
+      atomic_store(&p->asleep, true);
+      if (p->owner_waiting || !needs_watching(p)) /* again: from here on a submit sees that we sleep */
+        pthread_cond_wait(&p->wake_dispatcher, &p->lock);
+      atomic_store(&p->asleep, false);
     } else if (atomic_load(&p->owner_activity) != seen) {
       seen = atomic_load(&p->owner_activity);
       tick(p);
@@ -168,17 +169,14 @@ int ph__dispatch_open(struct ph_pool *p, struct ph_err *err) {
   pthread_condattr_destroy(&attr);
   p->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   p->epoll_fd = p->kick_fd < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
-  if (p->epoll_fd < 0) {
-    ph_err_os(err, "cannot open a pool");
-    ph__dispatch_close(p);
-    return -1;
-  }
-  ph__watch(p, p->kick_fd, &kick_tag);
-  return 0;
+  if (p->epoll_fd < 0) ph_err_os(err, "cannot open a pool");
+  if (p->epoll_fd >= 0 && ph__watch(p, p->kick_fd, &kick_tag, err) == 0) return 0;
+  ph__dispatch_close(p);
+  return -1;
 }
 
-void ph__watch_backend(struct ph_pool *p, int fd) {
-  ph__watch(p, fd, &backend_tag);
+int ph__watch_backend(struct ph_pool *p, int fd, struct ph_err *err) {
+  return ph__watch(p, fd, &backend_tag, err);
 }
 
 void ph__dispatch_stop(struct ph_pool *p) {
@@ -203,11 +201,11 @@ void ph__dispatch_close(struct ph_pool *p) {
 
 static void rouse(struct ph_pool *p) {
   if (!p->has_dispatcher && !p->quit) start_dispatcher(p);
-  if (p->asleep && needs_watching(p)) pthread_cond_signal(&p->wake_dispatcher);
+  if (atomic_load(&p->asleep) && needs_watching(p)) pthread_cond_signal(&p->wake_dispatcher);
 }
 
 void ph__nudge(struct ph_pool *p) {
-  if (!atomic_load(&p->hungry) && p->has_dispatcher) return;
+  if (!atomic_load(&p->hungry) && p->has_dispatcher && !atomic_load(&p->asleep)) return;
   if (pthread_mutex_trylock(&p->lock) != 0) return; /* who holds it looks at the intake once more before sleeping */
   atomic_fetch_add(&p->owner_activity, 1);
   ph__pump(p);

@@ -326,11 +326,12 @@ void ph_pool_terminate(struct ph_pool *p, bool hard) {
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
     if (w == NULL || w->state == PH_WORKER_GONE) continue;
-    struct ph_task *t = ph__running_task(w);
-    if (t != NULL) ph__stop_task(t, PH_SOURCE_SHUTDOWN, hard ? 0 : p->config.grace_ns);
+    for (struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) /* what could not be taken back has begun */
+      ph__stop_task(ph_list_entry(n, struct ph_task, node), PH_SOURCE_SHUTDOWN, hard ? 0 : p->config.grace_ns);
     if (hard) {
-      w->was_killed = true;
-      p->backend->kill(p, w, true);
+      w->was_killed = w->terminated = true;
+      w->kill_at = ph_now();
+      ph__set_timer(p, w->kill_at);
     }
   }
   ph__pump(p);
@@ -412,9 +413,15 @@ static double quantile_ms(const struct ph_histogram *h, double q) {
   return ns < 0 ? (double)NAN : ns / 1e6;
 }
 
+/* For who looks: what happened to idle workers is otherwise taken in by the next wait. */
+static void look_at_workers(struct ph_pool *p) {
+  if (p->backend->poll != NULL) p->backend->poll(p);
+  ph__pump(p);
+}
+
 void ph_pool_stats(struct ph_pool *p, struct ph_pool_stats *s) {
   pthread_mutex_lock(&p->lock);
-  ph__pump(p);
+  look_at_workers(p);
   *s = (struct ph_pool_stats){.workers = p->n_workers,
                               .running = count_running(p),
                               .completed = p->completed,
@@ -445,7 +452,7 @@ static void describe(struct ph_worker *w, struct ph_worker_info *info) {
 unsigned ph_pool_workers(struct ph_pool *p, struct ph_worker_info *infos, unsigned n) {
   unsigned count = 0;
   pthread_mutex_lock(&p->lock);
-  ph__pump(p);
+  look_at_workers(p);
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     if (p->workers[i] == NULL) continue;
     if (count < n) describe(p->workers[i], &infos[count]);

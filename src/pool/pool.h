@@ -75,9 +75,10 @@ struct ph_task {
 };
 
 enum {
-  PH_TASK_CHUNK = 1, /* payload: function message, then one message per item */
-  PH_TASK_STAR = 2,  /* an item is one array of arguments */
-  PH_TASK_TIMED_OUT = 4,
+  PH_TASK_CHUNK = 1,     /* payload: function message, then one message per item */
+  PH_TASK_STAR = 2,      /* an item is one array of arguments */
+  PH_TASK_TIMED_OUT = 4, /* the item that runs */
+  PH_TASK_EXPIRED = 8,   /* its deadline has passed: every item that is left */
 };
 
 static inline uint8_t *ph_task_bytes(struct ph_task *t) {
@@ -205,7 +206,7 @@ uint64_t ph_pool_running(struct ph_pool *p);
 
 struct ph_worker_info {
   uint32_t index;
-  pid_t pid;
+  pid_t pid;         /* 0: not known yet */
   const char *state; /* "starting", "idle", "busy", "stopping" */
   uint64_t tasks;
   uint64_t task_id; /* 0: none */

@@ -118,7 +118,8 @@ struct ph_pool {
   /* The dispatcher (dispatch.c). */
   pthread_t dispatcher;
   pthread_cond_t wake_dispatcher;
-  bool has_dispatcher, quit, asleep, driving, owner_waiting;
+  bool has_dispatcher, quit, driving, owner_waiting;
+  atomic_bool asleep;         /* the dispatcher, until it is signalled */
   atomic_uint owner_activity; /* counts the owner's pumps */
   int epoll_fd, kick_fd;
   atomic_bool hungry; /* a task that is submitted now could begin at once */
@@ -150,6 +151,8 @@ void ph__finish(struct ph_task *t, struct ph_done *done, const void *bytes);
 /* One record with this outcome for every item that is left; frees the task. It must be in no list and no slot. */
 void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outcome, uint8_t source);
 void ph__publish(struct ph_pool *p);
+/* The limit that an outcome speaks of: nanoseconds (0: the deadline) or bytes. */
+int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome);
 /* Fills in what comes from the task, counts, and appends a record to the staged ones. -1 without memory. */
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes);
 /* Breaks the pool because its setup raised this (encoded) error. */
@@ -175,8 +178,8 @@ void ph__set_timer(struct ph_pool *p, int64_t when);
 /* dispatch.c */
 int ph__dispatch_open(struct ph_pool *p, struct ph_err *err);
 void ph__dispatch_close(struct ph_pool *p);
-void ph__watch(struct ph_pool *p, int fd, void *tag);
-void ph__watch_backend(struct ph_pool *p, int fd);
+int ph__watch(struct ph_pool *p, int fd, void *tag, struct ph_err *err);
+int ph__watch_backend(struct ph_pool *p, int fd, struct ph_err *err);
 /* Ends the dispatcher thread; the descriptors stay open until ph__dispatch_close. */
 void ph__dispatch_stop(struct ph_pool *p);
 void ph__unwatch(struct ph_pool *p, int fd);

@@ -110,17 +110,26 @@ static uint8_t outcome_of(const struct ph_task *t, uint8_t reply) {
   if (t->stop != 0) return PH_DONE_CANCELLED;
   switch (reply) {
     case PH_REPLY_OK: return PH_DONE_OK;
-    case PH_REPLY_STOPPED: return t->flags & PH_TASK_TIMED_OUT ? PH_DONE_TIMEOUT : PH_DONE_CANCELLED;
+    case PH_REPLY_STOPPED: return t->flags & (PH_TASK_TIMED_OUT | PH_TASK_EXPIRED) ? PH_DONE_TIMEOUT : PH_DONE_CANCELLED;
     case PH_REPLY_MEMORY: return PH_DONE_MEMORY;
     default: return PH_DONE_ERROR;
   }
 }
 
-/* The limit that an outcome speaks of: nanoseconds or bytes. */
-static int64_t limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome) {
-  if (outcome == PH_DONE_TIMEOUT) return t->options.timeout_ns == PH_NEVER ? 0 : t->options.timeout_ns;
+int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome) {
+  if (outcome == PH_DONE_TIMEOUT)
+    return t->options.timeout_ns == PH_NEVER || (t->flags & PH_TASK_EXPIRED) ? 0 : t->options.timeout_ns;
   if (outcome != PH_DONE_MEMORY) return 0;
   return (int64_t)(t->options.memory_limit != 0 ? t->options.memory_limit : p->config.memory_limit);
+}
+
+/* A stop that was asked for concerns the task that runs; that may have begun behind this one's reply. */
+static bool others_to_stop(const struct ph_worker *w, const struct ph_task *replied) {
+  for (const struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
+    const struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    if (t != replied && (t->stop != 0 || (t->flags & (PH_TASK_TIMED_OUT | PH_TASK_EXPIRED)))) return true;
+  }
+  return false;
 }
 
 static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
@@ -130,13 +139,13 @@ static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint
   struct ph_done done = {.outcome = outcome_of(t, f->flags), .len = f->len};
   done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
   done.source = t->stop != 0 ? t->stop : PH_SOURCE_EXPLICIT;
-  done.limit = limit_of(p, t, done.outcome);
+  done.limit = ph__limit_of(p, t, done.outcome);
   note_times(p, t, ph_link_slot(&w->link, f->slot), done.run_ns);
   if (done.outcome != PH_DONE_OK && done.outcome != PH_DONE_ERROR) done.len = 0;
   if (done.len > 0) done.big = ph_link_take_big(&w->link);
   w->tasks++;
   p->restarts_in_row = 0;
-  w->kill_at = PH_NEVER;
+  if (w->kill_at != PH_NEVER && !others_to_stop(w, t)) w->kill_at = PH_NEVER;
   t->flags &= (uint8_t)~PH_TASK_TIMED_OUT;
   if (t->next_item + 1 == t->count) ph__release_slot(w, f->slot);
   ph__finish(t, &done, body);
@@ -164,6 +173,7 @@ static bool take_frame(struct ph_worker *w, const struct ph_frame *f, const uint
   switch (f->type) {
     case PH_FRAME_READY:
       if (w->state == PH_WORKER_STARTING) w->state = PH_WORKER_READY;
+      w->pid = (pid_t)f->item;
       return true;
     case PH_FRAME_SETUP_FAILED:
       ph__worker_stop(w);

@@ -13,6 +13,7 @@
 #define AHEAD_NS 1000000       /* run time to hand out ahead */
 #define AHEAD_MIN 2            /* handed at least, the running one included */
 #define STEAL_AFTER_NS 100000  /* a task that runs this long does not keep others waiting behind it */
+#define LATE_NS 2000000        /* a worker that has begun nothing for so long is busy otherwise: its setup, a finalizer */
 #define BACKLOG_MAX (1u << 20) /* bytes beyond the ring, above which nothing more is handed to a worker */
 
 /* --- writing to a worker ---------------------------------------------------------------------------------- */
@@ -114,15 +115,26 @@ static unsigned ahead(const struct ph_pool *p) {
   return n < AHEAD_MIN ? AHEAD_MIN : n > (int64_t)PH_LINK_SLOTS ? PH_LINK_SLOTS : (unsigned)n;
 }
 
+/* Tasks that were taken back from the worker, without it having looked so far. */
+static unsigned unseen(const struct ph_worker *w) {
+  return (unsigned)__builtin_popcountll(w->slots_used) - w->n_handed;
+}
+
+/* What speaks against giving a worker the next task, 0: it waits for one. What it has in hand counts most. */
+static unsigned burden(const struct ph_worker *w) {
+  return w->n_handed * 4 * PH_LINK_SLOTS + unseen(w) + (w->state == PH_WORKER_STARTING ? 2 * PH_LINK_SLOTS : 0);
+}
+
 /* The worker that is to have the next task: one with nothing to do, a new one, the one with least in hand. */
 static struct ph_worker *choose(struct ph_pool *p) {
   struct ph_worker *best = NULL;
   unsigned limit = ahead(p);
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
-    if (accepts(w, limit) && (best == NULL || w->n_handed < best->n_handed)) best = w;
-    if (best != NULL && best->n_handed == 0) return best;
+    if (accepts(w, limit) && (best == NULL || burden(w) < burden(best))) best = w;
+    if (best != NULL && burden(best) == 0) return best;
   }
+  if (best != NULL && best->n_handed == 0 && unseen(best) == 0) return best; /* it is starting */
   if (p->n_workers < p->config.max_workers) {
     struct ph_worker *fresh = ph__worker_start(p);
     if (fresh != NULL) return fresh;
@@ -184,26 +196,42 @@ static void reclaim_less_urgent(struct ph_pool *p) {
   }
 }
 
-/* What lies behind a long task goes to those who have nothing to do. */
-static void steal(struct ph_pool *p, int64_t now, unsigned idle) {
+/* Takes `give` tasks back that have not begun; gives how many. */
+static unsigned take_some_back(struct ph_worker *w, unsigned give) {
+  unsigned taken = 0;
+  for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed && give > 0; n = prev, give--) {
+    prev = n->prev;
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    if (!ph__revoke(t)) continue;
+    take_back(w->pool, t);
+    taken++;
+  }
+  return taken;
+}
+
+/* How many tasks a worker should give to `idle` others: its share of what lies behind a long task; all of it when it has
+ * not even begun, but then only to those that wait. */
+static unsigned share(struct ph_worker *w, int64_t now, unsigned idle, unsigned waiting) {
+  struct ph_task *running = ph__running_task(w);
+  if (running == NULL ? waiting == 0 : w->n_handed < 2) return 0;
+  int64_t started = running == NULL ? w->since : atomic_load(&ph_link_slot(&w->link, running->slot)->started);
+  int64_t due = (started > 0 ? started : now) + (running == NULL ? LATE_NS : STEAL_AFTER_NS);
+  if (now < due) {
+    ph__set_timer(w->pool, due);
+    return 0;
+  }
+  if (running == NULL) return w->n_handed < waiting ? w->n_handed : waiting;
+  unsigned fair = (w->n_handed - 1 + idle) / (idle + 1);
+  return fair < idle ? fair : idle;
+}
+
+static void steal(struct ph_pool *p, int64_t now, unsigned idle, unsigned waiting) {
   for (unsigned i = 0; i < p->config.max_workers && idle > 0; i++) {
     struct ph_worker *w = p->workers[i];
-    if (w == NULL || w->n_handed < 2) continue;
-    struct ph_task *running = ph__running_task(w);
-    int64_t started = running == NULL ? w->since : atomic_load(&ph_link_slot(&w->link, running->slot)->started);
-    int64_t due = (started > 0 ? started : now) + STEAL_AFTER_NS;
-    if (now < due) {
-      ph__set_timer(p, due);
-      continue;
-    }
-    unsigned give = (w->n_handed - 1 + idle) / (idle + 1);
-    for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed && give > 0 && idle > 0; n = prev, give--) {
-      prev = n->prev;
-      struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-      if (!ph__revoke(t)) continue;
-      take_back(p, t);
-      idle--;
-    }
+    if (w == NULL || w->n_handed == 0) continue;
+    unsigned taken = take_some_back(w, share(w, now, idle, waiting));
+    idle -= taken;
+    waiting -= taken < waiting ? taken : waiting;
   }
 }
 
@@ -216,24 +244,26 @@ static bool any_accepts(struct ph_pool *p) {
   return false;
 }
 
-/* Workers that could take a task now, places for new ones included. */
-static unsigned count_idle(struct ph_pool *p) {
+/* Gives the workers that could take a task now, places for new ones included; *waiting: those of them that wait for one. */
+static unsigned count_idle(struct ph_pool *p, unsigned *waiting) {
   unsigned idle = 0;
+  *waiting = 0;
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
-    if (w == NULL ? p->spawn_retry_at == PH_NEVER : accepts(w, 1)) idle++;
+    if (w == NULL ? p->spawn_retry_at != PH_NEVER : !accepts(w, 1)) continue;
+    idle++;
+    if (w != NULL && burden(w) == 0) ++*waiting;
   }
   return idle;
 }
 
 static void balance(struct ph_pool *p) {
-  if (p->queue.count > 0 || p->n_handed <= 1) return;
-  unsigned busy = 0, idle = count_idle(p);
-  if (idle == 0) return;
+  if (p->queue.count > 0 || p->n_handed == 0) return;
+  unsigned busy = 0, waiting, idle = count_idle(p, &waiting);
   for (unsigned i = 0; i < p->config.max_workers; i++)
     if (p->workers[i] != NULL && p->workers[i]->n_handed > 0) busy++;
-  if (p->n_handed == busy) return;
-  steal(p, ph_now(), idle);
+  if (idle == 0 || (p->n_handed == busy && waiting == 0)) return;
+  steal(p, ph_now(), idle, waiting);
   hand_out(p);
 }
 

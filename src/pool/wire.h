@@ -15,7 +15,7 @@ enum ph_frame_to_worker {
 
 /* worker -> host */
 enum ph_frame_to_host {
-  PH_FRAME_READY = 1,    /* the setup is done */
+  PH_FRAME_READY = 1,    /* the setup is done; item: the pid, which may come here sooner than from the zygote */
   PH_FRAME_SETUP_FAILED, /* body: error value, traceback */
   PH_FRAME_REPLY,        /* slot, item, flags: enum ph_reply; reserved: run time in units of 100 ns */
   PH_FRAME_SKIPPED,      /* slot: found revoked */
@@ -33,6 +33,9 @@ struct ph_task_wire {
 };
 
 #define PH_RUN_TIME_UNIT 100 /* ns */
+
+/* Exit code of a worker that has found no memory for its link or its Lua state, before its setup. */
+#define PH_WORKER_EXIT_NO_MEMORY 125
 
 /* In ph_slot.stop: every item that is left; otherwise 1 + the item. */
 #define PH_STOP_ALL 0xffffffffu

@@ -253,17 +253,23 @@ static int run_item(struct ph_run *r, struct ph_slot *slot, unsigned slot_number
   return r->send(r, &f, r->reply.data);
 }
 
-/* In protected mode: require("parhost.worker").setup(message, index). */
+/* In protected mode: require("parhost.worker").enter(first part, index), then .setup(second part). */
 static int do_setup(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
+  size_t len;
   lua_settop(L, 0);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "parhost.worker");
   lua_call(L, 1, 1);
-  lua_getfield(L, 1, "setup");
-  decode_part(r, r->payload, r->payload_len);
+  lua_getfield(L, 1, "enter");
+  const uint8_t *part = part_at(r, r->payload, &len);
+  decode_part(r, part, len);
   lua_pushinteger(L, (lua_Integer)r->index + 1);
   lua_call(L, 2, 0);
+  lua_getfield(L, 1, "setup");
+  part = part_at(r, part + len, &len);
+  decode_part(r, part, len);
+  lua_call(L, 1, 0);
   return 0;
 }
 

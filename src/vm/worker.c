@@ -4,9 +4,11 @@
 
 #include <lauxlib.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "vm/run.h"
@@ -62,23 +64,41 @@ static int resolve_blob(void *ud, uint64_t number, const void **bytes, size_t *l
 
 /* --- frames ----------------------------------------------------------------------------------------------- */
 
+static bool in_child; /* this is a process that a task has forked from its worker */
+
+static void note_fork(void) {
+  in_child = true;
+}
+
+static void watch_for_forks(void) {
+  static bool watched;
+  in_child = false;
+  if (!watched) watched = pthread_atfork(NULL, NULL, note_fork) == 0;
+}
+
+/* A task that has forked comes back here twice; the link is its worker's alone. */
+static int send_frame(struct ph_link *link, const struct ph_frame *f, const void *body) {
+  if (in_child) _exit(EXIT_SUCCESS);
+  return ph_link_send(link, f, body);
+}
+
 static int send_on_link(struct ph_run *r, const struct ph_frame *f, const void *body) {
   struct ph_link *link = r->out;
-  if (ph_link_send(link, f, body) != 0) return -1;
+  if (send_frame(link, f, body) != 0) return -1;
   ph_link_wake(link);
   return 0;
 }
 
 /* After a failure the worker leaves: tasks that are on their way must not run in it. */
 static int set_up(struct worker *w, const uint8_t *body, size_t len) {
-  struct ph_frame f = {.type = PH_FRAME_READY};
+  struct ph_frame f = {.type = PH_FRAME_READY, .item = (uint32_t)getpid()};
   w->run.reply = (struct ph_encoded){0};
   bool ok = ph_run_setup(&w->run, body, len);
   if (!ok) {
     f.type = PH_FRAME_SETUP_FAILED;
     f.len = (uint32_t)w->run.reply.len;
   }
-  if (ph_link_send(w->link, &f, w->run.reply.data) != 0) return -1;
+  if (send_frame(w->link, &f, w->run.reply.data) != 0) return -1;
   if (!ok || !ph_link_readable(w->link)) ph_link_wake(w->link); /* otherwise the first reply will */
   return ok ? 0 : 1;
 }
@@ -145,7 +165,8 @@ int ph_worker_run(struct ph_link *link, uint32_t index, lua_State *L, int extern
     ph_worker_stdio_open();
     vm = ph_vm_open(&options);
   }
-  if (vm == NULL) return EXIT_FAILURE;
+  if (vm == NULL) return PH_WORKER_EXIT_NO_MEMORY;
+  watch_for_forks();
   w.run = (struct ph_run){.index = index, .externs = externs, .send = send_on_link, .out = link};
   w.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &w};
   struct ph_run *outer = ph_run_begin(&w.run, vm, own ? vm->L : L);
