@@ -113,10 +113,11 @@ local function send_up_to(self, limit)
     if self.pulls then last = pull_up_to(self, last) end
     if last <= self.sent then
       self.total = self.sent
-      return
+      break
     end
     send(self, self.sent + 1, math.tointeger(last))
   end
+  if self.closed or self.sent >= (self.total or math.huge) then self.pool = nil end
 end
 
 -- With a buffer: as results are taken, in whole chunks.
@@ -176,6 +177,7 @@ local function close(self, force)
   self.closed = true
   if self[TAKEN] < self.sent then cancel_rest(self, force) end
   self[VALUES], self.ids, self.special, self.ready, self.lists, self.pulls = {}, {}, {}, {}, {}, nil
+  self.pool = nil
 end
 
 -- Ends the iteration and cancels everything that has not started.
@@ -324,7 +326,8 @@ end
 
 local cancel_unless_started = { __close = function(guard) if guard.map then guard.map:close() end end }
 
--- `how`: { star =, unordered = }. Sends everything, or as much as the buffer takes.
+-- `how`: { star =, unordered =, pool = }. The pool's handle is held until the end of the input: collected, it would take
+-- no more. Sends everything, or as much as the buffer takes.
 function map.start(home, name, fn, given, how)
   local lists, pulls, total = read_input(given, name)
   local timeout = home.given.timeout
@@ -332,7 +335,7 @@ function map.start(home, name, fn, given, how)
   local limit = math.min(deadline or math.huge, home.given.deadline or math.huge)
   local self = setmetatable({
     {}, 0, home.buffer_size or false, 1,
-    home = home, name = name, fn = fn, star = how.star or false, lists = lists, pulls = pulls, total = total,
+    home = home, name = name, fn = fn, star = how.star or false, pool = how.pool, lists = lists, pulls = pulls, total = total,
     options = home:core_options(nil, limit < math.huge and limit or nil),
     deadline = deadline, seconds = timeout,
     chunk = home.chunk_size, sent = 0, ids = {}, lengths = {}, special = {}, ready = {}, last_ready = 0,
