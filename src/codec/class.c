@@ -30,6 +30,24 @@ bool ph__push_class_name(lua_State *L, struct ph_codec *c, int idx) {
   return false;
 }
 
+static int get_field(lua_State *L) {
+  lua_gettable(L, 1);
+  return 1;
+}
+
+int ph__push_class_field(lua_State *L, struct ph_codec *c, int idx, const char *name) {
+  idx = lua_absindex(L, idx);
+  lua_pushstring(L, name);
+  int type = lua_rawget(L, idx);
+  if (type != LUA_TNIL || !lua_getmetatable(L, idx)) return type;
+  lua_pop(L, 2);
+  lua_pushcfunction(L, get_field); /* may run an __index of the user's */
+  lua_pushvalue(L, idx);
+  lua_pushstring(L, name);
+  ph__call_out(L, c, 2, 1);
+  return lua_type(L, -1);
+}
+
 static void enter(lua_State *L, int classes, int name, int class) {
   lua_pushvalue(L, name);
   lua_pushvalue(L, class);

@@ -77,6 +77,8 @@ struct ph_codec *ph__codec_push(lua_State *L) {
   }
   c = lua_touserdata(L, -1);
   while (c->calling_out) c = push_inner(L);
+  if (lua_gc(L, LUA_GCISRUNNING) != 1) c = push_inner(L); /* perhaps a finalizer, in the middle of another message */
+  while (c->calling_out) c = push_inner(L);
   return c;
 }
 
@@ -89,8 +91,7 @@ void ph__call_out(lua_State *L, struct ph_codec *c, int nargs, int nresults) {
 
 struct ph_level *ph__level_push(lua_State *L, struct ph_codec *c, uint8_t kind, int index) {
   struct ph_levels *s = &c->levels;
-  if (s->count >= PH_DEPTH_MAX) luaL_error(L, "nesting too deep (more than %d levels)", PH_DEPTH_MAX);
-  luaL_checkstack(L, 16, "nesting too deep");
+  if (s->count >= PH_DEPTH_MAX || !lua_checkstack(L, 16)) return NULL;
   if (s->count == s->cap) {
     size_t cap = s->cap == 0 ? 32 : s->cap * 2;
     struct ph_level *array = realloc(s->array, cap * sizeof *array);

@@ -12,11 +12,12 @@ enum ph_tag {
   PH_TAG_NIL,
   PH_TAG_FALSE,
   PH_TAG_TRUE,
-  PH_TAG_INT,          /* zigzag varint */
-  PH_TAG_FLOAT,        /* 8 bytes, as in memory */
-  PH_TAG_STRING,       /* varint length, bytes */
-  PH_TAG_STRING_REF,   /* varint offset of an earlier STRING */
-  PH_TAG_TABLE,        /* varint n, varint hash size, n values, pairs, */
+  PH_TAG_INT,    /* zigzag varint */
+  PH_TAG_FLOAT,  /* 8 bytes, as in memory */
+  PH_TAG_STRING, /* varint length, bytes */
+  PH_TAG_STRING_SHARED,
+  PH_TAG_STRING_REF,   /* varint offset of an earlier STRING, of at most PH_SHORT_STRING bytes */
+  PH_TAG_TABLE,        /* varint n, byte: number of pairs, n values, pairs, END */
   PH_TAG_TABLE_SHARED, /* the same, referred to later */
   PH_TAG_REF,          /* varint offset of an earlier ..._SHARED */
   PH_TAG_FUNCTION,     /* prototype, varint upvalues, upvalues */
@@ -38,6 +39,8 @@ enum ph_cell_tag { PH_CELL, PH_CELL_SHARED, PH_CELL_REF };
 /* In front of a prototype: its blob number, or its bytes. */
 enum ph_proto_tag { PH_PROTO_BLOB, PH_PROTO_BYTES };
 
+#define PH_SHORT_STRING 40  /* longer ones are objects with an identity for Lua, too */
+#define PH_PAIRS_EXACT 128  /* a number of pairs from this on: this + the exponent of the power of two below it */
 #define PH_DEPTH_MAX 190000 /* levels; two slots of the Lua stack each */
 #define PH_MESSAGE_MAX ((size_t)1 << 31)
 #define PH_CAPTURE_MAX (64u << 10) /* bytes of a captured global table */
@@ -47,9 +50,10 @@ enum ph_proto_tag { PH_PROTO_BLOB, PH_PROTO_BYTES };
 struct ph_level {
   uint8_t kind; /* enum ph_tag: TABLE, FUNCTION or INSTANCE */
   uint8_t state;
-  int index;        /* stack index of the container */
-  lua_Integer i, n; /* array elements or upvalues: done, all */
-  size_t start;     /* offset of the current upvalue */
+  int index; /* stack index of the container */
+  uint32_t pairs;
+  lua_Integer i, n; /* array elements or upvalues: done, all; instance: goes through __dump */
+  size_t start;     /* offset of the current upvalue, of the number of pairs */
 };
 
 struct ph_levels {
@@ -77,6 +81,8 @@ struct ph_codec {
   struct ph_ptrmap seen;    /* object, string, cell -> offset */
   struct ph_ptrmap modules; /* values of package.loaded */
   struct ph_levels levels;
+  size_t limit;           /* what would take more bytes is refused */
+  size_t open_dumps;      /* levels of objects that go through __dump */
   lua_Integer n_captures; /* lists of global names in PH_UV_CAPTURES, to be looked at */
   const void *globals;    /* identity of the globals table */
   int self;               /* stack index of this userdata */
@@ -100,6 +106,7 @@ struct ph_function {
 /* codec.c */
 struct ph_codec *ph__codec_push(lua_State *L); /* pushes the userdata */
 _Noreturn void ph__no_memory(lua_State *L);
+/* NULL: too deep. */
 struct ph_level *ph__level_push(lua_State *L, struct ph_codec *c, uint8_t kind, int index);
 /* Runs a function and its arguments on the stack top, with calling_out set; errors go on. */
 void ph__call_out(lua_State *L, struct ph_codec *c, int nargs, int nresults);
@@ -117,14 +124,17 @@ int ph__scan_globals(lua_State *L, const uint8_t *dump, size_t len, uint64_t env
 bool ph__push_name(lua_State *L, struct ph_codec *c, int idx);
 /* Pushes the name under which the value at idx is loaded; false: it is no module. */
 bool ph__push_module_name(lua_State *L, int idx);
-/* Replaces the module name on the stack top by the module; runs its code when it is not loaded. */
-void ph__require(lua_State *L, struct ph_codec *c);
+/* Replaces the module name on the stack top by the module, running its code if that is allowed and needed. False: it
+ * is not loaded; the name stays. */
+bool ph__require(lua_State *L, struct ph_codec *c, bool may_run);
 
 /* class.c */
 /* Pushes the class name for a metatable at idx; false: not registered. */
 bool ph__push_class_name(lua_State *L, struct ph_codec *c, int idx);
 /* Pushes the class of that name (a string at idx), taking it from the blob when unknown; false: none. */
 bool ph__push_class(lua_State *L, struct ph_codec *c, int idx, const struct ph_blob_store *blobs, uint64_t blob_plus_1);
+/* Pushes a field of the class at idx, inherited ones too, and gives its type. */
+int ph__push_class_field(lua_State *L, struct ph_codec *c, int idx, const char *name);
 /* Number + 1 of the blob with the definition of the class at idx, 0: none. */
 uint64_t ph__class_blob(lua_State *L, struct ph_codec *c, int idx);
 
@@ -136,10 +146,13 @@ void ph__fill_path(lua_State *L, struct ph_codec *c);
 int ph__put_tree(lua_State *L, struct ph_codec *c);
 void ph__put_tag(lua_State *L, struct ph_codec *c, uint8_t tag);
 void ph__put_string(lua_State *L, struct ph_codec *c, int idx);
-/* Remembers the offset of an object, string or cell. */
-void ph__note_seen(lua_State *L, struct ph_codec *c, const void *key, size_t offset);
+/* True when the object, string or cell was written before: *at is its offset; otherwise *at becomes its offset. */
+bool ph__seen(lua_State *L, struct ph_codec *c, const void *key, uint32_t *at);
 void ph__put(lua_State *L, struct ph_codec *c, const void *bytes, size_t n);
 void ph__put_varint(lua_State *L, struct ph_codec *c, uint64_t v);
+
+/* siphash.c */
+uint64_t ph__siphash(const uint8_t key[16], const uint8_t *p, size_t len);
 
 /* hash.c */
 void ph__hash128(const void *bytes, size_t len, uint8_t hash[16]);

@@ -8,9 +8,9 @@
 #include "codec/codec_int.h"
 
 /* States of a level. */
-enum { IN_ARRAY, AT_PAIR, AFTER_KEY, AT_UPVALUE, AFTER_UPVALUE, AFTER_INSTANCE };
-
-enum { OK = 0, REFUSED = -1 };
+enum { IN_TABLE, BY_INDEX, AFTER_KEY, AT_UPVALUE, AFTER_UPVALUE, AFTER_INSTANCE };
+/* What comes of writing: written; refused; a container, its level was pushed; a value was pushed, to be written next. */
+enum { OK = 0, REFUSED = -1, BEGUN = 1, PUSHED = 2 };
 
 void ph__put(lua_State *L, struct ph_codec *c, const void *bytes, size_t n) {
   if (c->out.len + n > PH_MESSAGE_MAX) luaL_error(L, "the message takes more than 2 GiB");
@@ -42,6 +42,29 @@ static int refuse(lua_State *L, struct ph_codec *c, const char *kind, const char
   return REFUSED;
 }
 
+/* --- what was written before ------------------------------------------------------------------------------- */
+
+bool ph__seen(lua_State *L, struct ph_codec *c, const void *key, uint32_t *at) {
+  int known = ph_ptrmap_add(&c->seen, key, at);
+  if (known < 0) ph__no_memory(L);
+  return known == 1;
+}
+
+/* The first place of the object or long string is marked: its ..._SHARED tag follows the plain one. */
+static void put_ref(lua_State *L, struct ph_codec *c, uint8_t plain_tag, uint32_t at) {
+  if (c->out.data[at] == plain_tag) c->out.data[at]++;
+  ph__put_tag(L, c, PH_TAG_REF);
+  ph__put_varint(L, c, at);
+}
+
+/* True when the object was written before: then this is a reference. */
+static bool put_reference(lua_State *L, struct ph_codec *c, const void *object, uint8_t plain_tag) {
+  uint32_t at = (uint32_t)c->out.len;
+  if (!ph__seen(L, c, object, &at)) return false;
+  put_ref(L, c, plain_tag, at);
+  return true;
+}
+
 /* --- scalars ---------------------------------------------------------------------------------------------- */
 
 static void put_integer(lua_State *L, struct ph_codec *c, lua_Integer v) {
@@ -58,42 +81,42 @@ static void put_float(lua_State *L, struct ph_codec *c, lua_Number v) {
   ph__put(L, c, &v, sizeof v);
 }
 
-void ph__note_seen(lua_State *L, struct ph_codec *c, const void *key, size_t offset) {
-  if (ph_ptrmap_put(&c->seen, key, offset) != 0) ph__no_memory(L);
-}
-
 /* Short strings are unique in Lua, long ones are the same object when shared: the address tells. */
 void ph__put_string(lua_State *L, struct ph_codec *c, int idx) {
   size_t len;
   const char *s = lua_tolstring(L, idx, &len);
-  if (len >= 3) {
-    uint64_t at = ph_ptrmap_get(&c->seen, s);
-    if (at != PH_PTRMAP_NONE) {
+  uint32_t at = (uint32_t)c->out.len;
+  if (len >= 3 && ph__seen(L, c, s, &at)) {
+    if (len > PH_SHORT_STRING) {
+      put_ref(L, c, PH_TAG_STRING, at);
+    } else {
       ph__put_tag(L, c, PH_TAG_STRING_REF);
       ph__put_varint(L, c, at);
-      return;
     }
-    ph__note_seen(L, c, s, c->out.len);
+    return;
   }
   ph__put_tag(L, c, PH_TAG_STRING);
   ph__put_varint(L, c, len);
   ph__put(L, c, s, len);
 }
 
-/* --- references ------------------------------------------------------------------------------------------- */
-
-/* True when the object was written before: then it is a reference, and its first place is marked as shared. */
-static bool put_reference(lua_State *L, struct ph_codec *c, const void *object, uint8_t plain_tag) {
-  uint64_t at = ph_ptrmap_get(&c->seen, object);
-  if (at == PH_PTRMAP_NONE) {
-    ph__note_seen(L, c, object, c->out.len);
-    return false;
+/* Writes a nil, boolean, number or string; false: it is something else. */
+static bool put_scalar(lua_State *L, struct ph_codec *c, int idx) {
+  switch (lua_type(L, idx)) {
+    case LUA_TNIL: ph__put_tag(L, c, PH_TAG_NIL); return true;
+    case LUA_TBOOLEAN: ph__put_tag(L, c, lua_toboolean(L, idx) ? PH_TAG_TRUE : PH_TAG_FALSE); return true;
+    case LUA_TSTRING: ph__put_string(L, c, idx); return true;
+    case LUA_TNUMBER:
+      if (lua_isinteger(L, idx))
+        put_integer(L, c, lua_tointeger(L, idx));
+      else
+        put_float(L, c, lua_tonumber(L, idx));
+      return true;
+    default: return false;
   }
-  if (c->out.data[at] == plain_tag) c->out.data[at]++; /* ..._SHARED follows its plain tag */
-  ph__put_tag(L, c, PH_TAG_REF);
-  ph__put_varint(L, c, at);
-  return true;
 }
+
+/* --- values by name ---------------------------------------------------------------------------------------- */
 
 static bool put_extern(lua_State *L, struct ph_codec *c) {
   if (c->options->externs == LUA_NOREF) return false;
@@ -116,7 +139,7 @@ static bool is_module(lua_State *L, struct ph_codec *c, const void *object) {
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
       const void *p = lua_topointer(L, -1);
       if (p == NULL || lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) == LUA_TSTRING) continue;
-      if (ph_ptrmap_get(&c->modules, p) == PH_PTRMAP_NONE && ph_ptrmap_put(&c->modules, p, 0) != 0) ph__no_memory(L);
+      if (ph_ptrmap_add(&c->modules, p, &(uint32_t){0}) < 0) ph__no_memory(L);
     }
     lua_pop(L, 1);
   }
@@ -144,43 +167,76 @@ static lua_Integer array_length(lua_State *L) {
   return holes > 8 ? 0 : n;
 }
 
-#define HASH_COUNT_MAX 32
-
-/* Exact for records, a lower bound otherwise. */
-static size_t hash_size(lua_State *L, lua_Integer n) {
-  size_t count = 0;
-  if (n > 0) return 0;
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    if (++count < HASH_COUNT_MAX) continue;
-    lua_pop(L, 2);
-    break;
-  }
-  return count;
+static int too_deep(lua_State *L, struct ph_codec *c) {
+  return refuse(L, c, "not_serializable", "the value is nested too deeply");
 }
 
-/* Behind the tag, for the table on the stack top. */
-static void begin_table(lua_State *L, struct ph_codec *c) {
-  lua_Integer n = array_length(L);
-  ph__put_varint(L, c, (uint64_t)n);
-  ph__put_varint(L, c, hash_size(L, n));
+/* Writes the tag and begins the table on the stack top. */
+static int begin_table(lua_State *L, struct ph_codec *c) {
   struct ph_level *l = ph__level_push(L, c, PH_TAG_TABLE, lua_gettop(L));
-  l->state = n > 0 ? IN_ARRAY : AT_PAIR;
-  l->n = n;
-  if (n == 0) lua_pushnil(L);
+  if (l == NULL) return too_deep(L, c);
+  l->n = array_length(L);
+  ph__put_tag(L, c, PH_TAG_TABLE);
+  ph__put_varint(L, c, (uint64_t)l->n);
+  l->start = c->out.len;
+  ph__put_tag(L, c, 0); /* the number of pairs, known at the end */
+  lua_pushnil(L);
+  return BEGUN;
 }
 
+/* One byte: exact for records, above that a power of two below it. */
+static uint8_t pairs_byte(uint32_t pairs) {
+  return pairs < PH_PAIRS_EXACT ? (uint8_t)pairs : (uint8_t)(PH_PAIRS_EXACT + 31 - __builtin_clz(pairs));
+}
+
+/* An object that is written through __dump is whole for the reader only when __load has run: nothing inside may refer
+ * to it. */
+static bool is_being_dumped(lua_State *L, struct ph_codec *c, int object) {
+  const struct ph_level *l = c->levels.array;
+  for (size_t i = 0; c->open_dumps > 0 && i < c->levels.count; i++)
+    if (l[i].kind == PH_TAG_INSTANCE && l[i].n && lua_rawequal(L, l[i].index, object)) return true;
+  return false;
+}
+
+static int put_dumped(lua_State *L, struct ph_codec *c) { /* object, __dump */
+  lua_pushvalue(L, -2);
+  ph__call_out(L, c, 1, 1);
+  lua_getiuservalue(L, c->self, PH_UV_ANCHORS); /* the map of seen objects goes by address */
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_pop(L, 1);
+  c->has_anchors = true;
+  c->open_dumps++;
+  return PUSHED;
+}
+
+/* The stack top goes back to the object. */
+static int refuse_object(lua_State *L, struct ph_codec *c, int object, const char *what) {
+  lua_settop(L, object);
+  return refuse(L, c, "not_serializable", what);
+}
+
+/* The message of a handle that must not travel, pushed; or false. */
+static bool push_nested(lua_State *L, int class) {
+  lua_pushliteral(L, "__parhost_nested");
+  if (lua_rawget(L, class) == LUA_TSTRING) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+static int refuse_nested(lua_State *L, struct ph_codec *c, int object) {
+  const char *message = lua_tostring(L, -1); /* held by the metatable */
+  lua_settop(L, object);
+  return refuse(L, c, "nested", message);
+}
+
+/* Object and its metatable are on the stack. */
 static int put_instance(lua_State *L, struct ph_codec *c) {
   int object = lua_gettop(L) - 1, class = object + 1;
-  if (lua_getfield(L, class, "__parhost_nested") == LUA_TSTRING) {
-    const char *message = lua_tostring(L, -1);
-    lua_settop(L, object);
-    return refuse(L, c, "nested", message);
-  }
-  lua_pop(L, 1);
-  if (!ph__push_class_name(L, c, class)) {
-    lua_settop(L, object);
-    return refuse(L, c, "not_serializable", "its metatable is not a registered class (see parhost.register)");
-  }
+  if (push_nested(L, class)) return refuse_nested(L, c, object);
+  if (!ph__push_class_name(L, c, class))
+    return refuse_object(L, c, object, "its metatable is not a registered class (see parhost.register)");
+  if (is_being_dumped(L, c, object)) return refuse_object(L, c, object, "what __dump gives refers to the object itself");
   if (put_reference(L, c, lua_topointer(L, object), PH_TAG_INSTANCE)) {
     lua_settop(L, object);
     return OK;
@@ -189,27 +245,17 @@ static int put_instance(lua_State *L, struct ph_codec *c) {
   ph__put_string(L, c, -1);
   lua_pop(L, 1);
   ph__put_varint(L, c, ph__class_blob(L, c, class));
-  bool dumps = lua_getfield(L, class, "__dump") == LUA_TFUNCTION;
+  bool dumps = ph__push_class_field(L, c, class, "__dump") == LUA_TFUNCTION;
+  lua_remove(L, class);
   ph__put_tag(L, c, dumps);
   struct ph_level *l = ph__level_push(L, c, PH_TAG_INSTANCE, object);
+  if (l == NULL) return too_deep(L, c);
   l->state = AFTER_INSTANCE;
-  if (dumps) {
-    lua_pushvalue(L, object);
-    ph__call_out(L, c, 1, 1);
-    lua_getiuservalue(L, c->self, PH_UV_ANCHORS); /* the map of seen objects goes by address */
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-    lua_pop(L, 1);
-    c->has_anchors = true;
-    lua_remove(L, class);
-  } else { /* its fields, as a table of their own */
-    lua_settop(L, object);
-    lua_pushvalue(L, object);
-    ph__put_tag(L, c, PH_TAG_TABLE);
-    begin_table(L, c);
-    return 1;
-  }
-  return 2; /* a value is on the stack: goes on with it */
+  l->n = dumps;
+  if (dumps) return put_dumped(L, c);
+  lua_pop(L, 1);
+  lua_pushvalue(L, object); /* its fields, as a table of their own */
+  return begin_table(L, c);
 }
 
 static int put_table(lua_State *L, struct ph_codec *c) {
@@ -221,9 +267,7 @@ static int put_table(lua_State *L, struct ph_codec *c) {
   if (put_extern(L, c) || put_module(L, c)) return OK;
   if (lua_getmetatable(L, -1)) return put_instance(L, c);
   if (put_reference(L, c, object, PH_TAG_TABLE)) return OK;
-  ph__put_tag(L, c, PH_TAG_TABLE);
-  begin_table(L, c);
-  return 1;
+  return begin_table(L, c);
 }
 
 /* --- functions -------------------------------------------------------------------------------------------- */
@@ -287,48 +331,39 @@ static int put_function(lua_State *L, struct ph_codec *c) {
   while (lua_getupvalue(L, -1, (int)n + 1) != NULL) lua_pop(L, 1), n++;
   ph__put_varint(L, c, (uint64_t)n);
   struct ph_level *l = ph__level_push(L, c, PH_TAG_FUNCTION, lua_gettop(L));
+  if (l == NULL) return too_deep(L, c);
   l->state = AT_UPVALUE;
   l->n = n;
-  return 1;
+  return BEGUN;
 }
 
 /* --- any value -------------------------------------------------------------------------------------------- */
 
-/* Writes the value on the stack top. OK: written, still there; 1: a container, its level is pushed; 2: another value
- * was pushed on top, to be written next; REFUSED. */
+static int put_userdata(lua_State *L, struct ph_codec *c) {
+  int object = lua_gettop(L);
+  if (put_extern(L, c) || put_module(L, c)) return OK;
+  if (lua_getmetatable(L, object) && push_nested(L, object + 1)) return refuse_nested(L, c, object);
+  return refuse_object(L, c, object, "a userdata cannot travel");
+}
+
+static int put_light(lua_State *L, struct ph_codec *c) {
+  void *p = lua_touserdata(L, -1);
+  if (!(c->options->flags & PH_ENCODE_SAME_PROCESS))
+    return refuse(L, c, "not_serializable", "a light userdata means nothing to another process");
+  ph__put_tag(L, c, PH_TAG_LIGHT);
+  ph__put(L, c, &p, sizeof p);
+  return OK;
+}
+
+/* Writes the value on the stack top, which stays there. */
 static int put_value(lua_State *L, struct ph_codec *c) {
+  if (put_scalar(L, c, -1)) return OK;
   switch (lua_type(L, -1)) {
-    case LUA_TNIL: ph__put_tag(L, c, PH_TAG_NIL); return OK;
-    case LUA_TBOOLEAN: ph__put_tag(L, c, lua_toboolean(L, -1) ? PH_TAG_TRUE : PH_TAG_FALSE); return OK;
-    case LUA_TNUMBER:
-      if (lua_isinteger(L, -1))
-        put_integer(L, c, lua_tointeger(L, -1));
-      else
-        put_float(L, c, lua_tonumber(L, -1));
-      return OK;
-    case LUA_TSTRING: ph__put_string(L, c, -1); return OK;
     case LUA_TTABLE: return put_table(L, c);
     case LUA_TFUNCTION: return put_function(L, c);
-    case LUA_TLIGHTUSERDATA: {
-      void *p = lua_touserdata(L, -1);
-      if (!(c->options->flags & PH_ENCODE_SAME_PROCESS))
-        return refuse(L, c, "not_serializable", "a light userdata means nothing to another process");
-      ph__put_tag(L, c, PH_TAG_LIGHT);
-      ph__put(L, c, &p, sizeof p);
-      return OK;
-    }
+    case LUA_TLIGHTUSERDATA: return put_light(L, c);
     case LUA_TTHREAD: return refuse(L, c, "not_serializable", "a coroutine cannot travel");
-    default:
-      if (put_extern(L, c) || put_module(L, c)) return OK;
-      if (lua_getmetatable(L, -1)) {
-        if (lua_getfield(L, -1, "__parhost_nested") == LUA_TSTRING) {
-          const char *message = lua_tostring(L, -1);
-          lua_pop(L, 2);
-          return refuse(L, c, "nested", message);
-        }
-        lua_pop(L, 2);
-      }
-      return refuse(L, c, "not_serializable", "a userdata cannot travel");
+    default: return put_userdata(L, c);
   }
 }
 
@@ -354,90 +389,103 @@ static void warn_big_upvalue(lua_State *L, struct ph_codec *c, struct ph_level *
   lua_pop(L, 1);
 }
 
-/* The next upvalue: 0 none left, else pushes its value; 3: nothing to write for it. */
+/* OK: none left; PUSHED. */
 static int next_upvalue(lua_State *L, struct ph_codec *c, struct ph_level *l) {
-  if (l->i == l->n) return 0;
-  l->i++;
-  const void *cell = lua_upvalueid(L, l->index, (int)l->i);
-  uint64_t at = ph_ptrmap_get(&c->seen, cell);
-  if (at != PH_PTRMAP_NONE) {
+  lua_settop(L, l->index);
+  if (l->state == AFTER_UPVALUE) warn_big_upvalue(L, c, l);
+  l->state = AFTER_UPVALUE;
+  while (l->i < l->n) {
+    uint32_t at = (uint32_t)c->out.len;
+    l->i++;
+    if (!ph__seen(L, c, lua_upvalueid(L, l->index, (int)l->i), &at)) {
+      ph__put_tag(L, c, PH_CELL);
+      l->start = c->out.len;
+      lua_getupvalue(L, l->index, (int)l->i);
+      return PUSHED;
+    }
     c->out.data[at] = PH_CELL_SHARED;
     ph__put_tag(L, c, PH_CELL_REF);
     ph__put_varint(L, c, at);
-    return 3;
   }
-  ph__note_seen(L, c, cell, c->out.len);
-  ph__put_tag(L, c, PH_CELL);
-  l->start = c->out.len;
-  lua_getupvalue(L, l->index, (int)l->i);
-  return 1;
+  return OK;
 }
 
-/* Advances the level: 0 it is done (container on the stack top), 1 a value to write was pushed, 3 go round again. */
-static int advance(lua_State *L, struct ph_codec *c, struct ph_level *l) {
-  switch (l->state) {
-    case IN_ARRAY:
-      lua_settop(L, l->index);
-      if (l->i < l->n) {
-        lua_rawgeti(L, l->index, ++l->i);
-        return 1;
+/* The array part does not come in order, or has holes: its elements one by one. The pairs come from the start again. */
+static int next_by_index(lua_State *L, struct ph_codec *c, struct ph_level *l) {
+  lua_settop(L, l->index);
+  while (l->i < l->n) {
+    lua_rawgeti(L, l->index, ++l->i);
+    if (!put_scalar(L, c, -1)) return PUSHED;
+    lua_pop(L, 1);
+  }
+  l->state = IN_TABLE;
+  lua_pushnil(L);
+  return OK;
+}
+
+static bool is_element(lua_State *L, const struct ph_level *l, int key) {
+  if (l->n == 0 || !lua_isinteger(L, key)) return false;
+  lua_Integer k = lua_tointeger(L, key);
+  return k >= 1 && k <= l->n;
+}
+
+/* OK: the table is whole; PUSHED: a container in it is next. A table made as an array gives its elements first and in
+ * order: then one walk does for elements and pairs. */
+static int next_in_table(lua_State *L, struct ph_codec *c, struct ph_level *l) {
+  if (l->state == BY_INDEX && next_by_index(L, c, l) == PUSHED) return PUSHED;
+  lua_settop(L, l->index + (l->state == AFTER_KEY ? 2 : 1));
+  if (l->state == AFTER_KEY) {
+    l->state = IN_TABLE;
+    if (!put_scalar(L, c, -1)) return PUSHED;
+    lua_pop(L, 1);
+  }
+  while (lua_next(L, l->index)) {
+    if (l->i < l->n) {
+      if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != l->i + 1) {
+        l->state = BY_INDEX;
+        return next_in_table(L, c, l);
       }
-      l->state = AT_PAIR;
-      lua_pushnil(L);
-      return 3;
-    case AT_PAIR:
-      lua_settop(L, l->index + 1);
-      do {
-        if (!lua_next(L, l->index)) {
-          ph__put_tag(L, c, PH_TAG_END);
-          return 0;
-        }
-        if (l->n == 0 || !lua_isinteger(L, -2)) break;
-        lua_Integer k = lua_tointeger(L, -2);
-        if (k < 1 || k > l->n) break;
-        lua_pop(L, 1);
-      } while (true);
-      l->state = AFTER_KEY;
-      lua_pushvalue(L, -2);
-      return 1;
-    case AFTER_KEY: /* key and value lie above the table, the written key on top */
-      lua_settop(L, l->index + 2);
-      l->state = AT_PAIR;
-      return 1;
-    case AFTER_UPVALUE:
-      warn_big_upvalue(L, c, l);
-      l->state = AT_UPVALUE;
-      return 3;
-    case AT_UPVALUE: {
-      lua_settop(L, l->index);
-      int status = next_upvalue(L, c, l);
-      if (status == 1) l->state = AFTER_UPVALUE;
-      return status;
+      l->i++;
+    } else if (is_element(L, l, -2)) {
+      lua_pop(L, 1);
+      continue;
+    } else {
+      l->pairs++;
+      if (!put_scalar(L, c, -2)) {
+        l->state = AFTER_KEY;
+        lua_pushvalue(L, -2);
+        return PUSHED;
+      }
     }
-    default: return 0;
+    if (!put_scalar(L, c, -1)) return PUSHED;
+    lua_pop(L, 1);
   }
+  c->out.data[l->start] = pairs_byte(l->pairs);
+  ph__put_tag(L, c, PH_TAG_END);
+  return OK;
 }
 
-/* Writes the value on the stack top and everything below it; leaves the value there. */
+static int advance(lua_State *L, struct ph_codec *c, struct ph_level *l) {
+  if (l->kind == PH_TAG_TABLE) return next_in_table(L, c, l);
+  if (l->kind == PH_TAG_FUNCTION) return next_upvalue(L, c, l);
+  if (l->n) c->open_dumps--;
+  return OK;
+}
+
 int ph__put_tree(lua_State *L, struct ph_codec *c) {
   size_t bottom = c->levels.count;
-  int top = lua_gettop(L);
-  int status = put_value(L, c);
-  while (status != REFUSED) {
-    if (status == 2) { /* the value pushed by __dump */
+  int top = lua_gettop(L), status = put_value(L, c);
+  while (status != REFUSED && (status == PUSHED || c->levels.count > bottom)) {
+    if (status == PUSHED) {
       status = put_value(L, c);
       continue;
     }
-    if (c->levels.count == bottom) break;
     struct ph_level *l = &c->levels.array[c->levels.count - 1];
-    int next = advance(L, c, l);
-    if (next == 0) {
-      lua_settop(L, l->index);
-      c->levels.count--;
-    }
-    status = next == 1 ? put_value(L, c) : OK;
+    status = advance(L, c, l);
+    if (status == OK) c->levels.count--;
+    if (c->out.len > c->limit) status = REFUSED;
   }
-  if (status == REFUSED) c->levels.count = bottom;
+  c->levels.count = bottom;
   lua_settop(L, top);
   return status == REFUSED ? REFUSED : OK;
 }

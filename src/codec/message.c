@@ -30,20 +30,21 @@ static void put_capture(lua_State *L, struct ph_codec *c) {
   ph__put_string(L, c, -1);
   lua_pop(L, 1);
   c->err = NULL;
+  c->limit = is_table ? start + PH_CAPTURE_MAX : SIZE_MAX;
   int status = ph__put_tree(L, c);
+  c->limit = SIZE_MAX;
   c->err = outer;
-  if (status == OK && !(is_table && c->out.len - start > PH_CAPTURE_MAX)) return;
+  if (status == OK) return;
   c->out.len = start;
   c->n_captures = captures;
   c->refs.len = refs;
-  ph_ptrmap_forget_from(&c->seen, start);
+  ph_ptrmap_forget_from(&c->seen, (uint32_t)start);
+  c->open_dumps = 0;
 }
 
 /* Marks an address as looked at; false when it was already. */
 static bool first_time(lua_State *L, struct ph_codec *c, const void *key) {
-  if (ph_ptrmap_get(&c->seen, key) != PH_PTRMAP_NONE) return false;
-  ph__note_seen(L, c, key, 0);
-  return true;
+  return !ph__seen(L, c, key, &(uint32_t){0});
 }
 
 /* The globals that a function reads; the list of their names is on the stack top. */
@@ -82,6 +83,8 @@ static void reset(lua_State *L, struct ph_codec *c, const struct ph_encode_optio
   c->err = err;
   c->levels.count = 0;
   c->refs.len = 0;
+  c->limit = SIZE_MAX;
+  c->open_dumps = 0;
   c->n_captures = 0;
   c->modules_known = c->has_code = false;
   ph_buf_reset(&c->out, 1 << 20);

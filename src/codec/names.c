@@ -19,18 +19,20 @@ bool ph__push_module_name(lua_State *L, int idx) {
   return false;
 }
 
-void ph__require(lua_State *L, struct ph_codec *c) {
+bool ph__require(lua_State *L, struct ph_codec *c, bool may_run) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, -2);
   if (lua_rawget(L, -2) != LUA_TNIL) {
     lua_replace(L, -3);
     lua_pop(L, 1);
-    return;
+    return true;
   }
   lua_pop(L, 2);
+  if (!may_run) return false;
   lua_getglobal(L, "require");
   lua_insert(L, -2);
   ph__call_out(L, c, 1, 1);
+  return true;
 }
 
 /* names[function] = { module, field } for the functions of one module (name and table on the stack top). */
