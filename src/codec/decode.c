@@ -54,16 +54,24 @@ static int get_string(lua_State *L, struct ph_reader *r) {
   return PH_WHOLE;
 }
 
-/* Copies: of short strings only, so a few bytes cannot ask for many. */
+/* Keys of records come again and again: looking them up by their bytes is what takes time. Copies short strings only, so a
+ * few bytes cannot ask for many. */
 static int get_string_ref(lua_State *L, struct ph_reader *r) {
   uint64_t at;
   const uint8_t *here = r->p;
   if (!ph__get_varint(r, &at) || at >= (size_t)(here - r->start)) return ph__bad(r, "string reference");
+  unsigned place = (unsigned)(at ^ at >> 5) % PH_CACHED;
+  if (r->cached[place] == at + 1) {
+    lua_pushvalue(L, r->cache + (int)place);
+    return PH_WHOLE;
+  }
   const uint8_t *string = r->start + at;
   size_t room = (size_t)(here - string);
   if (room < 2 || string[0] != PH_TAG_STRING || string[1] > PH_SHORT_STRING || room - 2 < string[1])
     return ph__bad(r, "string reference");
   lua_pushlstring(L, (const char *)string + 2, string[1]);
+  lua_copy(L, -1, r->cache + (int)place);
+  r->cached[place] = (uint32_t)at + 1;
   return PH_WHOLE;
 }
 
@@ -363,19 +371,20 @@ static int get_message(lua_State *L, struct ph_reader *r) {
 
 static int decode_now(lua_State *L, struct ph_reader *r) {
   int top = lua_gettop(L);
-  luaL_checkstack(L, 32, "too many values");
+  luaL_checkstack(L, PH_CACHED + 32, "too many values");
   r->c = ph__codec_push(L);
   r->c->self = top + 1;
-  lua_pushnil(L);
   r->objects = top + 2;
+  r->cache = top + 3;
+  lua_settop(L, top + 2 + PH_CACHED);
   r->share_next = PH_NO_OFFSET;
   int n = get_message(L, r);
   if (n < 0) {
     lua_settop(L, top);
     return -1;
   }
-  lua_rotate(L, top + 1, -2);
-  lua_pop(L, 2);
+  lua_rotate(L, top + 1, -2 - PH_CACHED);
+  lua_pop(L, 2 + PH_CACHED);
   return n;
 }
 

@@ -81,12 +81,13 @@ static void put_float(lua_State *L, struct ph_codec *c, lua_Number v) {
   ph__put(L, c, &v, sizeof v);
 }
 
-/* Short strings are unique in Lua, long ones are the same object when shared: the address tells. */
-void ph__put_string(lua_State *L, struct ph_codec *c, int idx) {
+/* Short strings are unique in Lua, long ones are the same object when shared: the address tells. From a length of
+ * `ref_from` on a string that was written before becomes a reference. */
+static void put_string(lua_State *L, struct ph_codec *c, int idx, size_t ref_from) {
   size_t len;
   const char *s = lua_tolstring(L, idx, &len);
   uint32_t at = (uint32_t)c->out.len;
-  if (len >= 3 && ph__seen(L, c, s, &at)) {
+  if (len >= ref_from && ph__seen(L, c, s, &at)) {
     if (len > PH_SHORT_STRING) {
       put_ref(L, c, PH_TAG_STRING, at);
     } else {
@@ -98,6 +99,12 @@ void ph__put_string(lua_State *L, struct ph_codec *c, int idx) {
   ph__put_tag(L, c, PH_TAG_STRING);
   ph__put_varint(L, c, len);
   ph__put(L, c, s, len);
+}
+
+#define REF_FROM 3 /* shorter ones take no more bytes than a reference */
+
+void ph__put_string(lua_State *L, struct ph_codec *c, int idx) {
+  put_string(L, c, idx, REF_FROM);
 }
 
 /* Writes a nil, boolean, number or string; false: it is something else. */
@@ -451,7 +458,9 @@ static int next_in_table(lua_State *L, struct ph_codec *c, struct ph_level *l) {
       continue;
     } else {
       l->pairs++;
-      if (!put_scalar(L, c, -2)) {
+      if (lua_type(L, -2) == LUA_TSTRING) {
+        put_string(L, c, -2, 1); /* references are quick to read */
+      } else if (!put_scalar(L, c, -2)) {
         l->state = AFTER_KEY;
         lua_pushvalue(L, -2);
         return PUSHED;

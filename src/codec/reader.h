@@ -11,6 +11,7 @@
 enum { PH_WHOLE = 0, PH_BEGUN = 1, PH_BAD = -1 };
 
 #define PH_NO_OFFSET SIZE_MAX
+#define PH_CACHED 32
 
 struct ph_reader {
   struct ph_codec *c;
@@ -18,9 +19,11 @@ struct ph_reader {
   int externs;
   bool allow_code;
   const uint8_t *start, *p, *end;
-  size_t room;       /* bytes that no table has claimed for its elements and pairs yet */
-  int objects;       /* stack index of the table of shared objects, nil until needed */
-  size_t share_next; /* an instance whose table, coming next, is shared; or NO_OFFSET */
+  size_t room;                /* bytes that no table has claimed for its elements and pairs yet */
+  int cache;                  /* stack index of the first of PH_CACHED strings that were referred to lately */
+  uint32_t cached[PH_CACHED]; /* their offsets + 1 */
+  int objects;                /* stack index of the table of shared objects, nil until needed */
+  size_t share_next;          /* an instance whose table, coming next, is shared; or NO_OFFSET */
   struct ph_err *err;
 };
 
