@@ -12,7 +12,7 @@ set(PARHOST_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize= (address,un
 option(PARHOST_WERROR "warnings are errors" OFF)
 option(PARHOST_COVERAGE "instrument for coverage" OFF)
 option(PARHOST_FUZZ "build the libFuzzer targets (clang)" OFF)
-option(PARHOST_GCSTRESS "every Lua state collects as often as it can" OFF)
+option(PARHOST_GCSTRESS "Lua states collect in the middle of everything (src/vm/state.c)" OFF)
 option(PARHOST_FAULTS "compile the fault points in" OFF)
 
 add_library(ph_options INTERFACE)

@@ -2,6 +2,7 @@
  * Registered classes: a class is the metatable of its instances. Its definition travels once per worker, as a blob;
  * without a blob store (results, dump_value) both ends must know the name. */
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "codec/codec_int.h"
@@ -76,6 +77,8 @@ void ph_codec_register(lua_State *L) {
   enter(L, 4, 1, 2);
 }
 
+#define REFUSED (-2) /* among numbers; -1: the store is full */
+
 /* --- definitions ------------------------------------------------------------------------------------------ */
 
 /* A copy of the class without what belongs to this side: the definition as plain data. A class may refer to itself
@@ -98,49 +101,76 @@ static void push_definition(lua_State *L, int class) {
   lua_rawseti(L, fields - 1, 1);
 }
 
+/* class, struct ph_err -> bytes, or nil with the error filled */
 static int encode_definition(lua_State *L) {
   struct ph_encoded e;
-  struct ph_err err;
-  const struct ph_encode_options options = {.root = "class", .externs = LUA_NOREF};
+  const struct ph_encode_options options = {.root = "class", .first_is_root = true, .externs = LUA_NOREF};
   push_definition(L, 1);
-  if (ph_encode(L, &options, -1, 1, &e, &err) != 0) luaL_error(L, "class '%s': %s", lua_tostring(L, 2), err.message);
-  lua_pushlstring(L, (const char *)e.data, e.len);
+  if (ph_encode(L, &options, -1, 1, &e, lua_touserdata(L, 2)) == 0)
+    lua_pushlstring(L, (const char *)e.data, e.len);
+  else
+    lua_pushnil(L);
   return 1;
 }
 
-/* The number is cached per store, under the name of the class and the store's id. */
-uint64_t ph__class_blob(lua_State *L, struct ph_codec *c, int idx) {
+/* `inner`: what is wrong with the definition of the class at idx. */
+static void refuse_definition(lua_State *L, struct ph_codec *c, int idx, const struct ph_err *inner) {
+  if (c->err == NULL) return;
+  size_t n = strlen(inner->path);
+  bool has_path = strncmp(inner->message, inner->path, n) == 0;
+  *c->err = *inner;
+  ph__push_class_name(L, c, idx);
+  snprintf(c->err->path, sizeof c->err->path, "@class '%.60s': %.180s", lua_tostring(L, -1), inner->path);
+  snprintf(c->err->message, sizeof c->err->message, "%s", inner->message + (has_path ? n + 2 : 0));
+  lua_pop(L, 1);
+}
+
+static int64_t intern_definition(lua_State *L, struct ph_codec *c, int class) {
   const struct ph_blob_store *store = c->options->blobs;
-  if (store == NULL || is_error_class(L, idx)) return 0;
-  lua_getiuservalue(L, c->self, PH_UV_CLASSES);
-  lua_pushvalue(L, idx);
-  lua_rawget(L, -2);
-  lua_pushfstring(L, "%s\n%I", lua_tostring(L, -1), (LUAI_UACINT)store->id); /* no class can have this name: see register */
-  lua_pushvalue(L, -1);
-  int64_t number = -1;
-  if (lua_rawget(L, -4) == LUA_TNIL) {
-    uint8_t hash[16];
-    size_t len;
-    lua_pushcfunction(L, encode_definition);
-    lua_pushvalue(L, idx);
-    lua_pushvalue(L, -5);
-    ph__call_out(L, c, 2, 1);
-    const char *bytes = lua_tolstring(L, -1, &len);
+  struct ph_err err;
+  uint8_t hash[16];
+  size_t len;
+  int64_t number = REFUSED;
+  lua_pushcfunction(L, encode_definition);
+  lua_pushvalue(L, class);
+  lua_pushlightuserdata(L, &err);
+  ph__call_out(L, c, 2, 1);
+  const char *bytes = lua_tolstring(L, -1, &len);
+  if (bytes != NULL) {
     ph__hash128(bytes, len, hash);
     number = store->intern(store->ud, hash, bytes, len);
-    lua_pop(L, 1);
+  } else {
+    refuse_definition(L, c, class, &err);
+  }
+  lua_pop(L, 1);
+  return number;
+}
+
+/* The number is cached per store, under the name of the class and the store's id. */
+bool ph__class_blob(lua_State *L, struct ph_codec *c, int idx, uint64_t *blob_plus_1) {
+  const struct ph_blob_store *store = c->options->blobs;
+  *blob_plus_1 = 0;
+  if (store == NULL || is_error_class(L, idx)) return true;
+  lua_getiuservalue(L, c->self, PH_UV_CLASSES);
+  int classes = lua_gettop(L);
+  lua_pushvalue(L, idx);
+  lua_rawget(L, classes);
+  lua_pushfstring(L, "%s\n%I", lua_tostring(L, -1), (LUAI_UACINT)store->id); /* no class can have this name: see register */
+  lua_pushvalue(L, -1);
+  bool known = lua_rawget(L, classes) != LUA_TNIL;
+  int64_t number = known ? lua_tointeger(L, -1) : intern_definition(L, c, idx);
+  if (!known && number != REFUSED) {
     lua_pushvalue(L, -2);
     lua_pushinteger(L, number);
-    lua_rawset(L, -6);
-  } else {
-    number = lua_tointeger(L, -1);
+    lua_rawset(L, classes);
   }
-  lua_pop(L, 4);
+  lua_settop(L, classes - 1);
   if (number >= 0) {
     uint32_t n = (uint32_t)number;
     if (ph_buf_put(&c->refs, &n, sizeof n) != 0) ph__no_memory(L);
+    *blob_plus_1 = (uint64_t)number + 1;
   }
-  return (uint64_t)(number + 1);
+  return number != REFUSED;
 }
 
 /* definition (fields, selves) on the stack top -> class */

@@ -107,14 +107,12 @@ struct ph_level *ph__level_push(lua_State *L, struct ph_codec *c, uint8_t kind, 
 void ph_codec_baseline(lua_State *L) {
   int top = lua_gettop(L);
   ph__codec_push(L);
-  lua_newtable(L);
+  lua_getiuservalue(L, -1, PH_UV_BASELINE); /* filled, not replaced: the codecs of a state share it */
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
     lua_rawset(L, top + 2);
   }
-  lua_settop(L, top + 2);
-  lua_setiuservalue(L, top + 1, PH_UV_BASELINE);
   lua_settop(L, top);
 }

@@ -70,6 +70,7 @@ enum {
   PH_UV_CAPTURES,      /* lists of global names */
   PH_UV_NAMES,         /* function -> { module, field } */
   PH_UV_LOADED,        /* blob number -> closure that needs no upvalues of its own */
+  PH_UV_SENT,          /* names of the globals that were captured: name -> true */
   PH_UV_INNER,         /* the codec that is used while this one calls out */
   PH_UV_COUNT = PH_UV_INNER,
 };
@@ -114,6 +115,8 @@ void ph__call_out(lua_State *L, struct ph_codec *c, int nargs, int nresults);
 /* function.c */
 /* Pushes the info (a userdata of the cache) of the Lua function at idx. */
 struct ph_function *ph__function_push(lua_State *L, struct ph_codec *c, int idx);
+/* Warns when the upvalue that was just written is big, once per upvalue. */
+void ph__warn_big_upvalue(lua_State *L, struct ph_codec *c, const struct ph_level *l);
 
 /* bytecode.c: appends to the list at stack index `names` the globals that the function in `dump` (as lua_dump writes it)
  * and those inside it read through the upvalues in env_upvalues (bit i: upvalue i + 1 is _ENV). -1: not understood. */
@@ -135,8 +138,8 @@ bool ph__push_class_name(lua_State *L, struct ph_codec *c, int idx);
 bool ph__push_class(lua_State *L, struct ph_codec *c, int idx, const struct ph_blob_store *blobs, uint64_t blob_plus_1);
 /* Pushes a field of the class at idx, inherited ones too, and gives its type. */
 int ph__push_class_field(lua_State *L, struct ph_codec *c, int idx, const char *name);
-/* Number + 1 of the blob with the definition of the class at idx, 0: none. */
-uint64_t ph__class_blob(lua_State *L, struct ph_codec *c, int idx);
+/* Number + 1 of the blob with the definition of the class at idx, 0: none. False: it cannot travel, c->err is filled. */
+bool ph__class_blob(lua_State *L, struct ph_codec *c, int idx, uint64_t *blob_plus_1);
 
 /* path.c: fills err->path from the levels, and the type of the value on the stack top. */
 void ph__fill_path(lua_State *L, struct ph_codec *c);

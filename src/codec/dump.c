@@ -55,7 +55,7 @@ static uint64_t checksum(uint8_t flags, const uint8_t *message, size_t len) {
 int ph_codec_dump(lua_State *L, int idx, struct ph_err *err) {
   struct ph_encoded e;
   uint8_t header[HEADER_LEN] = MAGIC;
-  const struct ph_encode_options options = {.root = "value", .externs = LUA_NOREF};
+  const struct ph_encode_options options = {.root = "value", .first_is_root = true, .externs = LUA_NOREF};
   if (ph_encode(L, &options, idx, 1, &e, err) != 0) return -1;
   header[4] = e.has_code ? HAS_CODE : 0;
   build_id(header + 5);

@@ -240,6 +240,7 @@ static int refuse_nested(lua_State *L, struct ph_codec *c, int object) {
 /* Object and its metatable are on the stack. */
 static int put_instance(lua_State *L, struct ph_codec *c) {
   int object = lua_gettop(L) - 1, class = object + 1;
+  uint64_t blob;
   if (push_nested(L, class)) return refuse_nested(L, c, object);
   if (!ph__push_class_name(L, c, class))
     return refuse_object(L, c, object, "its metatable is not a registered class (see parhost.register)");
@@ -248,10 +249,11 @@ static int put_instance(lua_State *L, struct ph_codec *c) {
     lua_settop(L, object);
     return OK;
   }
+  if (!ph__class_blob(L, c, class, &blob)) return REFUSED;
   ph__put_tag(L, c, PH_TAG_INSTANCE);
   ph__put_string(L, c, -1);
   lua_pop(L, 1);
-  ph__put_varint(L, c, ph__class_blob(L, c, class));
+  ph__put_varint(L, c, blob);
   bool dumps = ph__push_class_field(L, c, class, "__dump") == LUA_TFUNCTION;
   lua_remove(L, class);
   ph__put_tag(L, c, dumps);
@@ -376,30 +378,10 @@ static int put_value(lua_State *L, struct ph_codec *c) {
 
 /* --- levels ----------------------------------------------------------------------------------------------- */
 
-static void warn_big_upvalue(lua_State *L, struct ph_codec *c, struct ph_level *l) {
-  size_t size = c->out.len - l->start;
-  if (size < PH_BIG_UPVALUE || l->i > 64) return;
-  struct ph_function *f = ph__function_push(L, c, l->index);
-  uint64_t bit = 1ull << (l->i - 1);
-  if (!(f->warned & bit)) {
-    lua_Debug ar;
-    char text[512];
-    f->warned |= bit;
-    const char *name = lua_getupvalue(L, l->index, (int)l->i);
-    lua_pop(L, 1);
-    lua_pushvalue(L, l->index);
-    lua_getinfo(L, ">S", &ar);
-    snprintf(text, sizeof text, "parhost: upvalue '%s' of function %s:%d takes %.1f MiB in every message", name,
-             ar.short_src, ar.linedefined, (double)size / (1 << 20));
-    lua_warning(L, text, 0);
-  }
-  lua_pop(L, 1);
-}
-
 /* OK: none left; PUSHED. */
 static int next_upvalue(lua_State *L, struct ph_codec *c, struct ph_level *l) {
   lua_settop(L, l->index);
-  if (l->state == AFTER_UPVALUE) warn_big_upvalue(L, c, l);
+  if (l->state == AFTER_UPVALUE) ph__warn_big_upvalue(L, c, l);
   l->state = AFTER_UPVALUE;
   while (l->i < l->n) {
     uint32_t at = (uint32_t)c->out.len;

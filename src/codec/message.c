@@ -19,6 +19,24 @@ static bool is_user_global(lua_State *L, struct ph_codec *c) {
   return !same;
 }
 
+/* The names that were ever sent: when such a global is nil later, that is sent, too. */
+static bool was_sent(lua_State *L, struct ph_codec *c, int name) {
+  lua_getiuservalue(L, c->self, PH_UV_SENT);
+  lua_pushvalue(L, name);
+  bool sent = lua_rawget(L, -2) != LUA_TNIL;
+  lua_pop(L, 2);
+  return sent;
+}
+
+/* Name and value are on the stack. */
+static void note_sent(lua_State *L, struct ph_codec *c) {
+  lua_getiuservalue(L, c->self, PH_UV_SENT);
+  lua_pushvalue(L, -3);
+  lua_pushboolean(L, true);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
 /* Name and value are on the stack. What cannot travel, or is too big, is left out. */
 static void put_capture(lua_State *L, struct ph_codec *c) {
   struct ph_err *outer = c->err;
@@ -34,7 +52,10 @@ static void put_capture(lua_State *L, struct ph_codec *c) {
   int status = ph__put_tree(L, c);
   c->limit = SIZE_MAX;
   c->err = outer;
-  if (status == OK) return;
+  if (status == OK) {
+    note_sent(L, c);
+    return;
+  }
   c->out.len = start;
   c->n_captures = captures;
   c->refs.len = refs;
@@ -58,7 +79,7 @@ static void put_captures_of(lua_State *L, struct ph_codec *c) {
     if (!first_time(L, c, lua_tostring(L, -1) + 1)) continue; /* + 1: the string itself has a mark of its own */
     lua_pushvalue(L, -1);
     lua_rawget(L, names + 1);
-    if (!lua_isnil(L, -1) && is_user_global(L, c)) put_capture(L, c);
+    if (lua_isnil(L, -1) ? was_sent(L, c, names + 2) : is_user_global(L, c)) put_capture(L, c);
   }
   lua_settop(L, names);
 }
@@ -104,6 +125,8 @@ static void complete_error(const struct ph_encode_options *o, int i, struct ph_e
     snprintf(err->path, sizeof err->path, "%s", rest + 1);
   else if (o->first_is_task && i == 0)
     snprintf(err->path, sizeof err->path, "function%.240s", rest);
+  else if (o->first_is_root && i == 0)
+    snprintf(err->path, sizeof err->path, "%s%.200s", o->root, *o->root == '\0' && rest[0] == '.' ? rest + 1 : rest);
   else
     snprintf(err->path, sizeof err->path, "%s[%d]%.200s", o->root, o->first_is_task ? i : i + 1, rest);
   snprintf(err->message, sizeof err->message, "%.130s: %.120s", err->path, what);

@@ -138,12 +138,9 @@ static void encode_part(lua_State *L, struct core *c, const char *key) {
   struct ph_err err;
   struct ph_encoded e;
   const struct ph_encode_options options = {
-      .root = "options", .flags = c->capture ? PH_ENCODE_CAPTURE : 0, .externs = c->externs};
+      .root = "", .first_is_root = true, .flags = c->capture ? PH_ENCODE_CAPTURE : 0, .externs = c->externs};
   lua_getfield(L, 1, key);
-  if (ph_encode(L, &options, lua_gettop(L), 1, &e, &err) != 0) {
-    if (strncmp(err.path, "options[1].", 11) == 0) memmove(err.path, err.path + 11, strlen(err.path + 11) + 1);
-    ph_error_raise_err(L, &err);
-  }
+  if (ph_encode(L, &options, lua_gettop(L), 1, &e, &err) != 0) ph_error_raise_err(L, &err);
   uint32_t len = (uint32_t)e.len;
   if (ph_buf_reserve(&c->setup, sizeof len + e.len) != 0) luaL_error(L, "not enough memory");
   ph_buf_put(&c->setup, &len, sizeof len);

@@ -208,10 +208,10 @@ static void add_blobs(struct ph_buf *blobs, const struct ph_encoded *e) {
 }
 
 /* A part of the message: its length, then the `count` values from `first`. */
-static void add_part(lua_State *L, struct core *c, int first, int count, bool is_task, struct ph_encoded *e) {
+static void add_part(lua_State *L, struct core *c, int first, int count, const struct ph_encode_options *options,
+                     struct ph_encoded *e) {
   struct ph_err err;
-  const struct ph_encode_options options = encode_options(c, is_task);
-  if (ph_encode(L, &options, first, count, e, &err) != 0) ph_error_raise_err(L, &err);
+  if (ph_encode(L, options, first, count, e, &err) != 0) ph_error_raise_err(L, &err);
   uint32_t len = (uint32_t)e->len;
   if (ph_buf_reserve(&c->scratch, sizeof len + e->len) != 0) luaL_error(L, "not enough memory");
   ph_buf_put(&c->scratch, &len, sizeof len);
@@ -231,17 +231,23 @@ static int push_arguments(lua_State *L, int n_lists, lua_Integer k) {
 int core_submit_chunk(lua_State *L) {
   struct core *c = check_core(L, 1);
   struct ph_encoded e;
+  char root[40];
+  struct ph_encode_options options = encode_options(c, true);
   lua_Integer first = luaL_checkinteger(L, 7), last = luaL_checkinteger(L, 8);
   luaL_checktype(L, 6, LUA_TTABLE);
   if (!admit(L, c)) return full(L);
   ph_buf_reset(&c->scratch, 1 << 16);
   c->chunk_blobs.len = 0;
-  add_part(L, c, 5, 1, true, &e);
+  add_part(L, c, 5, 1, &options, &e);
   struct naming n = name_task(L, c, &e);
   int n_lists = (int)lua_rawlen(L, 6), top = lua_gettop(L);
   luaL_checkstack(L, n_lists + LUA_MINSTACK, "too many lists");
+  options = encode_options(c, false);
+  options.root = root;
+  options.first_is_root = lua_toboolean(L, 9); /* starmap: the one value of an item holds the arguments */
   for (lua_Integer k = first; k <= last; k++) {
-    add_part(L, c, top + 1, push_arguments(L, n_lists, k), false, &e);
+    snprintf(root, sizeof root, "item %lld: args", (long long)k);
+    add_part(L, c, top + 1, push_arguments(L, n_lists, k), &options, &e);
     lua_settop(L, top);
   }
   struct ph_task *t = make_task(L, c, &n, &c->scratch, &c->chunk_blobs);

@@ -165,10 +165,9 @@ static void chain_traceback(lua_State *L, int err, int traceback) {
 static int do_error(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
   struct ph_err err;
-  const struct ph_encode_options options = {.root = "error", .externs = LUA_NOREF};
+  const struct ph_encode_options options = {.root = "error", .first_is_root = true, .externs = LUA_NOREF};
   chain_traceback(L, 2, 3);
   if (ph_encode(L, &options, 2, 2, &r->reply, &err) == 0) return 0;
-  if (strncmp(err.path, "error[1]", 8) == 0) memmove(err.path + 5, err.path + 8, strlen(err.path + 8) + 1);
   ph_error_push_err(L, &err);
   lua_pushfstring(L, "the task raised an error value that cannot travel: %s", err.message);
   lua_setfield(L, -2, "message");
@@ -180,7 +179,7 @@ static int do_error(lua_State *L) {
 static int do_error_text(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
   struct ph_err err;
-  const struct ph_encode_options options = {.root = "error", .externs = LUA_NOREF};
+  const struct ph_encode_options options = {.root = "error", .first_is_root = true, .externs = LUA_NOREF};
   lua_pushliteral(L, "the error value of the task could not be sent (not enough memory, or its __dump failed)");
   lua_pushnil(L);
   ph_encode(L, &options, 2, 2, &r->reply, &err);
