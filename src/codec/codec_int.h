@@ -125,6 +125,8 @@ int ph__scan_globals(lua_State *L, const uint8_t *dump, size_t len, uint64_t env
 /* names.c */
 /* Pushes module and field name of the function at idx; false (nothing pushed): it has none. */
 bool ph__push_name(lua_State *L, struct ph_codec *c, int idx);
+/* Pushes the function that "_G", field meant before user code ran; false: none. Both are strings on the stack. */
+bool ph__push_original_global(lua_State *L, struct ph_codec *c, int module, int field);
 /* Pushes the name under which the value at idx is loaded; false: it is no module. */
 bool ph__push_module_name(lua_State *L, int idx);
 /* Replaces the module name on the stack top by the module, running its code if that is allowed and needed. False: it

@@ -159,25 +159,28 @@ static int get_module(lua_State *L, struct ph_reader *r) {
                     lua_tostring(L, -1));
 }
 
-static int get_named(lua_State *L, struct ph_reader *r) {
-  int module = lua_gettop(L) + 1, field = module + 1;
-  if (get_name(L, r) != PH_WHOLE || get_name(L, r) != PH_WHOLE) return PH_BAD;
+/* Module and field name are on the stack: pushes the function, or something else that is none. */
+static void push_named(lua_State *L, struct ph_reader *r, int module) {
+  if (ph__push_original_global(L, r->c, module, module + 1)) return;
   lua_pushvalue(L, module);
-  if (!ph__require(L, r->c, r->allow_code))
-    return ph_err_set(r->err, "not_serializable", 0, "module '%.80s' is not loaded here (require it first)",
-                      lua_tostring(L, module));
-  if (lua_istable(L, -1)) {
-    lua_pushvalue(L, field);
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-    if (lua_isfunction(L, -1)) {
-      lua_replace(L, module);
-      lua_pop(L, 1);
-      return PH_WHOLE;
-    }
+  if (!ph__require(L, r->c, r->allow_code) || !lua_istable(L, -1)) {
+    lua_pushnil(L);
+    return;
   }
-  return ph_err_set(r->err, "not_serializable", 0, "module '%.60s' has no function '%.60s' here", lua_tostring(L, module),
-                    lua_tostring(L, field));
+  lua_pushvalue(L, module + 1);
+  lua_rawget(L, -2);
+}
+
+static int get_named(lua_State *L, struct ph_reader *r) {
+  int module = lua_gettop(L) + 1;
+  if (get_name(L, r) != PH_WHOLE || get_name(L, r) != PH_WHOLE) return PH_BAD;
+  push_named(L, r, module);
+  if (!lua_isfunction(L, -1))
+    return ph_err_set(r->err, "not_serializable", 0, "module '%.60s' has no function '%.60s' here (or is not loaded)",
+                      lua_tostring(L, module), lua_tostring(L, module + 1));
+  lua_replace(L, module);
+  lua_settop(L, module);
+  return PH_WHOLE;
 }
 
 static int get_extern(lua_State *L, struct ph_reader *r) {

@@ -4,13 +4,20 @@
 
 #include "codec/reader.h"
 
-/* Are all the upvalues in the message the globals table? Then gives what follows them. */
-static const uint8_t *behind_plain_upvalues(const struct ph_reader *r, uint64_t n) {
-  if (n > ph__left(r) / 2) return NULL;
+static void share_cell(lua_State *L, struct ph_reader *r, size_t offset, int function, lua_Integer upvalue) {
+  lua_pushvalue(L, function);
+  ph__share(L, r, offset, PH_CELL_FUNCTION);
+  lua_pushinteger(L, upvalue);
+  ph__share(L, r, offset, PH_CELL_INDEX);
+}
+
+/* Are all the upvalues in the message the globals table? */
+static bool has_plain_upvalues(const struct ph_reader *r, uint64_t n) {
+  if (n > ph__left(r) / 2) return false;
   const uint8_t *p = r->p;
   for (uint64_t i = 0; i < n; i++, p += 2)
-    if ((p[0] != PH_CELL && p[0] != PH_CELL_SHARED) || p[1] != PH_TAG_GLOBALS) return NULL;
-  return p;
+    if ((p[0] != PH_CELL && p[0] != PH_CELL_SHARED) || p[1] != PH_TAG_GLOBALS) return false;
+  return true;
 }
 
 /* The bytes of the prototype; *number stays PH_NO_OFFSET when they lie in the message. */
@@ -29,6 +36,12 @@ static int find_prototype(struct ph_reader *r, const void **bytes, size_t *len, 
   *len = (size_t)n;
   r->p += n;
   return PH_WHOLE;
+}
+
+/* Goes over these upvalues; later functions may refer to their cells. */
+static void skip_plain_upvalues(lua_State *L, struct ph_reader *r, int function, uint64_t n) {
+  for (uint64_t i = 1; i <= n; i++, r->p += 2)
+    if (*r->p == PH_CELL_SHARED) share_cell(L, r, (size_t)(r->p - r->start), function, (lua_Integer)i);
 }
 
 /* A function that needs no upvalues of its own is loaded once per number. An earlier task may have assigned to them. */
@@ -73,15 +86,15 @@ int ph__begin_function(lua_State *L, struct ph_reader *r, size_t offset, bool sh
                       "functions are only loaded from dumps that this program has made itself");
   if (find_prototype(r, &bytes, &len, &number) != PH_WHOLE) return PH_BAD;
   if (!ph__get_varint(r, &n)) return ph__bad(r, "function");
-  const uint8_t *plain = number != PH_NO_OFFSET ? behind_plain_upvalues(r, n) : NULL;
-  bool ready = plain != NULL && push_loaded(L, r, number, n);
+  bool plain = number != PH_NO_OFFSET && has_plain_upvalues(r, n);
+  bool ready = plain && push_loaded(L, r, number, n);
   if (!ready && load_function(L, r, bytes, len, n) != PH_WHOLE) return PH_BAD;
   if (shared) lua_pushvalue(L, -1), ph__share(L, r, offset, PH_OBJECT);
   if (ready) {
-    r->p = plain;
+    skip_plain_upvalues(L, r, lua_gettop(L), n);
     return PH_WHOLE;
   }
-  if (plain != NULL) keep_loaded(L, r, number);
+  if (plain) keep_loaded(L, r, number);
   struct ph_level *l = ph__open_level(L, r, PH_TAG_FUNCTION, state);
   if (l == NULL) return PH_BAD;
   l->n = (lua_Integer)n;
@@ -94,12 +107,7 @@ int ph__begin_upvalue(lua_State *L, struct ph_reader *r, struct ph_level *l) {
   uint8_t tag = 0;
   if (ph__get_bytes(r, &tag, 1) != PH_WHOLE) return PH_BAD;
   l->i++;
-  if (tag == PH_CELL_SHARED) {
-    lua_pushvalue(L, l->index);
-    ph__share(L, r, offset, PH_CELL_FUNCTION);
-    lua_pushinteger(L, l->i);
-    ph__share(L, r, offset, PH_CELL_INDEX);
-  }
+  if (tag == PH_CELL_SHARED) share_cell(L, r, offset, l->index, l->i);
   if (tag <= PH_CELL_SHARED) return PH_BEGUN;
   if (tag != PH_CELL_REF || !ph__get_varint(r, &at) || !ph__push_shared(L, r, at, PH_CELL_FUNCTION))
     return ph__bad(r, "upvalue");
