@@ -7,10 +7,8 @@
 
 #include "codec/codec_int.h"
 
-#define ERROR_CLASS "parhost.Error" /* error objects: always registered, by the name of their metatable */
-
 static bool is_error_class(lua_State *L, int idx) {
-  luaL_getmetatable(L, ERROR_CLASS);
+  luaL_getmetatable(L, PH_ERROR_CLASS);
   bool is = lua_rawequal(L, -1, idx);
   lua_pop(L, 1);
   return is;
@@ -19,7 +17,7 @@ static bool is_error_class(lua_State *L, int idx) {
 bool ph__push_class_name(lua_State *L, struct ph_codec *c, int idx) {
   idx = lua_absindex(L, idx);
   if (is_error_class(L, idx)) {
-    lua_pushliteral(L, ERROR_CLASS);
+    lua_pushliteral(L, PH_ERROR_CLASS);
     return true;
   }
   lua_getiuservalue(L, c->self, PH_UV_CLASSES);
@@ -49,13 +47,15 @@ int ph__push_class_field(lua_State *L, struct ph_codec *c, int idx, const char *
   return lua_type(L, -1);
 }
 
-static void enter(lua_State *L, int classes, int name, int class) {
+void ph__enter_class(lua_State *L, struct ph_codec *c, int name, int class) {
+  lua_getiuservalue(L, c->self, PH_UV_CLASSES);
   lua_pushvalue(L, name);
   lua_pushvalue(L, class);
-  lua_rawset(L, classes);
+  lua_rawset(L, -3);
   lua_pushvalue(L, class);
   lua_pushvalue(L, name);
-  lua_rawset(L, classes);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
 }
 
 void ph_codec_register(lua_State *L) {
@@ -74,39 +74,19 @@ void ph_codec_register(lua_State *L) {
   lua_rawget(L, 4);
   if (!lua_isnil(L, -1) && !lua_rawequal(L, -1, 1))
     luaL_argerror(L, 2, lua_pushfstring(L, "the class is registered as '%s' already", lua_tostring(L, -1)));
-  enter(L, 4, 1, 2);
+  ph__enter_class(L, c, 1, 2);
 }
 
 #define REFUSED (-2) /* among numbers; -1: the store is full */
 
 /* --- definitions ------------------------------------------------------------------------------------------ */
 
-/* A copy of the class without what belongs to this side: the definition as plain data. A class may refer to itself
- * (Point.__index = Point): such fields are named in a list. */
-static void push_definition(lua_State *L, int class) {
-  lua_createtable(L, 2, 0);
-  lua_newtable(L);
-  lua_newtable(L);
-  int fields = lua_gettop(L) - 1, selves = fields + 1;
-  for (lua_pushnil(L); lua_next(L, class); lua_pop(L, 1)) {
-    lua_pushvalue(L, -2);
-    if (lua_rawequal(L, -2, class)) {
-      lua_rawseti(L, selves, (lua_Integer)lua_rawlen(L, selves) + 1);
-    } else {
-      lua_pushvalue(L, -2);
-      lua_rawset(L, fields);
-    }
-  }
-  lua_rawseti(L, fields - 1, 2);
-  lua_rawseti(L, fields - 1, 1);
-}
-
 /* class, struct ph_err -> bytes, or nil with the error filled */
 static int encode_definition(lua_State *L) {
   struct ph_encoded e;
-  const struct ph_encode_options options = {.root = "class", .first_is_root = true, .externs = LUA_NOREF};
-  push_definition(L, 1);
-  if (ph_encode(L, &options, -1, 1, &e, lua_touserdata(L, 2)) == 0)
+  const struct ph_encode_options options = {
+      .root = "class", .first_is_root = true, .flags = PH_ENCODE_DEFINE, .externs = LUA_NOREF};
+  if (ph_encode(L, &options, 1, 1, &e, lua_touserdata(L, 2)) == 0)
     lua_pushlstring(L, (const char *)e.data, e.len);
   else
     lua_pushnil(L);
@@ -166,26 +146,10 @@ bool ph__class_blob(lua_State *L, struct ph_codec *c, int idx, uint64_t *blob_pl
   }
   lua_settop(L, classes - 1);
   if (number >= 0) {
-    uint32_t n = (uint32_t)number;
-    if (ph_buf_put(&c->refs, &n, sizeof n) != 0) ph__no_memory(L);
+    ph__note_blob(L, c, (uint32_t)number);
     *blob_plus_1 = (uint64_t)number + 1;
   }
   return number != REFUSED;
-}
-
-/* definition (fields, selves) on the stack top -> class */
-static void build_class(lua_State *L) {
-  int definition = lua_gettop(L);
-  lua_rawgeti(L, definition, 1);
-  lua_rawgeti(L, definition, 2);
-  lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_rawgeti(L, -1, i);
-    lua_pushvalue(L, -3);
-    lua_rawset(L, -4);
-  }
-  lua_pop(L, 1);
-  lua_replace(L, definition);
 }
 
 static int decode_definition(lua_State *L) {
@@ -193,7 +157,6 @@ static int decode_definition(lua_State *L) {
   size_t len;
   const char *bytes = lua_tolstring(L, 1, &len);
   if (ph_decode(L, NULL, LUA_NOREF, bytes, len, &err) != 1 || !lua_istable(L, -1)) luaL_error(L, "bad class definition");
-  build_class(L);
   return 1;
 }
 
@@ -201,8 +164,8 @@ bool ph__push_class(lua_State *L, struct ph_codec *c, int idx, const struct ph_b
   const void *bytes;
   size_t len;
   idx = lua_absindex(L, idx);
-  if (strcmp(lua_tostring(L, idx), ERROR_CLASS) == 0) {
-    luaL_newmetatable(L, ERROR_CLASS);
+  if (strcmp(lua_tostring(L, idx), PH_ERROR_CLASS) == 0) {
+    luaL_newmetatable(L, PH_ERROR_CLASS);
     return true;
   }
   lua_getiuservalue(L, c->self, PH_UV_CLASSES);
@@ -219,7 +182,7 @@ bool ph__push_class(lua_State *L, struct ph_codec *c, int idx, const struct ph_b
   lua_pushcfunction(L, decode_definition);
   lua_pushlstring(L, bytes, len);
   ph__call_out(L, c, 1, 1);
-  enter(L, lua_gettop(L) - 1, idx, lua_gettop(L));
+  ph__enter_class(L, c, idx, lua_gettop(L)); /* again; or a module that has not registered it */
   lua_remove(L, -2);
   return true;
 }

@@ -12,7 +12,7 @@ static int codec_gc(lua_State *L) {
   ph_buf_deinit(&c->out);
   ph_buf_deinit(&c->refs);
   ph_ptrmap_deinit(&c->seen);
-  ph_ptrmap_deinit(&c->modules);
+  ph_ptrmap_deinit(&c->named);
   free(c->levels.array);
   c->levels = (struct ph_levels){NULL, 0, 0};
   return 0;

@@ -28,11 +28,19 @@ enum ph_tag {
   PH_TAG_LIGHT,    /* 8 bytes */
   PH_TAG_INSTANCE, /* class name STRING, varint blob + 1 or 0, byte: went through __dump, value */
   PH_TAG_INSTANCE_SHARED,
-  PH_TAG_EXTERN,  /* varint */
-  PH_TAG_END,     /* of pairs; of the message */
-  PH_TAG_CAPTURE, /* behind the values: name STRING, value */
+  PH_TAG_CLASS, /* name STRING, TABLE of its fields, its metatable or NIL: the definition of a class, in blobs */
+  PH_TAG_CLASS_SHARED,
+  PH_TAG_CLASS_NAMED, /* name STRING, varint blob + 1 or 0 */
+  PH_TAG_EXTERN,      /* varint */
+  PH_TAG_END,         /* of pairs; of the message */
+  PH_TAG_CAPTURE,     /* behind the values: name STRING, value */
   PH_TAG_SMALL = 0x80,
 };
+
+/* A flag of ph_encode_options: registered classes with their definition. */
+#define PH_ENCODE_DEFINE 0x100
+
+#define PH_ERROR_CLASS "parhost.Error" /* error objects: always registered, by the name of their metatable */
 
 /* In front of an upvalue. */
 enum ph_cell_tag { PH_CELL, PH_CELL_SHARED, PH_CELL_REF };
@@ -48,7 +56,7 @@ enum ph_proto_tag { PH_PROTO_BLOB, PH_PROTO_BYTES };
 
 /* What is being written or read, and what hangs on the Lua stack. */
 struct ph_level {
-  uint8_t kind; /* enum ph_tag: TABLE, FUNCTION or INSTANCE */
+  uint8_t kind; /* enum ph_tag: TABLE, FUNCTION, INSTANCE or CLASS */
   uint8_t state;
   int index; /* stack index of the container */
   uint32_t pairs;
@@ -60,6 +68,8 @@ struct ph_levels {
   struct ph_level *array;
   size_t count, cap;
 };
+
+enum ph_named { PH_NAMED_MODULE, PH_NAMED_CLASS };
 
 /* The codec of a state: a userdata in the registry, with these user values. */
 enum {
@@ -78,16 +88,16 @@ enum {
 struct ph_codec {
   const struct ph_encode_options *options; /* of the encode under way */
   struct ph_err *err;
-  struct ph_buf out, refs;  /* refs: blob numbers used */
-  struct ph_ptrmap seen;    /* object, string, cell -> offset */
-  struct ph_ptrmap modules; /* values of package.loaded */
+  struct ph_buf out, refs; /* refs: blob numbers used */
+  struct ph_ptrmap seen;   /* object, string, cell -> offset */
+  struct ph_ptrmap named;  /* values of package.loaded, classes -> enum ph_named */
   struct ph_levels levels;
   size_t limit;           /* what would take more bytes is refused */
   size_t open_dumps;      /* levels of objects that go through __dump */
   lua_Integer n_captures; /* lists of global names in PH_UV_CAPTURES, to be looked at */
   const void *globals;    /* identity of the globals table */
   int self;               /* stack index of this userdata */
-  bool modules_known, has_code;
+  bool named_known, has_code;
   bool has_anchors;
   bool calling_out; /* user code runs (__dump, __load, require): use another codec */
 };
@@ -138,6 +148,8 @@ bool ph__require(lua_State *L, struct ph_codec *c, bool may_run);
 bool ph__push_class_name(lua_State *L, struct ph_codec *c, int idx);
 /* Pushes the class of that name (a string at idx), taking it from the blob when unknown; false: none. */
 bool ph__push_class(lua_State *L, struct ph_codec *c, int idx, const struct ph_blob_store *blobs, uint64_t blob_plus_1);
+/* Enters a class under its name, both at stack indices. */
+void ph__enter_class(lua_State *L, struct ph_codec *c, int name, int class);
 /* Pushes a field of the class at idx, inherited ones too, and gives its type. */
 int ph__push_class_field(lua_State *L, struct ph_codec *c, int idx, const char *name);
 /* Number + 1 of the blob with the definition of the class at idx, 0: none. False: it cannot travel, c->err is filled. */
@@ -153,6 +165,8 @@ void ph__put_tag(lua_State *L, struct ph_codec *c, uint8_t tag);
 void ph__put_string(lua_State *L, struct ph_codec *c, int idx);
 /* True when the object, string or cell was written before: *at is its offset; otherwise *at becomes its offset. */
 bool ph__seen(lua_State *L, struct ph_codec *c, const void *key, uint32_t *at);
+/* The message needs the blob of this number. */
+void ph__note_blob(lua_State *L, struct ph_codec *c, uint32_t number);
 void ph__put(lua_State *L, struct ph_codec *c, const void *bytes, size_t n);
 void ph__put_varint(lua_State *L, struct ph_codec *c, uint64_t v);
 

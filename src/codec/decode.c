@@ -9,7 +9,20 @@
 #include "codec/reader.h"
 
 /* States of a level; IN_...: that part lies on the stack top, once it is whole. */
-enum { AT_ELEMENT, IN_ELEMENT, AT_PAIR, IN_KEY, IN_VALUE, AT_UPVALUE, IN_UPVALUE, AT_INSTANCE, IN_INSTANCE };
+enum {
+  AT_ELEMENT,
+  IN_ELEMENT,
+  AT_PAIR,
+  IN_KEY,
+  IN_VALUE,
+  AT_UPVALUE,
+  IN_UPVALUE,
+  AT_INSTANCE,
+  IN_INSTANCE,
+  AT_FIELDS,
+  IN_FIELDS,
+  IN_METATABLE
+};
 
 #define GC_PAUSE_BYTES (64u << 10) /* from this size on the collector rests: nothing of a message is garbage yet */
 
@@ -87,8 +100,7 @@ static int get_shared_string(lua_State *L, struct ph_reader *r, size_t offset) {
   return PH_WHOLE;
 }
 
-/* A string with its tag: names of classes, modules, fields and globals. */
-static int get_name(lua_State *L, struct ph_reader *r) {
+int ph__get_name(lua_State *L, struct ph_reader *r) {
   size_t offset = (size_t)(r->p - r->start);
   int status = PH_BAD;
   switch (ph__left(r) > 0 ? *r->p++ : PH_TAG_NIL) {
@@ -127,33 +139,11 @@ static int begin_table(lua_State *L, struct ph_reader *r, size_t offset, bool sh
   return PH_BEGUN;
 }
 
-static int begin_instance(lua_State *L, struct ph_reader *r, size_t offset, bool shared) {
-  uint64_t blob;
-  uint8_t dumped = 0;
-  if (get_name(L, r) != PH_WHOLE) return PH_BAD;
-  if (!ph__get_varint(r, &blob) || ph__get_bytes(r, &dumped, 1) != PH_WHOLE || dumped > 1) return ph__bad(r, "instance");
-  if (!ph__push_class(L, r->c, -1, r->blobs, blob))
-    return ph_err_set(r->err, "not_serializable", 0,
-                      "class '%.80s' is not registered here (call parhost.register in a module that both sides load)",
-                      lua_tostring(L, -1));
-  if (!dumped && ph__push_class_field(L, r->c, -1, "__dump") == LUA_TFUNCTION)
-    return ph_err_set(r->err, "not_serializable", 0, "an object of class '%.80s' has not been through its __dump",
-                      lua_tostring(L, -3));
-  lua_settop(L, lua_gettop(L) - !dumped);
-  lua_remove(L, -2);
-  struct ph_level *l = ph__open_level(L, r, PH_TAG_INSTANCE, AT_INSTANCE);
-  if (l == NULL) return PH_BAD;
-  l->n = dumped;
-  if (shared && !dumped) r->share_next = offset;
-  l->start = shared && dumped ? offset : PH_NO_OFFSET;
-  return PH_BEGUN;
-}
-
 /* --- values by name --------------------------------------------------------------------------------------- */
 
 /* Without trust in the bytes no module is run for them. */
 static int get_module(lua_State *L, struct ph_reader *r) {
-  if (get_name(L, r) != PH_WHOLE) return PH_BAD;
+  if (ph__get_name(L, r) != PH_WHOLE) return PH_BAD;
   if (ph__require(L, r->c, r->allow_code)) return PH_WHOLE;
   return ph_err_set(r->err, "not_serializable", 0, "module '%.80s' is not loaded here (require it first)",
                     lua_tostring(L, -1));
@@ -173,7 +163,7 @@ static void push_named(lua_State *L, struct ph_reader *r, int module) {
 
 static int get_named(lua_State *L, struct ph_reader *r) {
   int module = lua_gettop(L) + 1;
-  if (get_name(L, r) != PH_WHOLE || get_name(L, r) != PH_WHOLE) return PH_BAD;
+  if (ph__get_name(L, r) != PH_WHOLE || ph__get_name(L, r) != PH_WHOLE) return PH_BAD;
   push_named(L, r, module);
   if (!lua_isfunction(L, -1))
     return ph_err_set(r->err, "not_serializable", 0, "module '%.60s' has no function '%.60s' here (or is not loaded)",
@@ -207,8 +197,7 @@ static int get_number(lua_State *L, struct ph_reader *r, uint8_t tag) {
   return PH_WHOLE;
 }
 
-/* Pushes a value: PH_WHOLE; or a container whose content follows: PH_BEGUN. */
-static int get_value(lua_State *L, struct ph_reader *r) {
+int ph__get_value(lua_State *L, struct ph_reader *r) {
   size_t offset = (size_t)(r->p - r->start);
   void *light = NULL;
   if (ph__left(r) == 0) return ph__bad(r, "truncated message");
@@ -231,7 +220,10 @@ static int get_value(lua_State *L, struct ph_reader *r) {
     case PH_TAG_FUNCTION:
     case PH_TAG_FUNCTION_SHARED: return ph__begin_function(L, r, offset, tag == PH_TAG_FUNCTION_SHARED, AT_UPVALUE);
     case PH_TAG_INSTANCE:
-    case PH_TAG_INSTANCE_SHARED: return begin_instance(L, r, offset, tag == PH_TAG_INSTANCE_SHARED);
+    case PH_TAG_INSTANCE_SHARED: return ph__begin_instance(L, r, offset, tag == PH_TAG_INSTANCE_SHARED);
+    case PH_TAG_CLASS:
+    case PH_TAG_CLASS_SHARED: return ph__begin_class(L, r, offset, tag == PH_TAG_CLASS_SHARED);
+    case PH_TAG_CLASS_NAMED: return ph__get_class(L, r);
     case PH_TAG_REF: return get_ref(L, r);
     case PH_TAG_NAMED: return get_named(L, r);
     case PH_TAG_MODULE: return get_module(L, r);
@@ -260,7 +252,7 @@ static int read_table(lua_State *L, struct ph_reader *r, struct ph_level *l) {
           break;
         }
         l->state = IN_ELEMENT;
-        if ((status = get_value(L, r)) != PH_WHOLE) return status;
+        if ((status = ph__get_value(L, r)) != PH_WHOLE) return status;
         /* fallthrough */
       case IN_ELEMENT:
         lua_rawseti(L, l->index, ++l->i);
@@ -273,13 +265,13 @@ static int read_table(lua_State *L, struct ph_reader *r, struct ph_level *l) {
           return PH_WHOLE;
         }
         l->state = IN_KEY;
-        if ((status = get_value(L, r)) != PH_WHOLE) return status;
+        if ((status = ph__get_value(L, r)) != PH_WHOLE) return status;
         /* fallthrough */
       case IN_KEY:
         if (lua_isnil(L, -1) || (lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) != lua_tonumber(L, -1)))
           return ph__bad(r, "key");
         l->state = IN_VALUE;
-        if ((status = get_value(L, r)) != PH_WHOLE) return status;
+        if ((status = ph__get_value(L, r)) != PH_WHOLE) return status;
         /* fallthrough */
       default:
         lua_rawset(L, l->index);
@@ -287,34 +279,6 @@ static int read_table(lua_State *L, struct ph_reader *r, struct ph_level *l) {
         break;
     }
   }
-}
-
-static int load_instance(lua_State *L, struct ph_reader *r, struct ph_level *l) {
-  if (ph__push_class_field(L, r->c, l->index, "__load") != LUA_TFUNCTION)
-    return ph_err_set(r->err, "not_serializable", 0, "a class with __dump has no __load");
-  lua_insert(L, -2);
-  ph__call_out(L, r->c, 1, 1);
-  if (lua_isnil(L, -1)) return ph_err_set(r->err, "not_serializable", 0, "the __load of a class gave nothing");
-  if (l->start != PH_NO_OFFSET) lua_pushvalue(L, -1), ph__share(L, r, l->start, PH_OBJECT);
-  return PH_WHOLE;
-}
-
-/* What did not go through __dump is a table of its own, and never one that exists already. */
-static int read_instance(lua_State *L, struct ph_reader *r, struct ph_level *l) {
-  int status;
-  if (l->state == AT_INSTANCE) {
-    if (!l->n && (ph__left(r) == 0 || *r->p != PH_TAG_TABLE)) return ph__bad(r, "instance");
-    l->state = IN_INSTANCE;
-    if ((status = get_value(L, r)) != PH_WHOLE) return status;
-  }
-  if (l->n) {
-    if (load_instance(L, r, l) != PH_WHOLE) return PH_BAD;
-  } else {
-    lua_pushvalue(L, l->index);
-    lua_setmetatable(L, -2);
-  }
-  lua_replace(L, l->index);
-  return PH_WHOLE;
 }
 
 static int read_function(lua_State *L, struct ph_reader *r, struct ph_level *l) {
@@ -326,7 +290,7 @@ static int read_function(lua_State *L, struct ph_reader *r, struct ph_level *l) 
     if (status == PH_BAD) return PH_BAD;
     if (status == PH_WHOLE) continue;
     l->state = IN_UPVALUE;
-    if ((status = get_value(L, r)) != PH_WHOLE) return status;
+    if ((status = ph__get_value(L, r)) != PH_WHOLE) return status;
   }
 }
 
@@ -334,7 +298,8 @@ static int read_on(lua_State *L, struct ph_reader *r, struct ph_level *l) {
   switch (l->kind) {
     case PH_TAG_TABLE: return read_table(L, r, l);
     case PH_TAG_FUNCTION: return read_function(L, r, l);
-    default: return read_instance(L, r, l);
+    case PH_TAG_CLASS: return ph__read_class(L, r, l);
+    default: return ph__read_instance(L, r, l);
   }
 }
 
@@ -342,7 +307,7 @@ static int read_on(lua_State *L, struct ph_reader *r, struct ph_level *l) {
 static int get_tree(lua_State *L, struct ph_reader *r) {
   struct ph_levels *levels = &r->c->levels;
   levels->count = 0;
-  int status = get_value(L, r);
+  int status = ph__get_value(L, r);
   while (status != PH_BAD && levels->count > 0) {
     status = read_on(L, r, &levels->array[levels->count - 1]);
     if (status == PH_WHOLE) levels->count--;
@@ -356,7 +321,7 @@ static int get_captures(lua_State *L, struct ph_reader *r) {
     if (tag == PH_TAG_END) return ph__left(r) == 0 ? PH_WHOLE : ph__bad(r, "bytes behind the end");
     if (tag != PH_TAG_CAPTURE || !r->allow_code) return ph__bad(r, "captured global");
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-    if (get_name(L, r) != PH_WHOLE || get_tree(L, r) != PH_WHOLE) return PH_BAD;
+    if (ph__get_name(L, r) != PH_WHOLE || get_tree(L, r) != PH_WHOLE) return PH_BAD;
     lua_rawset(L, -3);
     lua_pop(L, 1);
   }

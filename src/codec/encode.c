@@ -5,12 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "codec/codec_int.h"
+#include "codec/writer.h"
 
 /* States of a level. */
-enum { IN_TABLE, BY_INDEX, AFTER_KEY, AT_UPVALUE, AFTER_UPVALUE, AFTER_INSTANCE };
-/* What comes of writing: written; refused; a container, its level was pushed; a value was pushed, to be written next. */
-enum { OK = 0, REFUSED = -1, BEGUN = 1, PUSHED = 2 };
+enum { IN_TABLE, BY_INDEX, AFTER_KEY, AT_UPVALUE, AFTER_UPVALUE };
 
 void ph__put(lua_State *L, struct ph_codec *c, const void *bytes, size_t n) {
   if (c->out.len + n > PH_MESSAGE_MAX) luaL_error(L, "the message takes more than 2 GiB");
@@ -31,15 +29,15 @@ void ph__put_varint(lua_State *L, struct ph_codec *c, uint64_t v) {
 }
 
 /* The value on the stack top cannot travel: its path and type go into err (NULL: nobody asks). */
-static int refuse(lua_State *L, struct ph_codec *c, const char *kind, const char *what) {
-  if (c->err == NULL) return REFUSED;
+int ph__refuse(lua_State *L, struct ph_codec *c, const char *kind, const char *what) {
+  if (c->err == NULL) return PH_REFUSED;
   bool named = luaL_getmetafield(L, -1, "__name") == LUA_TSTRING;
   const char *type = named ? lua_tostring(L, -1) : luaL_typename(L, -1);
   ph_err_set(c->err, kind, 0, "%s", what);
   snprintf(c->err->type, sizeof c->err->type, "%s", type);
   if (named) lua_pop(L, 1);
   ph__fill_path(L, c);
-  return REFUSED;
+  return PH_REFUSED;
 }
 
 /* --- what was written before ------------------------------------------------------------------------------- */
@@ -58,7 +56,7 @@ static void put_ref(lua_State *L, struct ph_codec *c, uint8_t plain_tag, uint32_
 }
 
 /* True when the object was written before: then this is a reference. */
-static bool put_reference(lua_State *L, struct ph_codec *c, const void *object, uint8_t plain_tag) {
+bool ph__put_reference(lua_State *L, struct ph_codec *c, const void *object, uint8_t plain_tag) {
   uint32_t at = (uint32_t)c->out.len;
   if (!ph__seen(L, c, object, &at)) return false;
   put_ref(L, c, plain_tag, at);
@@ -138,23 +136,33 @@ static bool put_extern(lua_State *L, struct ph_codec *c) {
   return known;
 }
 
-static bool is_module(lua_State *L, struct ph_codec *c, const void *object) {
-  if (!c->modules_known) {
-    c->modules_known = true;
-    ph_ptrmap_clear(&c->modules);
-    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-      const void *p = lua_topointer(L, -1);
-      if (p == NULL || lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) == LUA_TSTRING) continue;
-      if (ph_ptrmap_add(&c->modules, p, &(uint32_t){0}) < 0) ph__no_memory(L);
-    }
-    lua_pop(L, 1);
-  }
-  return ph_ptrmap_get(&c->modules, object) != PH_PTRMAP_NONE;
+static void enter_named(lua_State *L, struct ph_codec *c, int idx, enum ph_named what) {
+  const void *p = lua_topointer(L, idx);
+  if (p != NULL && lua_type(L, idx) != LUA_TSTRING && ph_ptrmap_add(&c->named, p, &(uint32_t){what}) < 0) ph__no_memory(L);
+}
+
+/* A class that is a module, too, is one. */
+static void find_named(lua_State *L, struct ph_codec *c) {
+  int top = lua_gettop(L);
+  c->named_known = true;
+  ph_ptrmap_clear(&c->named);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (lua_pushnil(L); lua_next(L, top + 1); lua_pop(L, 1))
+    if (lua_type(L, -2) == LUA_TSTRING) enter_named(L, c, -1, PH_NAMED_MODULE);
+  lua_getiuservalue(L, c->self, PH_UV_CLASSES);
+  for (lua_pushnil(L); lua_next(L, top + 2); lua_pop(L, 1)) enter_named(L, c, -1, PH_NAMED_CLASS);
+  luaL_getmetatable(L, PH_ERROR_CLASS);
+  if (lua_istable(L, -1)) enter_named(L, c, -1, PH_NAMED_CLASS);
+  lua_settop(L, top);
+}
+
+static uint32_t named_kind(lua_State *L, struct ph_codec *c) {
+  if (!c->named_known) find_named(L, c);
+  return ph_ptrmap_get(&c->named, lua_topointer(L, -1));
 }
 
 static bool put_module(lua_State *L, struct ph_codec *c) {
-  if (!is_module(L, c, lua_topointer(L, -1)) || !ph__push_module_name(L, -1)) return false;
+  if (named_kind(L, c) != PH_NAMED_MODULE || !ph__push_module_name(L, -1)) return false;
   ph__put_tag(L, c, PH_TAG_MODULE);
   ph__put_string(L, c, -1);
   lua_pop(L, 1);
@@ -174,21 +182,21 @@ static lua_Integer array_length(lua_State *L) {
   return holes > 8 ? 0 : n;
 }
 
-static int too_deep(lua_State *L, struct ph_codec *c) {
-  return refuse(L, c, "not_serializable", "the value is nested too deeply");
+int ph__too_deep(lua_State *L, struct ph_codec *c) {
+  return ph__refuse(L, c, "not_serializable", "the value is nested too deeply");
 }
 
 /* Writes the tag and begins the table on the stack top. */
-static int begin_table(lua_State *L, struct ph_codec *c) {
+int ph__begin_table(lua_State *L, struct ph_codec *c) {
   struct ph_level *l = ph__level_push(L, c, PH_TAG_TABLE, lua_gettop(L));
-  if (l == NULL) return too_deep(L, c);
+  if (l == NULL) return ph__too_deep(L, c);
   l->n = array_length(L);
   ph__put_tag(L, c, PH_TAG_TABLE);
   ph__put_varint(L, c, (uint64_t)l->n);
   l->start = c->out.len;
   ph__put_tag(L, c, 0); /* the number of pairs, known at the end */
   lua_pushnil(L);
-  return BEGUN;
+  return PH_BEGUN;
 }
 
 /* One byte: exact for records, above that a power of two below it. */
@@ -196,87 +204,17 @@ static uint8_t pairs_byte(uint32_t pairs) {
   return pairs < PH_PAIRS_EXACT ? (uint8_t)pairs : (uint8_t)(PH_PAIRS_EXACT + 31 - __builtin_clz(pairs));
 }
 
-/* An object that is written through __dump is whole for the reader only when __load has run: nothing inside may refer
- * to it. */
-static bool is_being_dumped(lua_State *L, struct ph_codec *c, int object) {
-  const struct ph_level *l = c->levels.array;
-  for (size_t i = 0; c->open_dumps > 0 && i < c->levels.count; i++)
-    if (l[i].kind == PH_TAG_INSTANCE && l[i].n && lua_rawequal(L, l[i].index, object)) return true;
-  return false;
-}
-
-static int put_dumped(lua_State *L, struct ph_codec *c) { /* object, __dump */
-  lua_pushvalue(L, -2);
-  ph__call_out(L, c, 1, 1);
-  lua_getiuservalue(L, c->self, PH_UV_ANCHORS); /* the map of seen objects goes by address */
-  lua_pushvalue(L, -2);
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-  lua_pop(L, 1);
-  c->has_anchors = true;
-  c->open_dumps++;
-  return PUSHED;
-}
-
-/* The stack top goes back to the object. */
-static int refuse_object(lua_State *L, struct ph_codec *c, int object, const char *what) {
-  lua_settop(L, object);
-  return refuse(L, c, "not_serializable", what);
-}
-
-/* The message of a handle that must not travel, pushed; or false. */
-static bool push_nested(lua_State *L, int class) {
-  lua_pushliteral(L, "__parhost_nested");
-  if (lua_rawget(L, class) == LUA_TSTRING) return true;
-  lua_pop(L, 1);
-  return false;
-}
-
-static int refuse_nested(lua_State *L, struct ph_codec *c, int object) {
-  const char *message = lua_tostring(L, -1); /* held by the metatable */
-  lua_settop(L, object);
-  return refuse(L, c, "nested", message);
-}
-
-/* Object and its metatable are on the stack. */
-static int put_instance(lua_State *L, struct ph_codec *c) {
-  int object = lua_gettop(L) - 1, class = object + 1;
-  uint64_t blob;
-  if (push_nested(L, class)) return refuse_nested(L, c, object);
-  if (!ph__push_class_name(L, c, class))
-    return refuse_object(L, c, object, "its metatable is not a registered class (see parhost.register)");
-  if (is_being_dumped(L, c, object)) return refuse_object(L, c, object, "what __dump gives refers to the object itself");
-  if (put_reference(L, c, lua_topointer(L, object), PH_TAG_INSTANCE)) {
-    lua_settop(L, object);
-    return OK;
-  }
-  if (!ph__class_blob(L, c, class, &blob)) return REFUSED;
-  ph__put_tag(L, c, PH_TAG_INSTANCE);
-  ph__put_string(L, c, -1);
-  lua_pop(L, 1);
-  ph__put_varint(L, c, blob);
-  bool dumps = ph__push_class_field(L, c, class, "__dump") == LUA_TFUNCTION;
-  lua_remove(L, class);
-  ph__put_tag(L, c, dumps);
-  struct ph_level *l = ph__level_push(L, c, PH_TAG_INSTANCE, object);
-  if (l == NULL) return too_deep(L, c);
-  l->state = AFTER_INSTANCE;
-  l->n = dumps;
-  if (dumps) return put_dumped(L, c);
-  lua_pop(L, 1);
-  lua_pushvalue(L, object); /* its fields, as a table of their own */
-  return begin_table(L, c);
-}
-
 static int put_table(lua_State *L, struct ph_codec *c) {
   const void *object = lua_topointer(L, -1);
   if (object == c->globals) {
     ph__put_tag(L, c, PH_TAG_GLOBALS);
-    return OK;
+    return PH_WRITTEN;
   }
-  if (put_extern(L, c) || put_module(L, c)) return OK;
-  if (lua_getmetatable(L, -1)) return put_instance(L, c);
-  if (put_reference(L, c, object, PH_TAG_TABLE)) return OK;
-  return begin_table(L, c);
+  if (put_extern(L, c) || put_module(L, c)) return PH_WRITTEN;
+  if (named_kind(L, c) == PH_NAMED_CLASS) return ph__put_class(L, c);
+  if (lua_getmetatable(L, -1)) return ph__put_instance(L, c);
+  if (ph__put_reference(L, c, object, PH_TAG_TABLE)) return PH_WRITTEN;
+  return ph__begin_table(L, c);
 }
 
 /* --- functions -------------------------------------------------------------------------------------------- */
@@ -290,7 +228,7 @@ static bool put_named(lua_State *L, struct ph_codec *c) {
   return true;
 }
 
-static void note_blob(lua_State *L, struct ph_codec *c, uint32_t number) {
+void ph__note_blob(lua_State *L, struct ph_codec *c, uint32_t number) {
   const uint32_t *refs = (const uint32_t *)(const void *)c->refs.data;
   for (size_t i = 0; i < c->refs.len / sizeof number; i++)
     if (refs[i] == number) return;
@@ -304,7 +242,7 @@ static void put_prototype(lua_State *L, struct ph_codec *c, struct ph_function *
     f->number = store->intern(store->ud, f->hash, f->bytes, f->len);
   }
   if (store != NULL && f->number >= 0) {
-    note_blob(L, c, (uint32_t)f->number);
+    ph__note_blob(L, c, (uint32_t)f->number);
     ph__put_tag(L, c, PH_PROTO_BLOB);
     ph__put_varint(L, c, (uint64_t)f->number);
   } else {
@@ -316,15 +254,15 @@ static void put_prototype(lua_State *L, struct ph_codec *c, struct ph_function *
 
 static int put_function(lua_State *L, struct ph_codec *c) {
   if (lua_iscfunction(L, -1)) {
-    if (put_named(L, c)) return OK;
-    return refuse(L, c, "not_serializable", "a C function that no loaded module holds by name cannot travel");
+    if (put_named(L, c)) return PH_WRITTEN;
+    return ph__refuse(L, c, "not_serializable", "a C function that no loaded module holds by name cannot travel");
   }
-  if (put_extern(L, c)) return OK;
+  if (put_extern(L, c)) return PH_WRITTEN;
   lua_Debug ar;
   lua_pushvalue(L, -1);
   lua_getinfo(L, ">S", &ar);
-  if (strncmp(ar.source, "@lua/", 5) == 0 && put_named(L, c)) return OK;
-  if (put_reference(L, c, lua_topointer(L, -1), PH_TAG_FUNCTION)) return OK;
+  if (strncmp(ar.source, "@lua/", 5) == 0 && put_named(L, c)) return PH_WRITTEN;
+  if (ph__put_reference(L, c, lua_topointer(L, -1), PH_TAG_FUNCTION)) return PH_WRITTEN;
   ph__put_tag(L, c, PH_TAG_FUNCTION);
   c->has_code = true;
   struct ph_function *f = ph__function_push(L, c, -1);
@@ -340,45 +278,45 @@ static int put_function(lua_State *L, struct ph_codec *c) {
   while (lua_getupvalue(L, -1, (int)n + 1) != NULL) lua_pop(L, 1), n++;
   ph__put_varint(L, c, (uint64_t)n);
   struct ph_level *l = ph__level_push(L, c, PH_TAG_FUNCTION, lua_gettop(L));
-  if (l == NULL) return too_deep(L, c);
+  if (l == NULL) return ph__too_deep(L, c);
   l->state = AT_UPVALUE;
   l->n = n;
-  return BEGUN;
+  return PH_BEGUN;
 }
 
 /* --- any value -------------------------------------------------------------------------------------------- */
 
 static int put_userdata(lua_State *L, struct ph_codec *c) {
   int object = lua_gettop(L);
-  if (put_extern(L, c) || put_module(L, c)) return OK;
-  if (lua_getmetatable(L, object) && push_nested(L, object + 1)) return refuse_nested(L, c, object);
-  return refuse_object(L, c, object, "a userdata cannot travel");
+  if (put_extern(L, c) || put_module(L, c)) return PH_WRITTEN;
+  if (lua_getmetatable(L, object) && ph__push_nested(L, object + 1)) return ph__refuse_nested(L, c, object);
+  return ph__refuse_object(L, c, object, "a userdata cannot travel");
 }
 
 static int put_light(lua_State *L, struct ph_codec *c) {
   void *p = lua_touserdata(L, -1);
   if (!(c->options->flags & PH_ENCODE_SAME_PROCESS))
-    return refuse(L, c, "not_serializable", "a light userdata means nothing to another process");
+    return ph__refuse(L, c, "not_serializable", "a light userdata means nothing to another process");
   ph__put_tag(L, c, PH_TAG_LIGHT);
   ph__put(L, c, &p, sizeof p);
-  return OK;
+  return PH_WRITTEN;
 }
 
 /* Writes the value on the stack top, which stays there. */
 static int put_value(lua_State *L, struct ph_codec *c) {
-  if (put_scalar(L, c, -1)) return OK;
+  if (put_scalar(L, c, -1)) return PH_WRITTEN;
   switch (lua_type(L, -1)) {
     case LUA_TTABLE: return put_table(L, c);
     case LUA_TFUNCTION: return put_function(L, c);
     case LUA_TLIGHTUSERDATA: return put_light(L, c);
-    case LUA_TTHREAD: return refuse(L, c, "not_serializable", "a coroutine cannot travel");
+    case LUA_TTHREAD: return ph__refuse(L, c, "not_serializable", "a coroutine cannot travel");
     default: return put_userdata(L, c);
   }
 }
 
 /* --- levels ----------------------------------------------------------------------------------------------- */
 
-/* OK: none left; PUSHED. */
+/* PH_WRITTEN: none left; PH_PUSHED. */
 static int next_upvalue(lua_State *L, struct ph_codec *c, struct ph_level *l) {
   lua_settop(L, l->index);
   if (l->state == AFTER_UPVALUE) ph__warn_big_upvalue(L, c, l);
@@ -390,13 +328,13 @@ static int next_upvalue(lua_State *L, struct ph_codec *c, struct ph_level *l) {
       ph__put_tag(L, c, PH_CELL);
       l->start = c->out.len;
       lua_getupvalue(L, l->index, (int)l->i);
-      return PUSHED;
+      return PH_PUSHED;
     }
     c->out.data[at] = PH_CELL_SHARED;
     ph__put_tag(L, c, PH_CELL_REF);
     ph__put_varint(L, c, at);
   }
-  return OK;
+  return PH_WRITTEN;
 }
 
 /* The array part does not come in order, or has holes: its elements one by one. The pairs come from the start again. */
@@ -404,12 +342,12 @@ static int next_by_index(lua_State *L, struct ph_codec *c, struct ph_level *l) {
   lua_settop(L, l->index);
   while (l->i < l->n) {
     lua_rawgeti(L, l->index, ++l->i);
-    if (!put_scalar(L, c, -1)) return PUSHED;
+    if (!put_scalar(L, c, -1)) return PH_PUSHED;
     lua_pop(L, 1);
   }
   l->state = IN_TABLE;
   lua_pushnil(L);
-  return OK;
+  return PH_WRITTEN;
 }
 
 static bool is_element(lua_State *L, const struct ph_level *l, int key) {
@@ -418,14 +356,14 @@ static bool is_element(lua_State *L, const struct ph_level *l, int key) {
   return k >= 1 && k <= l->n;
 }
 
-/* OK: the table is whole; PUSHED: a container in it is next. A table made as an array gives its elements first and in
- * order: then one walk does for elements and pairs. */
+/* PH_WRITTEN: the table is whole; PH_PUSHED: a container in it is next. A table made as an array gives its elements first
+ * and in order: then one walk does for elements and pairs. */
 static int next_in_table(lua_State *L, struct ph_codec *c, struct ph_level *l) {
-  if (l->state == BY_INDEX && next_by_index(L, c, l) == PUSHED) return PUSHED;
+  if (l->state == BY_INDEX && next_by_index(L, c, l) == PH_PUSHED) return PH_PUSHED;
   lua_settop(L, l->index + (l->state == AFTER_KEY ? 2 : 1));
   if (l->state == AFTER_KEY) {
     l->state = IN_TABLE;
-    if (!put_scalar(L, c, -1)) return PUSHED;
+    if (!put_scalar(L, c, -1)) return PH_PUSHED;
     lua_pop(L, 1);
   }
   while (lua_next(L, l->index)) {
@@ -445,38 +383,39 @@ static int next_in_table(lua_State *L, struct ph_codec *c, struct ph_level *l) {
       } else if (!put_scalar(L, c, -2)) {
         l->state = AFTER_KEY;
         lua_pushvalue(L, -2);
-        return PUSHED;
+        return PH_PUSHED;
       }
     }
-    if (!put_scalar(L, c, -1)) return PUSHED;
+    if (!put_scalar(L, c, -1)) return PH_PUSHED;
     lua_pop(L, 1);
   }
   c->out.data[l->start] = pairs_byte(l->pairs);
   ph__put_tag(L, c, PH_TAG_END);
-  return OK;
+  return PH_WRITTEN;
 }
 
 static int advance(lua_State *L, struct ph_codec *c, struct ph_level *l) {
   if (l->kind == PH_TAG_TABLE) return next_in_table(L, c, l);
   if (l->kind == PH_TAG_FUNCTION) return next_upvalue(L, c, l);
+  if (l->kind == PH_TAG_CLASS) return ph__next_in_class(L, l);
   if (l->n) c->open_dumps--;
-  return OK;
+  return PH_WRITTEN;
 }
 
 int ph__put_tree(lua_State *L, struct ph_codec *c) {
   size_t bottom = c->levels.count;
   int top = lua_gettop(L), status = put_value(L, c);
-  while (status != REFUSED && (status == PUSHED || c->levels.count > bottom)) {
-    if (status == PUSHED) {
+  while (status != PH_REFUSED && (status == PH_PUSHED || c->levels.count > bottom)) {
+    if (status == PH_PUSHED) {
       status = put_value(L, c);
       continue;
     }
     struct ph_level *l = &c->levels.array[c->levels.count - 1];
     status = advance(L, c, l);
-    if (status == OK) c->levels.count--;
-    if (c->out.len > c->limit) status = REFUSED;
+    if (status == PH_WRITTEN) c->levels.count--;
+    if (c->out.len > c->limit) status = PH_REFUSED;
   }
   c->levels.count = bottom;
   lua_settop(L, top);
-  return status == REFUSED ? REFUSED : OK;
+  return status == PH_REFUSED ? PH_REFUSED : PH_WRITTEN;
 }

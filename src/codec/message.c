@@ -107,7 +107,7 @@ static void reset(lua_State *L, struct ph_codec *c, const struct ph_encode_optio
   c->limit = SIZE_MAX;
   c->open_dumps = 0;
   c->n_captures = 0;
-  c->modules_known = c->has_code = false;
+  c->named_known = c->has_code = false;
   ph_buf_reset(&c->out, 1 << 20);
   ph_ptrmap_clear(&c->seen);
   if (!c->has_anchors) return;

@@ -40,6 +40,19 @@ bool ph__push_shared(lua_State *L, struct ph_reader *r, uint64_t offset, enum ph
 /* A level for the container on the stack top; NULL with the error filled. */
 struct ph_level *ph__open_level(lua_State *L, struct ph_reader *r, uint8_t kind, uint8_t state);
 
+/* decode.c */
+/* Pushes a value: PH_WHOLE; or a container whose content follows: PH_BEGUN. */
+int ph__get_value(lua_State *L, struct ph_reader *r);
+/* A string with its tag: names of classes, modules, fields and globals. */
+int ph__get_name(lua_State *L, struct ph_reader *r);
+
+/* decode_class.c */
+int ph__begin_instance(lua_State *L, struct ph_reader *r, size_t offset, bool shared);
+int ph__begin_class(lua_State *L, struct ph_reader *r, size_t offset, bool shared);
+int ph__get_class(lua_State *L, struct ph_reader *r);
+int ph__read_instance(lua_State *L, struct ph_reader *r, struct ph_level *l);
+int ph__read_class(lua_State *L, struct ph_reader *r, struct ph_level *l);
+
 /* decode_function.c: pushes a function: PH_BEGUN when its upvalues follow, PH_WHOLE when it needs none. */
 int ph__begin_function(lua_State *L, struct ph_reader *r, size_t offset, bool shared, uint8_t state);
 /* The next upvalue: PH_BEGUN its value follows in the message, PH_WHOLE it was joined to another cell. */
