@@ -5,7 +5,7 @@ local futures = require "futures"
 local parhost = require "parhost"
 local proc_pool = require "proc_pool"
 local ways = require "support.ways"
-local ipairs, pairs, setmetatable = ipairs, pairs, setmetatable -- for methods, which run in workers
+local getmetatable, ipairs, pairs, setmetatable = getmetatable, ipairs, pairs, setmetatable -- for methods, which run in workers
 
 local function class(name, fields)
   local new = fields or {}
@@ -141,6 +141,54 @@ describe("objects", function()
     assert.equal(3, n)
     assert.equal(5, counter:add())
     assert.equal(Counter, getmetatable(counter))
+  end)
+
+  it("can be made in workers, by tasks and methods that know the class", function()
+    local pool <close> = proc_pool.new(1)
+    local Vector = class "vector"
+    Vector.__add = function(a, b) return setmetatable({ x = a.x + b.x }, Vector) end
+    function Vector.new(x) return setmetatable({ x = x }, Vector) end
+    Vector.zero = Vector.new(0)
+    local function task(v, x)
+      local same = getmetatable(v) == Vector and getmetatable(Vector.zero) == Vector
+      return v + Vector.new(x), setmetatable({ x = same }, Vector), Vector
+    end
+    for _ = 1, 2 do
+      local sum, made, itself = pool:submit(task, Vector.new(1), 2):result()
+      assert.equal(3, sum.x)
+      assert.is_true(made.x)
+      assert.equal(Vector, getmetatable(sum))
+      assert.equal(Vector, itself)
+    end
+  end)
+
+  it("inherit in workers, too", function()
+    local pool <close> = proc_pool.new(1)
+    local Base = { kind = "base" }
+    Base.__index = Base
+    function Base:describe() return self.kind .. " " .. self.name end
+    local Derived = setmetatable({}, { __index = Base, __call = function(self, name)
+      return setmetatable({ name = name }, self)
+    end })
+    Derived.__index = Derived
+    parhost.register("codec_classes.derived", Derived)
+    local function task(object) return object:describe(), Derived "new" end
+    local text, made = pool:submit(task, Derived "old"):result()
+    assert.equal("base old", text)
+    assert.equal("base new", made:describe())
+  end)
+
+  it("of several classes refer to each other", function()
+    local pool <close> = proc_pool.new(1)
+    local Tree, Leaf = class "tree", class "leaf"
+    function Tree.grow() return setmetatable({ leaf = setmetatable({}, Leaf) }, Tree) end
+    function Leaf:owner(tree) return tree.leaf == self and Tree end
+    local tree = Tree.grow()
+    local function task(t) return t.leaf:owner(t) == getmetatable(t), t.grow() end
+    local ok, grown = pool:submit(task, tree):result()
+    assert.is_true(ok)
+    assert.equal(Tree, getmetatable(grown))
+    assert.equal(Leaf, getmetatable(grown.leaf))
   end)
 
   it("say which part of their class cannot travel", function()
