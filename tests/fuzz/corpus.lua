@@ -36,7 +36,7 @@ local values = {
   records = { { id = 1, name = "one" }, { id = 2, name = "two" }, { id = 3, name = "one" } },
   instance = point, instances = { point, point, setmetatable({ p = point }, Point) },
   dumped = setmetatable({ x = 1 }, Dumped),
-  named = { string.format, math, math.sin, print },
+  class = { Point, point }, named = { string.format, math, math.sin, print },
   error = require("futures").error("os", "no such file", { code = 2 }),
 }
 for name, value in pairs(values) do

@@ -126,7 +126,7 @@ local function compare(a, b)
       local objects = 0
       for k, v in next, x do
         if type(k) == "table" or type(k) == "function" then
-          objects = objects + (rawequal(x[k], v) and 1 or 0)
+          objects = objects + 1
         else
           queue[#queue + 1] = { v, rawget(y, k) }
         end
