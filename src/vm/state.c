@@ -24,7 +24,7 @@ struct ph_vm *ph_vm_of(lua_State *L) {
 /* Refuses a new object now and then: Lua then collects all garbage, whatever it is in the middle of, and asks again. What
  * nothing holds is gone at once. Each allocation pays for so many bytes of heap to be walked, so small states collect at
  * every few, big ones stay usable. */
-#define STRESS_BYTES 16384
+#define STRESS_BYTES 4096
 
 static bool must_collect(struct ph_vm *vm, bool is_object) {
   if (!is_object) return false;
