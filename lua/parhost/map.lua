@@ -335,7 +335,8 @@ function map.start(home, name, fn, given, how)
   local limit = math.min(deadline or math.huge, home.given.deadline or math.huge)
   local self = setmetatable({
     {}, 0, home.buffer_size or false, 1,
-    home = home, name = name, fn = fn, star = how.star or false, pool = how.pool, lists = lists, pulls = pulls, total = total,
+    home = home, name = name, fn = fn, star = how.star or false, pool = how.pool,
+    lists = lists, pulls = pulls, total = total,
     options = home:core_options(nil, limit < math.huge and limit or nil),
     deadline = deadline, seconds = timeout,
     chunk = home.chunk_size, sent = 0, ids = {}, lengths = {}, special = {}, ready = {}, last_ready = 0,

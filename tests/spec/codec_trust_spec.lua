@@ -94,7 +94,8 @@ describe("load_value", function()
   it("runs no module and sets no global", function()
     package.preload["codec.hostile"] = function() error "was run" end
     refused("module 'codec%.hostile' is not loaded here", forge(hex("01 0e" .. text "codec.hostile" .. "17")))
-    refused("module 'codec.hostile' has no function 'f' here", forge(hex("01 0d" .. text "codec.hostile" .. text "f" .. "17")))
+    local name = text "codec.hostile"
+    refused("module 'codec.hostile' has no function 'f' here", forge(hex("01 0d" .. name .. text "f" .. "17")))
     refused("captured global", forge(hex("01 00 18" .. text "print" .. "81 17")))
     assert.is_nil(package.loaded["codec.hostile"])
     package.preload["codec.hostile"] = nil
