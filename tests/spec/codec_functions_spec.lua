@@ -119,7 +119,7 @@ describe("functions", function()
     assert.same({ true, "function" }, { pool:submit(task, gate):result() })
   end)
 
-  it("are sent once per worker", function()
+  it("run again with what the worker has of them", function()
     local pool <close> = proc_pool.new(1)
     local text = ("return 1 -- %s"):format(("x"):rep(20))
     local body = {}
