@@ -163,7 +163,8 @@ static void push_named(lua_State *L, struct ph_reader *r, int module) {
 
 static int get_named(lua_State *L, struct ph_reader *r) {
   int module = lua_gettop(L) + 1;
-  if (ph__get_name(L, r) != PH_WHOLE || ph__get_name(L, r) != PH_WHOLE) return PH_BAD;
+  for (int i = 0; i < 2; i++)
+    if (ph__get_name(L, r) != PH_WHOLE) return PH_BAD;
   push_named(L, r, module);
   if (!lua_isfunction(L, -1))
     return ph_err_set(r->err, "not_serializable", 0, "module '%.60s' has no function '%.60s' here (or is not loaded)",
