@@ -102,7 +102,7 @@ describe("a timeout", function()
   it("kills what sits in C code, as often as need be", function()
     local pool <close> = proc_pool.new { max_workers = 1, grace = 0.01, max_restarts = 1 }
     for _ = 1, 4 do
-      local ok, err = start(pool:with { timeout = 0.01 }, hostile.stay):outcome(20)
+      local ok, err = pool:with { timeout = 0.01 }:submit(hostile.stay):outcome(20)
       assert.is_false(ok)
       assert.same({ "timeout", 0.01 }, { err.kind, err.seconds })
     end
