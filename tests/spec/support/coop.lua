@@ -1,0 +1,172 @@
+-- SPDX-License-Identifier: MIT
+-- A small scheduler to drive every interleaving by hand: tasks are coroutines, resumed first in first out. A cancelled
+-- task gets the signal at its next wait, also when it has been woken already.
+local block = require "parhost.block"
+local host = require "parhost.core.host"
+local loop = require "parhost.core.loop"
+
+local coop = {}
+
+local Task = {}
+Task.__index = Task
+
+local current
+local ready, first, last = {}, 1, 0
+local all = {}
+
+local function make_ready(task)
+  if task.is_ready or task.state ~= "pending" then return end
+  task.is_ready = true
+  last = last + 1
+  ready[last] = task
+end
+
+function Task:_settled() make_ready(self) end
+
+local function check_cancelled()
+  if current and current.cancel_asked and current.shields == 0 then
+    host.raise_signal(host.signal("explicit", "by the spec"))
+  end
+end
+
+local function park()
+  check_cancelled()
+  coroutine.yield()
+  check_cancelled()
+end
+
+local Parked = {}
+function Parked:__close() self.subject:_unwatch(self.task) end
+
+local function parker(subject, deadline)
+  if not current then return false end
+  local task = current
+  check_cancelled()
+  subject:_watch(task)
+  local _ <close> = setmetatable({ subject = subject, task = task }, Parked)
+  task.deadline = deadline
+  repeat park() until subject:_ready() or deadline and host.monotonic() >= deadline
+  task.deadline = nil
+  return true, subject:_ready()
+end
+
+local function finish(task, ok, ...)
+  task.values = table.pack(...)
+  task.state = ok and "done" or host.is_signal(...) and "cancelled" or "failed"
+  all[task] = nil
+end
+
+function coop.spawn(fn, ...)
+  local task = setmetatable({ state = "pending", shields = 0 }, Task)
+  local arguments = table.pack(...)
+  task.thread = coroutine.create(function()
+    finish(task, host.catch(fn, table.unpack(arguments, 1, arguments.n)))
+  end)
+  all[task] = true
+  make_ready(task)
+  return task
+end
+
+local function step(task)
+  task.is_ready = false
+  if task.state ~= "pending" then return end
+  current = task
+  if task.cancel_asked and not task.started then
+    finish(task, false, host.signal("explicit"))
+  else
+    task.started = true
+    assert(coroutine.resume(task.thread))
+  end
+  current = nil
+end
+
+-- The task with the nearest deadline.
+local function nearest()
+  local found
+  for task in pairs(all) do
+    if task.deadline and (not found or task.deadline < found.deadline) then found = task end
+  end
+  return found
+end
+
+local function turn()
+  if first <= last then
+    local task = ready[first]
+    ready[first] = nil
+    first = first + 1
+    return step(task)
+  end
+  local sleeper = nearest()
+  if not sleeper then error("every task waits, and nothing is left that could wake one", 0) end
+  loop.step(sleeper.deadline)
+  if host.monotonic() >= sleeper.deadline then make_ready(sleeper) end
+end
+
+local function run_until_ended(task)
+  while task.state == "pending" do turn() end
+end
+
+-- Runs fn(...) as a task until it has ended; what is left then is cancelled and awaited.
+function coop.run(fn, ...)
+  block.set_parker(parker)
+  local _ <close> = setmetatable({}, { __close = function() block.set_parker(nil) end })
+  local main = coop.spawn(fn, ...)
+  run_until_ended(main)
+  local left = {}
+  for task in pairs(all) do left[#left + 1] = task end
+  for _, task in ipairs(left) do coop.cancel(task) end
+  for _, task in ipairs(left) do run_until_ended(task) end
+  if main.state ~= "done" then error(main.values[1], 0) end
+  return table.unpack(main.values, 1, main.values.n)
+end
+
+function coop.cancel(task)
+  if task.state ~= "pending" then return end
+  task.cancel_asked = true
+  if task.shields == 0 then make_ready(task) end
+end
+
+-- Lets the others run once.
+function coop.checkpoint()
+  check_cancelled()
+  make_ready(current)
+  park()
+end
+
+-- Lets the others run until none of them can, if that is within n turns.
+function coop.turns(n)
+  for _ = 1, n or 5 do coop.checkpoint() end
+end
+
+-- "pending", "done", "failed" or "cancelled".
+function coop.state(task) return task.state end
+
+-- Waits for a task: its values, or its error.
+function coop.join(task)
+  while task.state == "pending" do coop.checkpoint() end
+  if task.state ~= "done" then error(task.values[1], 0) end
+  return table.unpack(task.values, 1, task.values.n)
+end
+
+local Shield = {}
+function Shield:__close() self.task.shields = self.task.shields - 1 end
+
+local function shield(fn, ...)
+  current.shields = current.shields + 1
+  local _ <close> = setmetatable({ task = current }, Shield)
+  return fn(...)
+end
+
+package.loaded["async.task"] = {
+  current = function() return current end,
+  shield = shield,
+  check_cancelled = check_cancelled,
+}
+
+-- What module `async` gets from these files.
+coop.async = {}
+for _, name in ipairs { "async.sync", "async.queue", "async.channel" } do
+  for key, value in pairs(require(name)) do coop.async[key] = value end
+end
+
+return coop
