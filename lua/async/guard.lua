@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- What `local g <close> = lock:guard()` holds: something acquired, released once.
 local check = require "parhost.check"
+local errors = require "futures.error"
+local exit = require "parhost.exit"
 
 local Guard = { __name = "parhost.Guard" }
 Guard.__index = Guard
@@ -23,5 +25,13 @@ function Guard:close()
 end
 
 Guard.__close = Guard.close
+
+-- Collecting may happen anywhere, so it must not wake anybody; but it can say what will be missing.
+function Guard:__gc()
+  if self.held and not exit.closing() then
+    warn(("parhost: a guard was collected without being closed, and %s stays acquired"):format(
+      errors.text(self.held)))
+  end
+end
 
 return guard

@@ -2,6 +2,7 @@
 -- Locks and conditions.
 local coop = require "tests.spec.support.coop"
 local raised = require "tests.spec.support.raised"
+local run = require "tests.spec.support.run"
 
 local async = coop.async
 local spawn, cancel, turns, state = coop.spawn, coop.cancel, coop.turns, coop.state
@@ -104,6 +105,19 @@ describe("a lock", function()
       g:close()
     end
     assert.is_true(lock:locked())
+  end)
+
+  it("is reported when its guard is lost", function()
+    local result = run.script [[
+      local async = require "async.sync"
+      local lock = async.lock()
+      lock:guard()
+      collectgarbage()
+      local kept = async.semaphore():guard()
+    ]]
+    assert.matches("a guard was collected without being closed, and parhost.Lock: 0x%x+ locked waiting=0 stays acquired",
+      result.err)
+    assert.is_nil(result.err:find("Semaphore", 1, true))
   end)
 
   in_task("SY-09 puts the one who releases behind those who wait", function()

@@ -307,3 +307,21 @@ describe("a barrier", function()
     assert.same({ 0, false }, { barrier:n_waiting(), barrier:broken() })
   end)
 end)
+
+describe("waiting", function()
+  in_task("leaves nothing behind, however often it ends without success", function()
+    local event, semaphore, queue = async.event(), async.semaphore(0), async.queue()
+    local function try(n)
+      for _ = 1, n do
+        event:wait(0)
+        pcall(semaphore.acquire, semaphore, 0)
+        pcall(queue.get, queue, 0)
+      end
+      collectgarbage()
+      collectgarbage()
+      return collectgarbage "count"
+    end
+    local before = try(200)
+    assert.is_true(try(3000) - before < 20)
+  end)
+end)
