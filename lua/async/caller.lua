@@ -1,30 +1,18 @@
 -- SPDX-License-Identifier: MIT
--- Who calls: the running task, or plain code (outside of tasks there is one thread of execution only).
-local loaded = package.loaded
+-- Who calls: the task that runs, or plain code (outside of tasks there is one thread of execution only).
+local has_tasks, core = pcall(require, "parhost.core.task")
 
 local caller = {}
 
 local PLAIN <const> = setmetatable({}, { __tostring = function() return "plain code" end })
 
--- Without the module there is no task.
-local function current_task()
-  local task = loaded["async.task"]
-  return task and task.current()
-end
+local current = has_tasks and core.current or function() end
 
 function caller.current()
-  return current_task() or PLAIN
+  return current() or PLAIN
 end
 
--- Calls fn(...) so that the task's cancellation does not reach it.
-function caller.shielded(fn, ...)
-  if not current_task() then return fn(...) end
-  return loaded["async.task"].shield(fn, ...)
-end
-
--- Raises the cancellation signal when the running task has been cancelled.
-function caller.check_cancelled()
-  if current_task() then loaded["async.task"].check_cancelled() end
-end
+-- Raises the cancellation signal when the task that runs has been cancelled.
+caller.check_cancelled = has_tasks and core.check_cancelled or function() end
 
 return caller

@@ -10,6 +10,7 @@
 -- OWNER    on whose behalf it waits: a task, a handle
 -- VALUE    what it brings along
 local block = require "parhost.block"
+local caller = require "async.caller"
 local errors = require "futures.error"
 local host = require "parhost.core.host"
 
@@ -17,7 +18,7 @@ local LINE <const>, BEFORE <const>, BEHIND <const>, WATCHER <const> = 1, 2, 3, 4
 local RESULT <const>, OWNER <const>, VALUE <const> = 5, 6, 7
 
 local setmetatable = setmetatable
-local wait = block.wait
+local wait, check_cancelled = block.wait, caller.check_cancelled
 local catch, is_signal, raise_signal = host.catch, host.is_signal, host.raise_signal
 
 local Line = { OWNER = OWNER, VALUE = VALUE }
@@ -62,6 +63,11 @@ function Waiter:__close(err)
   end
 end
 
+-- One whom a cancellation does not reach.
+local Masked = { _masked = true }
+for name, method in pairs(Waiter) do Masked[name] = method end
+Masked.__index = Masked
+
 -- Serves one waiter, wherever it stands.
 function Line:serve_one(waiter, result)
   unlink(self, waiter)
@@ -98,8 +104,20 @@ end
 function Line:wait(deadline, owner)
   local waiter <close> = append(self, owner)
   local _, err = wait(waiter, deadline)
-  if err and waiter[RESULT] == nil then error(err, 0) end
-  return waiter[RESULT]
+  local result = waiter[RESULT]
+  if result ~= nil then
+    check_cancelled() -- it may have come after the serving
+  elseif err then
+    error(err, 0)
+  end
+  return result
+end
+
+-- The same, but cannot be cancelled, and has no deadline.
+function Line:wait_masked(owner)
+  local waiter <close> = setmetatable(append(self, owner), Masked)
+  local _, err = wait(waiter)
+  if err then error(err, 0) end
 end
 
 -- The same with something to give, which is gone once served with `taken`: a signal that comes after that is left to

@@ -119,13 +119,10 @@ for _, name in ipairs { "acquire", "try_acquire", "release", "locked", "guard" }
   end
 end
 
-local function lock_again(self)
-  self.line:wait(nil, current())
-end
-
 local function come_back(condition)
-  if condition.lock:try_acquire() then return end
-  caller.shielded(lock_again, condition.lock)
+  local its_lock = condition.lock
+  if its_lock:try_acquire() then return end
+  its_lock.line:wait_masked(current())
   caller.check_cancelled()
 end
 

@@ -9,7 +9,7 @@ local spawn, cancel, turns, state = coop.spawn, coop.cancel, coop.turns, coop.st
 local raised_by = raised.by
 
 local function in_task(name, fn)
-  it(name, function() coop.run(fn) end)
+  it(name, function() coop.run_both(fn) end)
 end
 
 local function raises_closed(message, fn, ...)

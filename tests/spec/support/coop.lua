@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- A small scheduler to drive every interleaving by hand: tasks are coroutines, resumed first in first out. A cancelled
--- task gets the signal at its next wait, also when it has been woken already.
+-- A small scheduler in place of parhost.core.task, to drive every interleaving by hand: tasks are coroutines, resumed
+-- first in first out. A cancelled task gets the signal at its next wait, also in one that has been served already;
+-- unless coop.lenient is set: then that wait ends well, and the next one raises.
 local block = require "parhost.block"
 local host = require "parhost.core.host"
 local loop = require "parhost.core.loop"
@@ -24,15 +25,17 @@ end
 function Task:_settled() make_ready(self) end
 
 local function check_cancelled()
-  if current and current.cancel_asked and current.shields == 0 then
+  if current and current.cancel_asked then
     host.raise_signal(host.signal("explicit", "by the spec"))
   end
 end
 
-local function park()
-  check_cancelled()
+local function park(masked, is_served)
+  if not masked then check_cancelled() end
+  current.masked = masked
   coroutine.yield()
-  check_cancelled()
+  current.masked = nil
+  if not masked and not (coop.lenient and is_served()) then check_cancelled() end
 end
 
 local Parked = {}
@@ -41,11 +44,11 @@ function Parked:__close() self.subject:_unwatch(self.task) end
 local function parker(subject, deadline)
   if not current then return false end
   local task = current
-  check_cancelled()
   subject:_watch(task)
   local _ <close> = setmetatable({ subject = subject, task = task }, Parked)
   task.deadline = deadline
-  repeat park() until subject:_ready() or deadline and host.monotonic() >= deadline
+  local function is_ready() return subject:_ready() end
+  repeat park(subject._masked, is_ready) until is_ready() or deadline and host.monotonic() >= deadline
   task.deadline = nil
   return true, subject:_ready()
 end
@@ -57,7 +60,7 @@ local function finish(task, ok, ...)
 end
 
 function coop.spawn(fn, ...)
-  local task = setmetatable({ state = "pending", shields = 0 }, Task)
+  local task = setmetatable({ state = "pending" }, Task)
   local arguments = table.pack(...)
   task.thread = coroutine.create(function()
     finish(task, host.catch(fn, table.unpack(arguments, 1, arguments.n)))
@@ -123,14 +126,14 @@ end
 function coop.cancel(task)
   if task.state ~= "pending" then return end
   task.cancel_asked = true
-  if task.shields == 0 then make_ready(task) end
+  if not task.masked then make_ready(task) end
 end
 
 -- Lets the others run once.
 function coop.checkpoint()
   check_cancelled()
   make_ready(current)
-  park()
+  park(false, function() return false end)
 end
 
 -- Lets the others run until none of them can, if that is within n turns.
@@ -148,18 +151,8 @@ function coop.join(task)
   return table.unpack(task.values, 1, task.values.n)
 end
 
-local Shield = {}
-function Shield:__close() self.task.shields = self.task.shields - 1 end
-
-local function shield(fn, ...)
-  current.shields = current.shields + 1
-  local _ <close> = setmetatable({ task = current }, Shield)
-  return fn(...)
-end
-
-package.loaded["async.task"] = {
+package.loaded["parhost.core.task"] = {
   current = function() return current end,
-  shield = shield,
   check_cancelled = check_cancelled,
 }
 
@@ -167,6 +160,14 @@ package.loaded["async.task"] = {
 coop.async = {}
 for _, name in ipairs { "async.sync", "async.queue", "async.channel" } do
   for key, value in pairs(require(name)) do coop.async[key] = value end
+end
+
+-- Runs fn in both manners of cancelling.
+function coop.run_both(fn)
+  coop.run(fn)
+  coop.lenient = true
+  local _ <close> = setmetatable({}, { __close = function() coop.lenient = false end })
+  coop.run(fn)
 end
 
 return coop
