@@ -1,9 +1,10 @@
----@meta async
+---@meta _
 -- SPDX-License-Identifier: MIT
 -- luacheck: ignore 212 631
 
 ---What module `async` has for tasks that work together. See docs/async-sync.md. Every wait is a cancellation point;
 ---calls that need not wait are not. Time limits are seconds; nil: none, 0: ask once.
+---@class async
 local async = {}
 
 ---What `lock:guard()` gives. `<close>` variables release it.
@@ -273,5 +274,3 @@ function Receiver:clone() end
 
 ---With the last one, what was not received is dropped. Those who wait on this handle get `closed`.
 function Receiver:close() end
-
-return async
