@@ -9,8 +9,7 @@
 --   a putter waits  => at least `max` items are free
 -- Putting into a store with max = 0 means to wait for a getter.
 --
--- Fields of an exchange: store, max, count, promised, added (how many were ever put), getters,
--- putters, is_closed.
+-- Fields of an exchange: store, max, count, promised, added (how many were ever put), getters, putters, is_closed.
 local Line = require "async.line"
 
 local pcall = pcall
@@ -34,12 +33,20 @@ local function break_promise(self, result)
   if self.count > self.promised then promise(self) end
 end
 
+local function take_promised(self, result)
+  if result ~= ITEM then return result end
+  if self.count == 0 then return CLOSED end
+  local value = self.store:pop()
+  self.count, self.promised = self.count - 1, self.promised - 1
+  return ITEM, value
+end
+
 -- `what` is the name of the thing in messages.
 function exchange.init(self, what, store, max)
   self.store, self.max = store, max
   self.count, self.promised, self.added = 0, 0, 0
   self.is_closed = false
-  self.getters = Line.new("an item of a " .. what, self, break_promise)
+  self.getters = Line.new("an item of a " .. what, self, break_promise, take_promised)
   self.putters = Line.new("room in a " .. what, self)
   return self
 end
@@ -97,25 +104,11 @@ end
 
 exchange.take = take
 
--- An error in `less` leaves the item for the next one.
-local function take_promised(self)
-  self.promised = self.promised - 1
-  local ok, value = pcall(take, self)
-  if ok then return value end
-  if self.count > self.promised then promise(self) end
-  error(value, 0)
-end
-
 -- Waits for an item and takes it -> ITEM, value; nil: the deadline has passed; otherwise what the line was served with.
 function exchange.wait_to_get(self, deadline, owner)
-  local result = self.getters:wait(deadline, owner)
-  if result == ITEM then
-    if self.count > 0 then return ITEM, take_promised(self) end
-    return CLOSED
-  elseif result == CLOSED and exchange.has_item(self) then
-    return ITEM, take(self)
-  end
-  return result
+  local result, value = self.getters:wait(deadline, owner)
+  if result == CLOSED and exchange.has_item(self) then return ITEM, take(self) end
+  return result, value
 end
 
 -- The end ---------------------------------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 -- primitives of this folder wait here and nowhere else.
 --
 -- A waiter is a subject of block.wait, one small table, linked both ways: joining, serving and leaving take
--- constant time, and one who has left leaves nothing behind. It is served at most once. Served and then gone by an
--- error (the cancellation signal) before it could use what it got, it gives that back: line.give_back(owner, result).
+-- constant time, and one who has left leaves nothing behind. It is served at most once. When it runs it accepts what it
+-- was served with: line.accept(owner, result). If an error (the cancellation signal) comes before or in that, it gives
+-- it back: line.give_back(owner, result).
 --
 -- RESULT   nil while it waits; then what it was served with, never nil
 -- OWNER    on whose behalf it waits: a task, a handle
@@ -27,9 +28,9 @@ Line.__index = Line
 local Waiter = {}
 Waiter.__index = Waiter
 
--- `what` is waited for, in messages. give_back(owner, result) is optional.
-function Line.new(what, owner, give_back)
-  return setmetatable({ what = what, owner = owner, give_back = give_back, size = 0 }, Line)
+-- `what` is waited for, in messages. give_back and accept are optional.
+function Line.new(what, owner, give_back, accept)
+  return setmetatable({ what = what, owner = owner, give_back = give_back, accept = accept, size = 0 }, Line)
 end
 
 local function append(line, owner, value)
@@ -99,17 +100,18 @@ function Line.raise_again(err)
   error(err, 0)
 end
 
--- Joins, and waits until served: the result; nil when the deadline has passed before. Raises `deadlock` and, within a
--- task, the cancellation signal.
+-- Joins, and waits until served: the result, or what `accept` makes of it; nil when the deadline has passed before.
+-- Raises `deadlock` and, within a task, the cancellation signal.
 function Line:wait(deadline, owner)
   local waiter <close> = append(self, owner)
   local _, err = wait(waiter, deadline)
-  local result = waiter[RESULT]
-  if result ~= nil then
-    check_cancelled() -- it may have come after the serving
-  elseif err then
-    error(err, 0)
+  local result, accept = waiter[RESULT], self.accept
+  if result == nil then
+    if err then error(err, 0) end
+    return nil
   end
+  check_cancelled() -- it may have come after the serving
+  if accept then return accept(self.owner, result) end
   return result
 end
 
