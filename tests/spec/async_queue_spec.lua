@@ -422,6 +422,22 @@ describe("a priority queue", function()
     assert.same({ 1, 2, 3 }, drain(queue))
   end)
 
+  in_task("refuses a less that waits while others change the queue", function()
+    local patient = true
+    local queue = async.priority_queue(nil, function(a, b)
+      if patient then coop.checkpoint() end
+      return a < b
+    end)
+    queue:put(2)
+    local slow = spawn(queue.put, queue, 1)
+    turns(1)
+    patient = false
+    queue:put(3)
+    turns()
+    assert.matches("the queue has changed while 'less' was running", raises_kind("invalid_state", coop.join, slow).message)
+    assert.same({ 2, 3 }, drain(queue))
+  end)
+
   in_task("gives the smallest at the time when the getter runs", function()
     local queue = async.priority_queue()
     local t = spawn(queue.get, queue)
