@@ -113,7 +113,7 @@ describe("a lock", function()
       local lock = async.lock()
       lock:guard()
       collectgarbage()
-      local kept = async.semaphore():guard()
+      Kept = async.semaphore():guard()
     ]]
     assert.matches("a guard was collected without being closed, and parhost.Lock: 0x%x+ locked waiting=0 stays acquired",
       result.err)
