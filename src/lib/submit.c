@@ -78,6 +78,13 @@ static uint32_t label_of(lua_State *L, struct core *c, int fn, const struct ph_e
 
 /* --- admission -------------------------------------------------------------------------------------------- */
 
+#define DRAIN_EVERY 64 /* submissions */
+
+/* Who submits and never waits gets its results in between, or they would pile up. */
+static void take_what_is_done(lua_State *L, struct core *c) {
+  if (c->pool != NULL && c->kind != CORE_INLINE && ++c->submissions % DRAIN_EVERY == 0) drain_core(L, c, 1);
+}
+
 /* True when the task may come; false: the queue is full. */
 static bool admit(lua_State *L, struct core *c) {
   if (c->pool == NULL) ph_error_raise(L, "shutdown", "cannot schedule new futures after shutdown");
@@ -180,6 +187,7 @@ static int submit(lua_State *L, bool here) {
   struct ph_encoded e;
   struct ph_err err;
   const struct ph_encode_options options = encode_options(c, true);
+  take_what_is_done(L, c);
   if (!here && !admit(L, c)) return full(L);
   if (ph_encode(L, &options, 5, lua_gettop(L) - 4, &e, &err) != 0) ph_error_raise_err(L, &err);
   struct naming n = name_task(L, c, &e);
@@ -235,6 +243,7 @@ int core_submit_chunk(lua_State *L) {
   struct ph_encode_options options = encode_options(c, true);
   lua_Integer first = luaL_checkinteger(L, 7), last = luaL_checkinteger(L, 8);
   luaL_checktype(L, 6, LUA_TTABLE);
+  take_what_is_done(L, c);
   if (!admit(L, c)) return full(L);
   ph_buf_reset(&c->scratch, 1 << 16);
   c->chunk_blobs.len = 0;

@@ -104,7 +104,8 @@ struct ph_pool_config {
   const void *backend_options; /* borrowed during ph_pool_new */
 };
 
-/* One ended item. Lies in a ph_buf of records: the struct, then `len` bytes, padded to 8. */
+/* One ended item. Lies in a ph_buf of records: of a success only the fields up to `big`, of others the whole struct;
+ * then `len` bytes, padded to 8. */
 struct ph_done {
   uint64_t id;
   int64_t tag;
@@ -114,20 +115,21 @@ struct ph_done {
   uint8_t last;    /* the task has no more records */
   uint8_t source;
   uint8_t reserved;
+  size_t len;
+  uint8_t *big; /* malloc'ed bytes instead of inline ones, or NULL; the taker frees them */
+  /* not of a success: */
   uint32_t worker; /* 1-based, 0: none had it */
   int32_t pid;
   int32_t exit_code, signal_number;
   int64_t run_ns, limit, max_rss;
-  uint8_t *big; /* malloc'ed bytes instead of inline ones, or NULL; the taker frees them */
-  size_t len;
 };
 
-static inline size_t ph_done_stride(const struct ph_done *d) {
-  return sizeof *d + (d->big != NULL ? 0 : (d->len + 7) / 8 * 8);
+static inline size_t ph_done_head(const struct ph_done *d) {
+  return d->outcome == PH_DONE_OK ? offsetof(struct ph_done, worker) : sizeof *d;
 }
 
-static inline const uint8_t *ph_done_bytes(const struct ph_done *d) {
-  return d->big != NULL ? d->big : (const uint8_t *)(d + 1);
+static inline size_t ph_done_stride(const struct ph_done *d) {
+  return ph_done_head(d) + (d->big != NULL ? 0 : (d->len + 7) / 8 * 8);
 }
 
 enum ph_submit_result { PH_SUBMIT_OK, PH_SUBMIT_FULL, PH_SUBMIT_CLOSED, PH_SUBMIT_BROKEN };

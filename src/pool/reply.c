@@ -27,15 +27,15 @@ static void forget(struct ph_pool *p, struct ph_task *t) {
 
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
   size_t inline_len = done->big != NULL ? 0 : done->len, padded = (inline_len + 7) / 8 * 8;
-  if (ph_buf_reserve(&p->staged, sizeof *done + padded) != 0) return -1;
+  if (ph_buf_reserve(&p->staged, ph_done_head(done) + padded) != 0) return -1;
   done->id = t->id;
   done->tag = t->tag;
   done->label = t->label;
   done->site = t->site;
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
-  ph_buf_put(&p->staged, done, sizeof *done);
-  ph_buf_put(&p->staged, bytes, inline_len);
+  ph_buf_put(&p->staged, done, ph_done_head(done));
+  if (inline_len > 0) ph_buf_put(&p->staged, bytes, inline_len);
   p->staged.len += padded - inline_len;
   return 0;
 }
