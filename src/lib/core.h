@@ -44,6 +44,7 @@ struct core {
   uint32_t blob_labels[4096]; /* text number of the task whose function is this blob; 0: not yet known */
   uint32_t n_texts;
   struct core_site sites[CORE_SITES];
+  const void *own_caller; /* see is_known_caller */
   uint64_t last_id;
   unsigned submissions;               /* see take_what_is_done */
   struct ph_buf scratch, chunk_blobs; /* a chunk being put together */

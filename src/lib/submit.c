@@ -47,12 +47,33 @@ static void push_site(lua_State *L, lua_Debug *ar) {
     lua_pushfstring(L, "%s:%d: in function <%s:%d>", ar->short_src, ar->currentline, ar->short_src, ar->linedefined);
 }
 
+/* Is the caller at level 1 the function of ours that it always is? The one that was looked at last is kept in the
+ * texts, so that its address stays its own. */
+static bool is_known_caller(lua_State *L, const struct core *c, lua_Debug *ar) {
+  if (c->own_caller == NULL || !lua_getstack(L, 1, ar)) return false;
+  lua_getinfo(L, "f", ar);
+  bool known = lua_topointer(L, -1) == c->own_caller;
+  lua_pop(L, 1);
+  return known;
+}
+
+static void know_caller(lua_State *L, struct core *c, lua_Debug *ar) {
+  lua_getiuservalue(L, 1, CORE_TEXTS);
+  lua_getinfo(L, "f", ar);
+  c->own_caller = lua_topointer(L, -1);
+  lua_rawsetp(L, -2, &c->own_caller);
+  lua_pop(L, 1);
+}
+
 /* The nearest caller that is not parhost itself. */
 static uint32_t site_of_caller(lua_State *L, struct core *c) {
   lua_Debug ar;
-  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+  for (int level = is_known_caller(L, c, &ar) ? 2 : 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
-    if (is_own_code(&ar)) continue;
+    if (is_own_code(&ar)) {
+      if (level == 1) know_caller(L, c, &ar);
+      continue;
+    }
     struct core_site *s = &c->sites[((uintptr_t)ar.source / 16 + (unsigned)ar.currentline) % CORE_SITES];
     if (s->source != ar.source || s->line != ar.currentline || strcmp(s->short_src, ar.short_src) != 0) {
       push_site(L, &ar);

@@ -35,8 +35,8 @@ int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, 
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
   ph_buf_put(&p->staged, done, ph_done_head(done));
-  if (inline_len > 0) ph_buf_put(&p->staged, bytes, inline_len);
-  p->staged.len += padded - inline_len;
+  if (bytes != NULL && inline_len > 0) memcpy(p->staged.data + p->staged.len, bytes, inline_len);
+  p->staged.len += padded;
   return 0;
 }
 
