@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/big.h"
 #include "base/clock.h"
 
 enum { PARKED_FOR_DATA = 1, PARKED_FOR_ROOM = 2 };
@@ -172,7 +173,7 @@ bool ph_link_readable(const struct ph_link *l) {
 }
 
 static int begin_big(struct ph_link *l, const struct ph_frame *f) {
-  l->big = malloc(f->len);
+  l->big = ph_big_advise(malloc(f->len), f->len);
   if (l->big == NULL) return 0; /* stays in the ring: tried again at the next read */
   l->big_frame = *f;
   l->big_len = f->len;

@@ -54,7 +54,7 @@ struct ph_link {
   /* The other side's index as last seen: read again, at the price of a cache line's way, only when it says too little. */
   uint64_t seen_tail; /* of the outgoing ring */
   uint64_t seen_head; /* of the incoming ring */
-  uint8_t *big;             /* a frame that is larger than half the ring is gathered here */
+  uint8_t *big;       /* a frame that is larger than half the ring is gathered here */
   size_t big_len, big_have;
   struct ph_frame big_frame;
 };

@@ -11,6 +11,7 @@
 #ifndef PH_POOL_POOL_H
 #define PH_POOL_POOL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,9 +70,10 @@ struct ph_task {
   uint32_t len;
   uint8_t state;
   uint8_t slot;
-  uint8_t stop;     /* enum ph_stop-like source when a forced stop was asked for, else 0 */
-  uint8_t flags;    /* PH_TASK_* */
-  uint32_t blobs[]; /* n_blobs numbers, then len bytes of payload */
+  uint8_t stop;      /* enum ph_stop-like source when a forced stop was asked for, else 0 */
+  uint8_t flags;     /* PH_TASK_* */
+  atomic_uchar refs; /* the pool's, and that of a worker's link while the payload is under way */
+  uint32_t blobs[];  /* n_blobs numbers, then len bytes of payload */
 };
 
 enum {
@@ -143,6 +145,7 @@ void ph_pool_free(struct ph_pool *p);
 
 /* Gives a task with room for the payload, options at their defaults; NULL without memory. */
 struct ph_task *ph_task_new(size_t payload, size_t n_blobs);
+void ph_task_unref(struct ph_task *t);
 /* Takes the task when it gives PH_SUBMIT_OK. */
 enum ph_submit_result ph_pool_submit(struct ph_pool *p, struct ph_task *task);
 /* Would a submit be refused? For the moment before encoding. */

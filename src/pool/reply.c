@@ -21,7 +21,7 @@ static void count_outcome(struct ph_pool *p, uint8_t outcome) {
 static void forget(struct ph_pool *p, struct ph_task *t) {
   ph__map_remove(p, t);
   if (t->options.deadline != PH_NEVER) ph_heap_remove(&p->deadlines, &t->deadline);
-  free(t);
+  ph_task_unref(t);
   p->staged_ends++;
 }
 
@@ -87,6 +87,7 @@ void ph__publish(struct ph_pool *p) {
   atomic_store_explicit(&p->has_done, true, memory_order_release);
   pthread_mutex_unlock(&p->done_lock);
   atomic_fetch_sub(&p->outstanding, p->staged_ends); /* not before: nothing outstanding means nothing more will come */
+  p->news = true;
   p->staged_ends = 0;
   if (p->staged.len == 0) ph_buf_reset(&p->staged, RECORDS_KEEP);
 }
