@@ -93,7 +93,7 @@ local function measure(row, all, o)
   for _ = 1, o.smoke and 1 or row.runs or o.runs do
     for k, side in ipairs(all) do -- interleaved: all sides see the same weather
       if not side.problem then
-        local value, check = sides.run(row, side, size_of(row, side, o.smoke))
+        local value, check = sides.run(side, size_of(row, side, o.smoke))
         if value then
           table.insert(values[k], value)
           checks[k] = check
@@ -111,9 +111,18 @@ local function measure(row, all, o)
   end
 end
 
+local stop_server = { __close = function(server) server.stop() end }
+
 local function run_row(row, o)
   local missing = missing_module(row)
-  if missing then return { row = row, sides = {}, missing = missing } end
+  if missing then return { row = row, sides = {}, missing = "not there yet: " .. missing } end
+  local server, problem
+  if row.setup then
+    server, problem = row.setup(sides.folder)
+    if not server then return { row = row, sides = {}, missing = "skipped: " .. problem } end
+  end
+  local _ <close> = server and setmetatable(server, stop_server) or nil
+  sides.url = server and server.url
   local all = { { name = "parhost", ours = true, code = row.ours, whole = row.whole } }
   for _, peer in ipairs(row.peers or {}) do all[#all + 1] = setmetatable({}, { __index = peer }) end
   for _, side in ipairs(all) do side.problem = sides.prepare(row, side) end
@@ -139,7 +148,7 @@ local function main()
     end
     fail(("no row '%s'"):format(o.side))
   end
-  sides.setup(here)
+  sides.setup(here, o.smoke)
   rows = chosen(rows, o.wanted)
   if o.list then
     for _, row in ipairs(rows) do print(("%-12s %s"):format(row.id, row.what)) end
@@ -148,12 +157,12 @@ local function main()
   local results = {}
   local printed = not o.json and report.table_head()
   for _, row in ipairs(rows) do
-    local result = report.judge(run_row(row, o))
+    local result = report.judge(run_row(row, o), o.smoke)
     results[#results + 1] = result
     if printed then report.table_row(result) end
   end
   if o.json then io.write(report.json(results)) end
-  if o.smoke then os.exit(not any_problem(results)) end
+  if o.smoke then os.exit(not any_problem(results), true) end
   report.compare_and_keep(results, sides.folder, not o.json)
 end
 

@@ -63,7 +63,9 @@ return {
     id = "b2", what = "process pool, map, chunk_size auto", unit = "tasks/s", more = true, n = 1000000, smoke = 1000,
     needs = { "proc_pool" }, ours = mapped "proc_pool",
     floor = { 0.53, "Pool, chunks of 1000" }, target = { 1.3, "Pool, chunks of 1000" },
-    peers = { { name = "Pool, chunks of 1000", language = "python", code = pool "sum(pool.map(same, range(1, n + 1), 1000))" } },
+    peers = {
+      { name = "Pool, chunks of 1000", language = "python", code = pool "sum(pool.map(same, range(1, n + 1), 1000))" },
+    },
   },
   {
     id = "b3", what = "thread pool, small tasks one by one", unit = "tasks/s", more = true, n = 100000, smoke = 200,

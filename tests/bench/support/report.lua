@@ -31,11 +31,11 @@ local function reached(row, value, goal)
   return value <= goal
 end
 
--- Adds ours, floor, target and verdict.
-function report.judge(result)
+-- Adds ours, floor, target and verdict. Numbers of a smoke run say nothing.
+function report.judge(result, smoke)
   local row = result.row
   if result.missing then
-    result.verdict = "not there yet: " .. result.missing
+    result.verdict = result.missing
     return result
   end
   local ours = result.sides[1]
@@ -45,6 +45,10 @@ function report.judge(result)
     return result
   end
   result.ours = ours.value
+  if smoke then
+    result.verdict = "works"
+    return result
+  end
   local floor, target = reached(row, ours.value, result.floor), reached(row, ours.value, result.target)
   result.verdict = target and "target" or floor and "floor" or floor == false and "BELOW" or "-"
   return result
@@ -80,17 +84,25 @@ local function peer_cells(result, side)
   return side.name, number(side.value), times and ("%.2f x"):format(times) or ""
 end
 
+-- The text in lines of at most 34 characters.
+local function wrap(text)
+  local lines = { "" }
+  for word in text:gmatch "%S+" do
+    local longer = (lines[#lines] .. " " .. word):match "^ ?(.*)$"
+    if #longer <= 34 then lines[#lines] = longer else lines[#lines + 1] = word end
+  end
+  return lines
+end
+
 function report.table_row(result)
   local row = result.row
-  local what = ("%s [%s]"):format(row.what, row.unit)
+  local what = wrap(("%s [%s]"):format(row.what, row.unit))
   local name, value, times = peer_cells(result, result.sides[2])
-  io.write(FORMAT:format(row.id, what:sub(1, 34), number(result.ours), name, value, times, number(result.floor),
+  io.write(FORMAT:format(row.id, what[1], number(result.ours), name, value, times, number(result.floor),
     number(result.target), result.verdict))
-  what = what:sub(35)
-  for k = 3, math.max(#result.sides, what ~= "" and 3 or 0) do
-    name, value, times = peer_cells(result, result.sides[k])
-    io.write((FORMAT:format("", what:sub(1, 34), "", name, value, times, "", "", ""):gsub("%s+$", "\n")))
-    what = what:sub(35)
+  for k = 2, math.max(#result.sides - 1, #what) do
+    name, value, times = peer_cells(result, result.sides[k + 1])
+    io.write((FORMAT:format("", what[k] or "", "", name, value, times, "", "", ""):gsub("%s+$", "\n")))
   end
   for k = 2, #result.sides do
     local side = result.sides[k]
@@ -157,7 +169,8 @@ function report.compare_and_keep(results, folder, aloud)
       if before and before > 0 and result.ours > 0 then
         local worse = row.more and before / result.ours or result.ours / before
         if aloud and worse > SLOWER then
-          print(("%s has become worse: %s, last time %s (%.2f x)"):format(row.id, number(result.ours), number(before), worse))
+          local now, last = number(result.ours), number(before)
+          print(("%s has become worse: %s, last time %s (%.2f x)"):format(row.id, now, last, worse))
         end
       end
       keep(path, result)

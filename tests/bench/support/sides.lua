@@ -51,10 +51,10 @@ local function compile(source, program, flags)
 end
 
 -- Where programs and results go; the program that measures others; this host.
-function sides.setup(here)
+function sides.setup(here, smoke)
   sides.here = here
   sides.host = quote(arg[-1])
-  sides.folder = here .. "/../../build/bench"
+  sides.folder = here .. "/../../build/bench" .. (smoke and "/smoke" or "")
   assert(os.execute("mkdir -p " .. quote(sides.folder .. "/programs")))
 end
 
@@ -105,10 +105,11 @@ local function read_line(side, text)
 end
 
 -- value, check; or nil and what went wrong.
-function sides.run(_, side, n)
+function sides.run(side, n)
   local log = sides.folder .. "/programs/stderr"
   local prefix = side.whole and sides.measurer .. " " or ""
-  local pipe = assert(io.popen(("%s%s %d 2>%s"):format(prefix, side.command, n, quote(log))))
+  local environment = sides.url and "BENCH_URL=" .. sides.url .. " " or ""
+  local pipe = assert(io.popen(("%s%s%s %d 2>%s"):format(environment, prefix, side.command, n, quote(log))))
   local text = pipe:read "a"
   local ok = pipe:close()
   local value, check = read_line(side, text)
