@@ -9,18 +9,21 @@
 --   VALUES[k]     the result when it is one value and not nil; else the mark SPECIAL, with more in special[k]
 --   TAKEN         how many results came out of next()
 --   BUFFER        buffer_size or false
+--   SLOW          true when a single value takes more than putting it into VALUES, as src/lib/deliver.c does:
+--                 closed, or a watcher is waiting
 --   CHUNK_AT      ordered: where the next chunk begins; `current` is the id of the one before
 -- and ids[k] is the id of a chunk. Ordered: at its first item, until that is taken; unordered: at each of its
 -- items, until that is delivered.
 local block = require "parhost.block"
 local check = require "parhost.check"
+local core_pool = require "parhost.core.pool"
 local errors = require "futures.error"
 local host = require "parhost.core.host"
 local trace = require "futures.trace"
 
 local map = {}
 
-local VALUES <const>, TAKEN <const>, BUFFER <const>, CHUNK_AT <const> = 1, 2, 3, 4
+local VALUES <const>, TAKEN <const>, BUFFER <const>, CHUNK_AT <const>, SLOW <const> = 1, 2, 3, 4, 5
 local SPECIAL <const>, ONE_NIL <const> = {}, { n = 2, true, nil }
 local CHUNK_MAX <const> = 1000
 local select = select
@@ -153,8 +156,8 @@ function Map:_ready()
   return self[VALUES][self[TAKEN] + 1] ~= nil
 end
 
-function Map:_watch(watcher) self.watcher = watcher end
-function Map:_unwatch() self.watcher = nil end
+function Map:_watch(watcher) self.watcher, self[SLOW] = watcher, true end
+function Map:_unwatch() self.watcher, self[SLOW] = nil, self.closed or false end
 function Map:_describe() return "a result of " .. self.name end
 
 local function cancel_chunk(self, id, force)
@@ -174,7 +177,7 @@ end
 
 local function close(self, force)
   if self.closed then return end
-  self.closed = true
+  self.closed, self[SLOW] = true, true
   if self[TAKEN] < self.sent then cancel_rest(self, force) end
   self[VALUES], self.ids, self.special, self.ready, self.lists, self.pulls = {}, {}, {}, {}, {}, nil
   self.pool = nil
@@ -249,6 +252,8 @@ function Map:next()
   if value == SPECIAL then return take_special(self, k) end
   return k, value
 end
+
+core_pool.set_keeper("map", Map)
 
 local Unordered = { __name = "parhost.map_unordered", unordered = true }
 for key, value in pairs(Map) do
@@ -334,7 +339,7 @@ function map.start(home, name, fn, given, how)
   local deadline = block.deadline(timeout)
   local limit = math.min(deadline or math.huge, home.given.deadline or math.huge)
   local self = setmetatable({
-    {}, 0, home.buffer_size or false, 1,
+    {}, 0, home.buffer_size or false, 1, false,
     home = home, name = name, fn = fn, star = how.star or false, pool = how.pool,
     lists = lists, pulls = pulls, total = total,
     options = home:core_options(nil, limit < math.huge and limit or nil),

@@ -33,8 +33,9 @@ struct core_site { /* cache: where a submit came from -> number of its text */
 };
 
 struct core {
-  struct core *next, **place; /* list of the state's open cores */
-  struct ph_pool *pool;       /* NULL: over */
+  const void *kind_of_userdata; /* core_mark */
+  struct core *next, **place;   /* list of the state's open cores */
+  struct ph_pool *pool;         /* NULL: over */
   struct ph_pool_config config;
   enum core_kind kind;
   bool capture;
@@ -43,7 +44,9 @@ struct core {
   uint32_t blob_labels[4096]; /* text number of the task whose function is this blob; 0: not yet known */
   uint32_t n_texts;
   struct core_site sites[CORE_SITES];
+  const void *own_caller; /* see is_known_caller */
   uint64_t last_id;
+  unsigned submissions;               /* see take_what_is_done */
   struct ph_buf scratch, chunk_blobs; /* a chunk being put together */
   struct ph_buf setup;
   struct ph_buf records; /* being delivered, up to `at` */
@@ -66,15 +69,18 @@ struct lib_source {
 struct lib_state {
   struct core *cores;
   struct lib_source *sources;
-  struct ph_loop *loop; /* made by the first wait */
-  unsigned forks;       /* of which process pools and loop are: see lib_state.c */
-  int deliver;          /* registry reference */
+  struct ph_loop *loop;     /* made by the first wait */
+  unsigned forks;           /* of which process pools and loop are: see lib_state.c */
+  int deliver;              /* registry reference */
+  const void *future, *map; /* metatables of sinks that can be settled without an upcall */
 };
 
 struct lib_state *lib_state_of(lua_State *L);
 void lib_add_source(lua_State *L, struct lib_source *source);
 /* The state's loop, made when it is first asked for. */
 struct ph_loop *lib_loop_of(lua_State *L);
+/* Is on the path of every submit: knows a core by its size and mark, without looking for a metatable by name. */
+extern const char core_mark;
 struct core *check_core(lua_State *L, int idx);
 
 /* Delivers what is ready; gives how many. May raise only what the delivery function raises. */

@@ -72,8 +72,15 @@ void lib_add_source(lua_State *L, struct lib_source *source) {
   s->sources = source;
 }
 
+const char core_mark = 0;
+
+static bool is_core(lua_State *L, int idx, const struct core *c) {
+  return c != NULL && lua_rawlen(L, idx) == sizeof *c && c->kind_of_userdata == &core_mark;
+}
+
 struct core *check_core(lua_State *L, int idx) {
-  struct core *c = luaL_checkudata(L, idx, CORE_METATABLE);
+  struct core *c = lua_touserdata(L, idx);
+  if (!is_core(L, idx, c)) c = luaL_checkudata(L, idx, CORE_METATABLE);
   if (c->forks != forks) lib_state_of(L);
   return c;
 }

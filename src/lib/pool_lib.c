@@ -202,6 +202,7 @@ static int pool_new(lua_State *L) {
   lua_settop(L, 1);
   struct core *c = lua_newuserdatauv(L, sizeof *c, CORE_USERVALUES);
   memset(c, 0, sizeof *c);
+  c->kind_of_userdata = &core_mark;
   c->externs = c->extern_values = LUA_NOREF;
   luaL_setmetatable(L, CORE_METATABLE);
   for (int i = 1; i <= CORE_USERVALUES; i++) {
@@ -403,6 +404,18 @@ static int set_deliver(lua_State *L) {
   return 0;
 }
 
+/* set_keeper(kind, metatable): the metatable of sinks that can be settled without an upcall (deliver.c). */
+static int set_keeper(lua_State *L) {
+  static const char *const kinds[] = {"future", "map", NULL};
+  struct lib_state *s = lib_state_of(L);
+  const void **place = luaL_checkoption(L, 1, NULL, kinds) == 0 ? &s->future : &s->map;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  *place = lua_topointer(L, 2);
+  lua_settop(L, 2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, place); /* alive as long as it is known by its address */
+  return 0;
+}
+
 /* Ends the process-wide zygote, if there is one: at the end of the program. */
 static int pool_stop_zygote(lua_State *L) {
   (void)L;
@@ -433,6 +446,7 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                        {"options", task_options},
                                        {"drain", pool_drain},
                                        {"set_deliver", set_deliver},
+                                       {"set_keeper", set_keeper},
                                        {"stop_zygote", pool_stop_zygote},
                                        {"enter", process_enter},
                                        {"environment", process_environment},

@@ -47,12 +47,33 @@ static void push_site(lua_State *L, lua_Debug *ar) {
     lua_pushfstring(L, "%s:%d: in function <%s:%d>", ar->short_src, ar->currentline, ar->short_src, ar->linedefined);
 }
 
+/* Is the caller at level 1 the function of ours that it always is? The one that was looked at last is kept in the
+ * texts, so that its address stays its own. */
+static bool is_known_caller(lua_State *L, const struct core *c, lua_Debug *ar) {
+  if (c->own_caller == NULL || !lua_getstack(L, 1, ar)) return false;
+  lua_getinfo(L, "f", ar);
+  bool known = lua_topointer(L, -1) == c->own_caller;
+  lua_pop(L, 1);
+  return known;
+}
+
+static void know_caller(lua_State *L, struct core *c, lua_Debug *ar) {
+  lua_getiuservalue(L, 1, CORE_TEXTS);
+  lua_getinfo(L, "f", ar);
+  c->own_caller = lua_topointer(L, -1);
+  lua_rawsetp(L, -2, &c->own_caller);
+  lua_pop(L, 1);
+}
+
 /* The nearest caller that is not parhost itself. */
 static uint32_t site_of_caller(lua_State *L, struct core *c) {
   lua_Debug ar;
-  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+  for (int level = is_known_caller(L, c, &ar) ? 2 : 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
-    if (is_own_code(&ar)) continue;
+    if (is_own_code(&ar)) {
+      if (level == 1) know_caller(L, c, &ar);
+      continue;
+    }
     struct core_site *s = &c->sites[((uintptr_t)ar.source / 16 + (unsigned)ar.currentline) % CORE_SITES];
     if (s->source != ar.source || s->line != ar.currentline || strcmp(s->short_src, ar.short_src) != 0) {
       push_site(L, &ar);
@@ -77,6 +98,13 @@ static uint32_t label_of(lua_State *L, struct core *c, int fn, const struct ph_e
 }
 
 /* --- admission -------------------------------------------------------------------------------------------- */
+
+#define DRAIN_EVERY 64 /* submissions */
+
+/* Who submits and never waits gets its results in between, or they would pile up. */
+static void take_what_is_done(lua_State *L, struct core *c) {
+  if (c->pool != NULL && c->kind != CORE_INLINE && ++c->submissions % DRAIN_EVERY == 0) drain_core(L, c, 1);
+}
 
 /* True when the task may come; false: the queue is full. */
 static bool admit(lua_State *L, struct core *c) {
@@ -180,6 +208,7 @@ static int submit(lua_State *L, bool here) {
   struct ph_encoded e;
   struct ph_err err;
   const struct ph_encode_options options = encode_options(c, true);
+  take_what_is_done(L, c);
   if (!here && !admit(L, c)) return full(L);
   if (ph_encode(L, &options, 5, lua_gettop(L) - 4, &e, &err) != 0) ph_error_raise_err(L, &err);
   struct naming n = name_task(L, c, &e);
@@ -235,6 +264,7 @@ int core_submit_chunk(lua_State *L) {
   struct ph_encode_options options = encode_options(c, true);
   lua_Integer first = luaL_checkinteger(L, 7), last = luaL_checkinteger(L, 8);
   luaL_checktype(L, 6, LUA_TTABLE);
+  take_what_is_done(L, c);
   if (!admit(L, c)) return full(L);
   ph_buf_reset(&c->scratch, 1 << 16);
   c->chunk_blobs.len = 0;

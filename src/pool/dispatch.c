@@ -73,7 +73,7 @@ static bool park_all(struct ph_pool *p) {
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
     if (w == NULL || w->state == PH_WORKER_GONE || !w->bell_watched) continue;
-    if (!ph_link_park(&w->link, w->backlog_at < w->backlog.len)) parked = false;
+    if (!ph_link_park(&w->link, ph__backlog(w) > 0)) parked = false;
   }
   return parked;
 }
@@ -223,7 +223,8 @@ bool ph_pool_wait_begin(struct ph_pool *p, int64_t *deadline) {
   p->owner_waiting = true;
   do ph__pump(p);
   while (!atomic_load(&p->has_done) && !park_all(p));
-  bool wait = !atomic_load(&p->has_done);
+  bool wait = !atomic_load(&p->has_done) && !p->news;
+  p->news = false;
   if (!wait) p->owner_waiting = false;
   if (p->next_timer < *deadline) *deadline = p->next_timer;
   pthread_mutex_unlock(&p->lock);

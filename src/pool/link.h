@@ -51,7 +51,10 @@ struct ph_link {
   bool is_host;
   bool corrupt;             /* the other side wrote nonsense */
   uint64_t pending_consume; /* bytes of the frame that the last read lent out */
-  uint8_t *big;             /* a frame that is larger than half the ring is gathered here */
+  /* The other side's index as last seen: read again, at the price of a cache line's way, only when it says too little. */
+  uint64_t seen_tail; /* of the outgoing ring */
+  uint64_t seen_head; /* of the incoming ring */
+  uint8_t *big;       /* a frame that is larger than half the ring is gathered here */
   size_t big_len, big_have;
   struct ph_frame big_frame;
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/big.h"
 #include "pool/pool_int.h"
 
 /* --- tasks by id ----------------------------------------------------------------------------------------- */
@@ -121,10 +122,11 @@ static void drop_tasks(struct ph_pool *p) {
   for (size_t i = 0; i < p->map_size; i++) {
     for (struct ph_task *t = p->map[i], *next; t != NULL; t = next) {
       next = t->next_in_map;
-      free(t);
+      ph_task_unref(t);
     }
   }
-  for (struct ph_list *n; (n = ph_list_pop_front(&p->intake)) != NULL;) free(ph_list_entry(n, struct ph_task, node));
+  for (struct ph_list *n; (n = ph_list_pop_front(&p->intake)) != NULL;)
+    ph_task_unref(ph_list_entry(n, struct ph_task, node));
 }
 
 static void drop_records(struct ph_buf *records) {
@@ -141,7 +143,7 @@ static void drop_workers(struct ph_pool *p) {
     if (w == NULL) continue;
     ph_link_close(&w->link);
     ph_buf_deinit(&w->sent_blobs);
-    ph_buf_deinit(&w->backlog);
+    ph__drop_backlog(w);
     free(w);
   }
 }
@@ -160,15 +162,21 @@ void ph_pool_free(struct ph_pool *p) {
 
 struct ph_task *ph_task_new(size_t payload, size_t n_blobs) {
   if (payload > PH_FRAME_MAX - sizeof(struct ph_task_wire)) return NULL;
-  struct ph_task *t = malloc(sizeof *t + n_blobs * sizeof(uint32_t) + payload);
+  size_t size = sizeof(struct ph_task) + n_blobs * sizeof(uint32_t) + payload;
+  struct ph_task *t = ph_big_advise(malloc(size), size);
   if (t == NULL) return NULL;
   memset(t, 0, sizeof *t);
+  atomic_init(&t->refs, 1);
   t->options = (struct ph_task_options)PH_TASK_OPTIONS_DEFAULT;
   t->deadline.when = PH_NEVER;
   t->count = 1;
   t->n_blobs = (uint32_t)n_blobs;
   t->len = (uint32_t)payload;
   return t;
+}
+
+void ph_task_unref(struct ph_task *t) {
+  if (atomic_fetch_sub(&t->refs, 1) == 1) free(t);
 }
 
 /* The state may change right behind the look: a task that slips in is ended by the pump like any other. */

@@ -11,6 +11,7 @@
 #ifndef PH_POOL_POOL_H
 #define PH_POOL_POOL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,9 +70,10 @@ struct ph_task {
   uint32_t len;
   uint8_t state;
   uint8_t slot;
-  uint8_t stop;     /* enum ph_stop-like source when a forced stop was asked for, else 0 */
-  uint8_t flags;    /* PH_TASK_* */
-  uint32_t blobs[]; /* n_blobs numbers, then len bytes of payload */
+  uint8_t stop;      /* enum ph_stop-like source when a forced stop was asked for, else 0 */
+  uint8_t flags;     /* PH_TASK_* */
+  atomic_uchar refs; /* the pool's, and that of a worker's link while the payload is under way */
+  uint32_t blobs[];  /* n_blobs numbers, then len bytes of payload */
 };
 
 enum {
@@ -104,7 +106,8 @@ struct ph_pool_config {
   const void *backend_options; /* borrowed during ph_pool_new */
 };
 
-/* One ended item. Lies in a ph_buf of records: the struct, then `len` bytes, padded to 8. */
+/* One ended item. Lies in a ph_buf of records: of a success only the fields up to `big`, of others the whole struct;
+ * then `len` bytes, padded to 8. */
 struct ph_done {
   uint64_t id;
   int64_t tag;
@@ -114,20 +117,21 @@ struct ph_done {
   uint8_t last;    /* the task has no more records */
   uint8_t source;
   uint8_t reserved;
+  size_t len;
+  uint8_t *big; /* malloc'ed bytes instead of inline ones, or NULL; the taker frees them */
+  /* not of a success: */
   uint32_t worker; /* 1-based, 0: none had it */
   int32_t pid;
   int32_t exit_code, signal_number;
   int64_t run_ns, limit, max_rss;
-  uint8_t *big; /* malloc'ed bytes instead of inline ones, or NULL; the taker frees them */
-  size_t len;
 };
 
-static inline size_t ph_done_stride(const struct ph_done *d) {
-  return sizeof *d + (d->big != NULL ? 0 : (d->len + 7) / 8 * 8);
+static inline size_t ph_done_head(const struct ph_done *d) {
+  return d->outcome == PH_DONE_OK ? offsetof(struct ph_done, worker) : sizeof *d;
 }
 
-static inline const uint8_t *ph_done_bytes(const struct ph_done *d) {
-  return d->big != NULL ? d->big : (const uint8_t *)(d + 1);
+static inline size_t ph_done_stride(const struct ph_done *d) {
+  return ph_done_head(d) + (d->big != NULL ? 0 : (d->len + 7) / 8 * 8);
 }
 
 enum ph_submit_result { PH_SUBMIT_OK, PH_SUBMIT_FULL, PH_SUBMIT_CLOSED, PH_SUBMIT_BROKEN };
@@ -141,6 +145,7 @@ void ph_pool_free(struct ph_pool *p);
 
 /* Gives a task with room for the payload, options at their defaults; NULL without memory. */
 struct ph_task *ph_task_new(size_t payload, size_t n_blobs);
+void ph_task_unref(struct ph_task *t);
 /* Takes the task when it gives PH_SUBMIT_OK. */
 enum ph_submit_result ph_pool_submit(struct ph_pool *p, struct ph_task *task);
 /* Would a submit be refused? For the moment before encoding. */

@@ -30,7 +30,9 @@ struct ph_worker {
   struct ph_task *slots[PH_LINK_SLOTS];
   uint64_t slots_used;      /* bit set; a revoked slot stays in use until the worker has skipped it */
   struct ph_buf sent_blobs; /* bit set by blob number */
-  struct ph_buf backlog;    /* bytes that found no room in the ring */
+  struct ph_task *lent;     /* a big payload on its way from where it lies (a reference), from `lent_at` on */
+  size_t lent_at;
+  struct ph_buf backlog; /* other bytes that found no room in the ring: behind the lent ones */
   size_t backlog_at;
   uint64_t tasks;         /* items replied */
   uint64_t started_tasks; /* tasks handed out and not taken back */
@@ -119,7 +121,8 @@ struct ph_pool {
   pthread_t dispatcher;
   pthread_cond_t wake_dispatcher;
   bool has_dispatcher, quit, driving, owner_waiting;
-  atomic_bool asleep;         /* the dispatcher, until it is signalled */
+  atomic_bool asleep; /* the dispatcher, until it is signalled */
+  bool news; /* a task has ended or a worker has gone since the owner last began to wait: it has to look again first */
   atomic_uint owner_activity; /* counts the owner's pumps */
   int epoll_fd, kick_fd;
   atomic_bool hungry; /* a task that is submitted now could begin at once */
@@ -140,6 +143,9 @@ bool ph__revoke(struct ph_task *t);
 struct ph_task *ph__running_task(struct ph_worker *w);
 void ph__take_intake(struct ph_pool *p);
 void ph__flush_backlog(struct ph_worker *w);
+/* Bytes that wait for room in the ring. */
+size_t ph__backlog(const struct ph_worker *w);
+void ph__drop_backlog(struct ph_worker *w);
 /* Copies a frame into the ring, or its rest into the backlog. -1 without memory. */
 int ph__write_frame(struct ph_worker *w, const struct ph_frame *frame, const void *head, size_t head_len, const void *body,
                     size_t body_len);

@@ -21,22 +21,22 @@ static void count_outcome(struct ph_pool *p, uint8_t outcome) {
 static void forget(struct ph_pool *p, struct ph_task *t) {
   ph__map_remove(p, t);
   if (t->options.deadline != PH_NEVER) ph_heap_remove(&p->deadlines, &t->deadline);
-  free(t);
+  ph_task_unref(t);
   p->staged_ends++;
 }
 
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
   size_t inline_len = done->big != NULL ? 0 : done->len, padded = (inline_len + 7) / 8 * 8;
-  if (ph_buf_reserve(&p->staged, sizeof *done + padded) != 0) return -1;
+  if (ph_buf_reserve(&p->staged, ph_done_head(done) + padded) != 0) return -1;
   done->id = t->id;
   done->tag = t->tag;
   done->label = t->label;
   done->site = t->site;
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
-  ph_buf_put(&p->staged, done, sizeof *done);
-  ph_buf_put(&p->staged, bytes, inline_len);
-  p->staged.len += padded - inline_len;
+  ph_buf_put(&p->staged, done, ph_done_head(done));
+  if (bytes != NULL && inline_len > 0) memcpy(p->staged.data + p->staged.len, bytes, inline_len);
+  p->staged.len += padded;
   return 0;
 }
 
@@ -87,6 +87,7 @@ void ph__publish(struct ph_pool *p) {
   atomic_store_explicit(&p->has_done, true, memory_order_release);
   pthread_mutex_unlock(&p->done_lock);
   atomic_fetch_sub(&p->outstanding, p->staged_ends); /* not before: nothing outstanding means nothing more will come */
+  p->news = true;
   p->staged_ends = 0;
   if (p->staged.len == 0) ph_buf_reset(&p->staged, RECORDS_KEEP);
 }

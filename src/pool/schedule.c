@@ -14,12 +14,34 @@
 #define AHEAD_MIN 2            /* handed at least, the running one included */
 #define STEAL_AFTER_NS 100000  /* a task that runs this long does not keep others waiting behind it */
 #define LATE_NS 2000000        /* a worker that has begun nothing for so long is busy otherwise: its setup, a finalizer */
+#define LEND_MIN (1u << 16)    /* bytes of a payload that goes out from where it lies, without another copy */
 #define BACKLOG_MAX (1u << 20) /* bytes beyond the ring, above which nothing more is handed to a worker */
 
 /* --- writing to a worker ---------------------------------------------------------------------------------- */
 
+size_t ph__backlog(const struct ph_worker *w) {
+  return w->backlog.len - w->backlog_at + (w->lent != NULL ? w->lent->len - w->lent_at : 0);
+}
+
+static void give_back_lent(struct ph_worker *w) {
+  if (w->lent != NULL) ph_task_unref(w->lent);
+  w->lent = NULL;
+}
+
+void ph__drop_backlog(struct ph_worker *w) {
+  give_back_lent(w);
+  ph_buf_deinit(&w->backlog);
+}
+
+static void flush_lent(struct ph_worker *w) {
+  w->touched = true;
+  w->lent_at += ph_link_write(&w->link, ph_task_bytes(w->lent) + w->lent_at, w->lent->len - w->lent_at);
+  if (w->lent_at == w->lent->len) give_back_lent(w);
+}
+
 void ph__flush_backlog(struct ph_worker *w) {
-  if (w->backlog_at == w->backlog.len) return;
+  if (w->lent != NULL) flush_lent(w);
+  if (w->lent != NULL || w->backlog_at == w->backlog.len) return;
   w->touched = true;
   w->backlog_at += ph_link_write(&w->link, w->backlog.data + w->backlog_at, w->backlog.len - w->backlog_at);
   if (w->backlog_at < w->backlog.len) return;
@@ -28,14 +50,14 @@ void ph__flush_backlog(struct ph_worker *w) {
 }
 
 static int write_bytes(struct ph_worker *w, const void *bytes, size_t len) {
-  size_t done = w->backlog.len > 0 ? 0 : ph_link_write(&w->link, bytes, len);
+  size_t done = ph__backlog(w) > 0 ? 0 : ph_link_write(&w->link, bytes, len);
   return done < len ? ph_buf_put(&w->backlog, (const uint8_t *)bytes + done, len - done) : 0;
 }
 
 int ph__write_frame(struct ph_worker *w, const struct ph_frame *frame, const void *head, size_t head_len, const void *body,
                     size_t body_len) {
   size_t total = sizeof *frame + head_len + body_len;
-  if (w->backlog.len > 0 || ph_link_room(&w->link) < total) {
+  if (ph__backlog(w) > 0 || ph_link_room(&w->link) < total) {
     if (ph_buf_reserve(&w->backlog, total) != 0) return -1; /* before the first byte is out */
   }
   w->touched = true;
@@ -72,7 +94,14 @@ static int send_task(struct ph_worker *w, struct ph_task *t, unsigned slot) {
   struct ph_frame f = {.len = (uint32_t)(sizeof wire + t->len), .slot = (uint16_t)slot, .type = PH_FRAME_TASK};
   for (uint32_t i = 0; i < t->n_blobs; i++)
     if (send_blob(w, t->blobs[i]) != 0) return -1;
-  return ph__write_frame(w, &f, &wire, sizeof wire, ph_task_bytes(t), t->len);
+  if (t->len < LEND_MIN || ph__backlog(w) > 0 || ph_link_room(&w->link) < sizeof f + sizeof wire)
+    return ph__write_frame(w, &f, &wire, sizeof wire, ph_task_bytes(t), t->len);
+  ph__write_frame(w, &f, &wire, sizeof wire, NULL, 0);
+  atomic_fetch_add(&t->refs, 1);
+  w->lent = t;
+  w->lent_at = 0;
+  flush_lent(w);
+  return 0;
 }
 
 static void arm_timeout(struct ph_pool *p, struct ph_task *t) {
@@ -106,7 +135,7 @@ static int hand(struct ph_worker *w, struct ph_task *t) {
 
 static bool accepts(const struct ph_worker *w, unsigned limit) {
   return w != NULL && w->state <= PH_WORKER_READY && !w->retire && w->n_handed < limit && ~w->slots_used != 0 &&
-         w->backlog.len - w->backlog_at < BACKLOG_MAX;
+         ph__backlog(w) < BACKLOG_MAX;
 }
 
 static unsigned ahead(const struct ph_pool *p) {

@@ -35,9 +35,10 @@ static void discard(struct ph_worker *w) {
   if (w->bell_watched) ph__unwatch(p, w->link.bell);
   ph_link_close(&w->link);
   ph_buf_deinit(&w->sent_blobs);
-  ph_buf_deinit(&w->backlog);
+  ph__drop_backlog(w);
   p->workers[w->index] = NULL;
   p->n_workers--;
+  p->news = true;
   free(w);
 }
 

@@ -219,7 +219,7 @@ static enum ph_reply run_protected(struct ph_run *r) {
   r->vm->limit = r->wire->memory_limit;
   lua_pushcfunction(L, do_item);
   lua_pushlightuserdata(L, r);
-  int status = ph_vm_call(L, 1, 0);
+  int status = ph_vm_call_in(r->vm, L, 1, 0);
   r->vm->limit = 0;
   enum ph_reply reply = status == LUA_OK ? PH_REPLY_OK : failed(r, status);
   lua_settop(L, 0);
@@ -231,24 +231,26 @@ static uint32_t run_time_units(int64_t ns) {
   return units > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)units;
 }
 
-static int run_item(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, uint32_t item) {
+/* *now: when the item before ended; then, when this one did. */
+static int run_item(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, uint32_t item, int64_t *now) {
   enum ph_reply reply = PH_REPLY_STOPPED;
+  int64_t started = *now;
   r->item = item;
   r->reply = (struct ph_encoded){0};
-  int64_t started = ph_now();
-  atomic_store(&slot->item, item);
+  atomic_store_explicit(&slot->item, item, memory_order_release);
   atomic_store_explicit(&slot->started, started, memory_order_release);
   r->slot = slot;
   if (!must_stop(r)) reply = run_protected(r);
   r->slot = NULL;
   ph_vm_clear_stop(r->vm);
   ph_worker_stdio_flush();
+  *now = ph_now();
   struct ph_frame f = {.len = (uint32_t)r->reply.len,
                        .slot = (uint16_t)slot_number,
                        .type = PH_FRAME_REPLY,
                        .flags = (uint8_t)reply,
                        .item = item,
-                       .reserved = run_time_units(ph_now() - started)};
+                       .reserved = run_time_units(*now - started)};
   return r->send(r, &f, r->reply.data);
 }
 
@@ -298,8 +300,9 @@ static int run_items(struct ph_run *r, struct ph_slot *slot, unsigned slot_numbe
   r->payload_len = len;
   r->ran_something = true;
   if (wire->flags & PH_TASK_CHUNK) find_first(r);
+  int64_t now = ph_now();
   for (uint32_t item = wire->first; item < wire->count; item++) {
-    int status = run_item(r, slot, slot_number, item);
+    int status = run_item(r, slot, slot_number, item, &now);
     if (status != 0) return status;
   }
   return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/big.h"
 #include "codec/codec.h"
 #include "vm/vm_int.h"
 
@@ -57,7 +58,7 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
     vm->limit_hit = true;
     return NULL;
   }
-  void *moved = realloc(block, new_size);
+  void *moved = ph_big_advise(realloc(block, new_size), new_size);
   if (moved != NULL) vm->used += new_size - old_size;
   return moved;
 }

@@ -118,5 +118,7 @@ extern char ph_vm_park_key;
  * two values pushed: the error value and the traceback (a string, or nil when there is none: memory errors, the
  * cancellation signal). Tracebacks are cut to a few dozen lines. */
 int ph_vm_call(lua_State *L, int nargs, int nresults);
+/* The same for who knows the vm of L already. */
+int ph_vm_call_in(struct ph_vm *vm, lua_State *L, int nargs, int nresults);
 
 #endif
