@@ -28,7 +28,18 @@ function hostile.overflow_lua_stack()
   return deeper()
 end
 
-function hostile.overflow_pattern() return string.rep("x", 300000):match(("(.-)"):rep(30) .. "y") end
+-- The message handler overflows, too.
+function hostile.overflow_handler_stack()
+  local function deeper() return 1 + deeper() end
+  local ok, err = xpcall(deeper, function(err) return deeper() .. err end)
+  error(ok and "no overflow" or tostring(err) .. " overflow", 0)
+end
+
+-- Calls from C to Lua to C.
+function hostile.nest_calls()
+  local function nest(n) return (("x"):gsub("x", function() return nest(n + 1) end)) end
+  return nest(1)
+end
 
 -- The first time, its worker exits.
 function hostile.exit_once(mark)
@@ -133,6 +144,12 @@ end
 
 function hostile.build_string(n) return #string.rep("x", n) end
 
+function hostile.build_table(n)
+  local list = {}
+  for i = 1, n do list[i] = i end
+  return #list
+end
+
 function hostile.catch_memory_error(n)
   local ok, err = pcall(string.rep, "x", n)
   return ok, err
@@ -145,6 +162,14 @@ function hostile.length(s) return #s end
 function hostile.append(path, text)
   local file <close> = assert(io.open(path, "a"))
   file:write(text)
+end
+
+function hostile.open_without_descriptors()
+  local crash = require "crash"
+  local before = crash.limit("nofile", 3)
+  local _, err = io.open("/dev/null")
+  crash.limit("nofile", before)
+  return err
 end
 
 function hostile.random() return math.random(1 << 53) end
@@ -192,6 +217,14 @@ function hostile.possessions()
   os.remove(path)
   local descriptors, children = text:match("(%d+)%s+(%d+)")
   return tonumber(descriptors), tonumber(children)
+end
+
+function hostile.highest_descriptor()
+  local path = os.tmpname()
+  os.execute("ls /proc/$PPID/fd | sort -n | tail -1 >" .. path)
+  local n = tonumber(hostile.read(path))
+  os.remove(path)
+  return n
 end
 
 return hostile
