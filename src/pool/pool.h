@@ -33,6 +33,7 @@ enum ph_outcome {
   PH_DONE_TIMEOUT,   /* limit_ns: the timeout, 0: the deadline */
   PH_DONE_DIED,      /* pid, exit_code or signal_number, max_rss */
   PH_DONE_MEMORY,    /* limit: the memory limit in bytes */
+  PH_DONE_LOST,      /* no memory for the message of the task, or of the result */
   PH_DONE_BROKEN,    /* the pool is broken: see ph_pool_broken */
 };
 

@@ -112,6 +112,7 @@ static uint8_t outcome_of(const struct ph_task *t, uint8_t reply) {
     case PH_REPLY_OK: return PH_DONE_OK;
     case PH_REPLY_STOPPED: return t->flags & (PH_TASK_TIMED_OUT | PH_TASK_EXPIRED) ? PH_DONE_TIMEOUT : PH_DONE_CANCELLED;
     case PH_REPLY_MEMORY: return PH_DONE_MEMORY;
+    case PH_REPLY_LOST: return PH_DONE_LOST;
     default: return PH_DONE_ERROR;
   }
 }
@@ -136,7 +137,7 @@ static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint
   struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
   if (t == NULL || f->item != t->next_item) return false;
   struct ph_pool *p = w->pool;
-  struct ph_done done = {.outcome = outcome_of(t, f->flags), .len = f->len};
+  struct ph_done done = {.outcome = outcome_of(t, body != NULL ? f->flags : PH_REPLY_LOST), .len = f->len};
   done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
   done.source = t->stop != 0 ? t->stop : PH_SOURCE_EXPLICIT;
   done.limit = ph__limit_of(p, t, done.outcome);
@@ -149,6 +150,18 @@ static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint
   t->flags &= (uint8_t)~PH_TASK_TIMED_OUT;
   if (t->next_item + 1 == t->count) ph__release_slot(w, f->slot);
   ph__finish(t, &done, body);
+  return true;
+}
+
+/* The worker had no memory for the message: no item of it can run there. */
+static bool take_loss(struct ph_worker *w, const struct ph_frame *f) {
+  struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
+  if (t == NULL) return false;
+  ph__release_slot(w, f->slot);
+  for (uint32_t left = t->count - t->next_item; left > 0; left--) {
+    struct ph_done done = {.outcome = outcome_of(t, PH_REPLY_LOST), .source = t->stop};
+    ph__finish(t, &done, NULL);
+  }
   return true;
 }
 
@@ -177,9 +190,9 @@ static bool take_frame(struct ph_worker *w, const struct ph_frame *f, const uint
       return true;
     case PH_FRAME_SETUP_FAILED:
       ph__worker_stop(w);
-      ph__setup_failed(w->pool, body, f->len);
+      ph__setup_failed(w->pool, body, body != NULL ? f->len : 0);
       return true;
-    case PH_FRAME_REPLY: return take_reply(w, f, body);
+    case PH_FRAME_REPLY: return f->flags == PH_REPLY_LOST ? take_loss(w, f) : take_reply(w, f, body);
     case PH_FRAME_SKIPPED: return take_skip(w, f);
     default: return false;
   }

@@ -193,6 +193,35 @@ describe("too little memory", function()
     assert.same({ out = "false\ttrue\n1048576\n", err = "", code = 0 }, result)
   end)
 
+  it("to receive a result: its future fails, and the pool works on", function()
+    local pool <close> = proc_pool.new(1)
+    local crash = require "crash"
+    assert.equal(1, pool:submit(hostile.same, 1):result())
+    local f = pool:submit(hostile.long_string, 64 * MIB)
+    local before = crash.limit("as", hostile.address_space() + 16 * MIB)
+    local ok, err = f:outcome(60)
+    crash.limit("as", before)
+    assert.is_false(ok)
+    assert.matches("not enough memory", tostring(err))
+    assert.equal(2, pool:submit(hostile.same, 2):result(20))
+    assert.equal(0, pool:stats().restarts)
+  end)
+
+  it("to receive arguments: their futures fail, and the worker works on", function()
+    local pool <close> = proc_pool.new(1)
+    local text = ("x"):rep(64 * MIB)
+    local ok, err
+    assert.is_true(pool:submit(hostile.limit_memory, 16 * MIB):result())
+    local list = { pool:submit(hostile.length, text), pool:submit(hostile.same, 2) }
+    ok, err = list[1]:outcome(60)
+    assert.is_false(ok)
+    assert.equal("parhost.os: not enough memory to receive the arguments or the result of the task", tostring(err))
+    assert.equal(2, list[2]:result(20))
+    local chunks = pool:with { chunk_size = 2 }:map(hostile.length, { text, text })
+    for _ = 1, 2 do assert.is_true(futures.is(select(2, pcall(chunks.next, chunks)), "os")) end
+    assert.equal(0, pool:stats().restarts)
+  end)
+
   it("for arguments: an error at the call, or in the future", function()
     local result = run_with(700000, [[
       local pool <close> = require("proc_pool").new(1)

@@ -157,6 +157,11 @@ end
 
 function hostile.long_string(n) return string.rep("x", n) end
 
+function hostile.limit_memory(more)
+  require("crash").limit("as", hostile.address_space() + more)
+  return true
+end
+
 function hostile.length(s) return #s end
 
 function hostile.append(path, text)
@@ -207,6 +212,11 @@ end
 -- The resident memory of a process, in bytes.
 function hostile.resident(pid)
   return tonumber(hostile.read(("/proc/%s/status"):format(pid or "self")):match("VmRSS:%s*(%d+)")) * 1024
+end
+
+-- The size of this process's address space, in bytes.
+function hostile.address_space()
+  return tonumber(hostile.read("/proc/self/status"):match("VmSize:%s*(%d+)")) * 1024
 end
 
 -- Children and descriptors of this process.
