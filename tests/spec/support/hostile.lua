@@ -179,6 +179,24 @@ end
 
 function hostile.random() return math.random(1 << 53) end
 
+function hostile.random_at(path)
+  gate.pass(path)
+  return hostile.random()
+end
+
+function hostile.raise() error("raised", 0) end
+
+function hostile.catch_error() return not pcall(error, "caught") end
+
+-- Where the worker keeps the traceback of a failure until it is sent: there is such a table once one was built.
+function hostile.count_kept_tracebacks()
+  local n = 0
+  for key, value in pairs(debug.getregistry()) do
+    if type(key) == "userdata" and type(value) == "table" and next(value) == nil then n = n + 1 end
+  end
+  return n
+end
+
 -- Looking ---------------------------------------------------------------------------------------------------
 
 -- The pids of a pool's workers, once all of them have begun.
