@@ -144,6 +144,9 @@ void ph_pool_free(struct ph_pool *p);
 struct ph_task *ph_task_new(size_t payload, size_t n_blobs);
 /* Takes the task when it gives PH_SUBMIT_OK. */
 enum ph_submit_result ph_pool_submit(struct ph_pool *p, struct ph_task *task);
+/* An errno, once, when the dispatcher could not be started: the pool then works while the owner submits or waits. It is
+ * tried again with each submit. */
+int ph_pool_trouble(struct ph_pool *p);
 /* Would a submit be refused? For the moment before encoding. */
 enum ph_submit_result ph_pool_admits(struct ph_pool *p);
 

@@ -28,13 +28,13 @@ local function pids_of(text)
 end
 
 describe("SIGKILL of the host", function()
-  it("SD-43 takes everything with it within a second", function()
+  it("SD-43 takes everything with it", function()
     for _, method in ipairs { "forkserver", "fork" } do
       local result = run.script(ORPHANS .. 'os.execute("kill -KILL $PPID")', method)
       assert.equal(137, result.code)
       local pids = pids_of(result.out)
       assert.is_true(#pids >= 5, result.out .. result.err)
-      assert.is_true(hostile.gone(pids, 1), method)
+      assert.is_true(hostile.gone(pids), method)
     end
   end)
 
@@ -44,7 +44,7 @@ describe("SIGKILL of the host", function()
     os.remove(name)
     local pids = pids_of(result.out)
     assert.is_true(#pids >= 5, result.out .. result.err)
-    assert.is_true(hostile.gone(pids, 1))
+    assert.is_true(hostile.gone(pids))
   end)
 end)
 

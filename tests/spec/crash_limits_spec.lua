@@ -104,10 +104,10 @@ describe("too few descriptors", function()
   -- Calls f when there is room for so many descriptors more.
   local function with_descriptors(more, f)
     local before = crash.limit("nofile", hostile.highest_descriptor() + 1 + more)
-    local files, file = {}, io.open("/dev/null")
-    while file do
-      files[#files + 1] = file
-      file = io.open("/dev/null")
+    local files, opened = {}, io.open("/dev/null")
+    while opened do
+      files[#files + 1] = opened
+      opened = io.open("/dev/null")
     end
     for _ = 1, more do table.remove(files):close() end
     local ok, err = pcall(f)
@@ -178,10 +178,22 @@ describe("too few descriptors", function()
   end)
 end)
 
-describe("too little memory", function()
+-- Sanitizers take all the address space there is.
+local describe_plain = hostile.address_space() < 1 << 40 and describe or pending
+
+describe_plain("too little memory", function()
   local function run_with(kilobytes, text)
     return run.sh(("ulimit -v %d; exec timeout 60 %s -e %s"):format(kilobytes, run.parhost, run.quote(text)))
   end
+
+  it("for the link of a worker: the pool is broken, and says why", function()
+    local result = run.script [[
+      local pool <close> = require("proc_pool").new { max_workers = 1, name = "p", initializer = math.abs, init_args = { 1 } }
+      os.execute("prlimit --as=1000000 --pid $(ps -o pid=,comm= --ppid $PPID | awk '/zygote/ { print $1 }')")
+      print(pool:submit(math.abs, -1):error(20).message)]]
+    local text = "p is broken: a worker could not be started: Cannot allocate memory\n"
+    assert.same({ out = text, err = "", code = 0 }, result)
+  end)
 
   it("for a result: its future fails, and the pool works on", function()
     local result = run_with(400000, [[

@@ -214,12 +214,13 @@ function hostile.exists(pid)
   return os.execute(("kill -0 %d 2>/dev/null"):format(pid)) == true
 end
 
--- Waits, for a second at most, until none of the processes is there any more. A zombie counts as gone.
-function hostile.gone(pids, seconds)
+-- Waits until none of the processes is there any more; false when that takes unreasonably long. A zombie counts as
+-- gone.
+function hostile.gone(pids)
   local list = table.concat(pids, " ")
-  return os.execute(([[i=0; while [ $i -lt %d ]; do alive=
+  return os.execute(([[i=0; while [ $i -lt 500 ]; do alive=
     for p in %s; do case $(ps -o stat= -p $p) in ''|Z*) ;; *) alive=1 ;; esac; done
-    [ -z "$alive" ] && exit 0; i=$((i+1)); sleep 0.02; done; exit 1]]):format((seconds or 1) * 50, list)) == true
+    [ -z "$alive" ] && exit 0; i=$((i+1)); sleep 0.02; done; exit 1]]):format(list)) == true
 end
 
 function hostile.read(path)
