@@ -175,7 +175,7 @@ void ph__setup_failed(struct ph_pool *p, const void *error, size_t len) {
   if (p->state == PH_POOL_BROKEN) return;
   p->broken.error_bytes = malloc(len + 1);
   if (p->broken.error_bytes != NULL) {
-    memcpy(p->broken.error_bytes, error, len);
+    if (len > 0) memcpy(p->broken.error_bytes, error, len);
     p->broken.error_len = len;
   }
   p->broken.initializer = true;

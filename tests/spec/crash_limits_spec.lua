@@ -188,7 +188,8 @@ describe_plain("too little memory", function()
 
   it("for the link of a worker: the pool is broken, and says why", function()
     local result = run.script [[
-      local pool <close> = require("proc_pool").new { max_workers = 1, name = "p", initializer = math.abs, init_args = { 1 } }
+      local options = { max_workers = 1, name = "p", initializer = math.abs, init_args = { 1 } }
+      local pool <close> = require("proc_pool").new(options)
       os.execute("prlimit --as=1000000 --pid $(ps -o pid=,comm= --ppid $PPID | awk '/zygote/ { print $1 }')")
       print(pool:submit(math.abs, -1):error(20).message)]]
     local text = "p is broken: a worker could not be started: Cannot allocate memory\n"
