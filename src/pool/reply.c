@@ -35,7 +35,7 @@ int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, 
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
   ph_buf_put(&p->staged, done, sizeof *done);
-  ph_buf_put(&p->staged, bytes, inline_len);
+  if (inline_len > 0) ph_buf_put(&p->staged, bytes, inline_len);
   p->staged.len += padded - inline_len;
   return 0;
 }
