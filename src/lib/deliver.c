@@ -3,6 +3,7 @@
  *
  * The cursor into the records is in the core, and moves before the upcall: a delivery may wait, and that wait then
  * delivers what comes behind. Bytes are decoded before anything else runs. */
+#include <errno.h>
 #include <lauxlib.h>
 #include <math.h>
 #include <signal.h>
@@ -109,6 +110,11 @@ static void push_memory(lua_State *L, const struct ph_done *d) {
   set_integer(L, "limit", d->limit);
 }
 
+static void push_lost(lua_State *L) {
+  ph_error_push(L, "os", "not enough memory to receive the arguments or the result of the task");
+  set_integer(L, "code", ENOMEM);
+}
+
 /* Error value and traceback of the initializer: pushes the value. */
 static void push_initializer_error(lua_State *L, const struct ph_broken *b) {
   struct ph_err err;
@@ -151,6 +157,7 @@ static void push_error_for(lua_State *L, struct core *c, int core_idx, const str
     case PH_DONE_TIMEOUT: push_timeout(L, d); break;
     case PH_DONE_DIED: push_died(L, core_idx, d); break;
     case PH_DONE_MEMORY: push_memory(L, d); break;
+    case PH_DONE_LOST: push_lost(L); break;
     default: push_broken(L, c);
   }
 }

@@ -175,6 +175,17 @@ static struct ph_task *make_task(lua_State *L, struct core *c, const struct nami
   return t;
 }
 
+static void warn_of_trouble(lua_State *L, struct core *c) {
+  int error = ph_pool_trouble(c->pool);
+  if (error == 0) return;
+  lua_pushfstring(L,
+                  "parhost: the dispatcher of %s could not be started (%s): tasks are handed to workers only while the "
+                  "program submits or waits",
+                  c->config.name, strerror(error));
+  lua_warning(L, lua_tostring(L, -1), 0);
+  lua_pop(L, 1);
+}
+
 /* Takes the task; pushes its id. */
 static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
   struct ph_err err;
@@ -191,6 +202,7 @@ static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
     set_sink(L, (uint64_t)id, false);
     admit(L, c);
   }
+  warn_of_trouble(L, c);
   lua_pushinteger(L, id);
   return 1;
 }

@@ -157,8 +157,11 @@ static void start_dispatcher(struct ph_pool *p) {
   sigset_t all, old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  p->has_dispatcher = pthread_create(&p->dispatcher, NULL, dispatch, p) == 0;
+  int error = pthread_create(&p->dispatcher, NULL, dispatch, p);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
+  p->has_dispatcher = error == 0;
+  if (error != 0 && !p->dispatcher_failed) atomic_store(&p->dispatcher_error, error);
+  p->dispatcher_failed = error != 0;
 }
 
 int ph__dispatch_open(struct ph_pool *p, struct ph_err *err) {
@@ -212,6 +215,11 @@ void ph__nudge(struct ph_pool *p) {
   rouse(p);
   if (p->driving && p->next_timer != PH_NEVER) kick(p); /* it may have to wake earlier than it thought */
   pthread_mutex_unlock(&p->lock);
+}
+
+int ph_pool_trouble(struct ph_pool *p) {
+  return atomic_load_explicit(&p->dispatcher_error, memory_order_relaxed) != 0 ? atomic_exchange(&p->dispatcher_error, 0)
+                                                                               : 0;
 }
 
 int ph_pool_fd(const struct ph_pool *p) {

@@ -172,21 +172,19 @@ bool ph_link_readable(const struct ph_link *l) {
   return available_before(l, l->seen_head) > l->pending_consume || available(l) > l->pending_consume;
 }
 
-static int begin_big(struct ph_link *l, const struct ph_frame *f) {
-  l->big = ph_big_advise(malloc(f->len), f->len);
-  if (l->big == NULL) return 0; /* stays in the ring: tried again at the next read */
+static void begin_big(struct ph_link *l, const struct ph_frame *f) {
+  l->big = ph_big_advise(malloc(f->len), f->len); /* NULL: its bytes are dropped as they come */
   l->big_frame = *f;
   l->big_len = f->len;
   l->big_have = 0;
   consume(l, sizeof *f);
-  return 1;
 }
 
 static int gather(struct ph_link *l, struct ph_frame *frame, const uint8_t **body) {
   size_t want = l->big_len - l->big_have, n = available_for(l, want);
   if (n == SIZE_MAX) return -1;
   if (n > want) n = want;
-  memcpy(l->big + l->big_have, in_position(l), n);
+  if (l->big != NULL) memcpy(l->big + l->big_have, in_position(l), n);
   consume(l, n);
   l->big_have += n;
   if (l->big_have < l->big_len) return 0;
@@ -200,17 +198,18 @@ int ph_link_read(struct ph_link *l, struct ph_frame *frame, const uint8_t **body
   if (l->corrupt) return -1;
   if (l->pending_consume > 0) consume(l, l->pending_consume);
   l->pending_consume = 0;
-  if (l->big != NULL && l->big_len == 0) {
-    free(l->big);
-    l->big = NULL;
-  }
-  if (l->big != NULL) return gather(l, frame, body);
+  if (l->big_len > 0) return gather(l, frame, body);
+  free(l->big);
+  l->big = NULL;
   size_t n = available_for(l, sizeof *frame);
   if (n == SIZE_MAX) return -1;
   if (n < sizeof *frame) return 0;
   memcpy(frame, in_position(l), sizeof *frame);
   if (frame->len > PH_FRAME_MAX) return -1;
-  if (sizeof *frame + frame->len > PH_LINK_RING / 2) return begin_big(l, frame) ? gather(l, frame, body) : 0;
+  if (sizeof *frame + frame->len > PH_LINK_RING / 2) {
+    begin_big(l, frame);
+    return gather(l, frame, body);
+  }
   n = available_for(l, sizeof *frame + frame->len);
   if (n == SIZE_MAX) return -1;
   if (n < sizeof *frame + frame->len) return 0;

@@ -73,7 +73,8 @@ size_t ph_link_room(const struct ph_link *link);
 /* Rings the other side's bell if it has parked. Call once per batch, after writing or after reading. */
 void ph_link_wake(struct ph_link *link);
 
-/* The next whole frame: 1 with *body lent until the next ph_link_read or ph_link_close; 0 none yet; -1 corrupt. */
+/* The next whole frame: 1 with *body lent until the next ph_link_read or ph_link_close; 0 none yet; -1 corrupt.
+ * *body is NULL when there was no memory for a big one: its bytes are lost. */
 int ph_link_read(struct ph_link *link, struct ph_frame *frame, const uint8_t **body);
 /* Takes the memory of a gathered big frame away from the link (give: malloc'ed), or NULL when the body lies in the ring. */
 uint8_t *ph_link_take_big(struct ph_link *link);

@@ -34,6 +34,7 @@ enum ph_outcome {
   PH_DONE_TIMEOUT,   /* limit_ns: the timeout, 0: the deadline */
   PH_DONE_DIED,      /* pid, exit_code or signal_number, max_rss */
   PH_DONE_MEMORY,    /* limit: the memory limit in bytes */
+  PH_DONE_LOST,      /* no memory for the message of the task, or of the result */
   PH_DONE_BROKEN,    /* the pool is broken: see ph_pool_broken */
 };
 
@@ -148,6 +149,9 @@ struct ph_task *ph_task_new(size_t payload, size_t n_blobs);
 void ph_task_unref(struct ph_task *t);
 /* Takes the task when it gives PH_SUBMIT_OK. */
 enum ph_submit_result ph_pool_submit(struct ph_pool *p, struct ph_task *task);
+/* An errno, once, when the dispatcher could not be started: the pool then works while the owner submits or waits. It is
+ * tried again with each submit. */
+int ph_pool_trouble(struct ph_pool *p);
 /* Would a submit be refused? For the moment before encoding. */
 enum ph_submit_result ph_pool_admits(struct ph_pool *p);
 

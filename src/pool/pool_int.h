@@ -121,6 +121,8 @@ struct ph_pool {
   pthread_t dispatcher;
   pthread_cond_t wake_dispatcher;
   bool has_dispatcher, quit, driving, owner_waiting;
+  atomic_int dispatcher_error; /* why it could not be started, until that is told */
+  bool dispatcher_failed;
   atomic_bool asleep; /* the dispatcher, until it is signalled */
   bool news; /* a task has ended or a worker has gone since the owner last began to wait: it has to look again first */
   atomic_uint owner_activity; /* counts the owner's pumps */

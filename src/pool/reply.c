@@ -35,7 +35,7 @@ int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, 
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
   ph_buf_put(&p->staged, done, ph_done_head(done));
-  if (bytes != NULL && inline_len > 0) memcpy(p->staged.data + p->staged.len, bytes, inline_len);
+  if (inline_len > 0) memcpy(p->staged.data + p->staged.len, bytes, inline_len);
   p->staged.len += padded;
   return 0;
 }
@@ -113,6 +113,7 @@ static uint8_t outcome_of(const struct ph_task *t, uint8_t reply) {
     case PH_REPLY_OK: return PH_DONE_OK;
     case PH_REPLY_STOPPED: return t->flags & (PH_TASK_TIMED_OUT | PH_TASK_EXPIRED) ? PH_DONE_TIMEOUT : PH_DONE_CANCELLED;
     case PH_REPLY_MEMORY: return PH_DONE_MEMORY;
+    case PH_REPLY_LOST: return PH_DONE_LOST;
     default: return PH_DONE_ERROR;
   }
 }
@@ -137,7 +138,7 @@ static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint
   struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
   if (t == NULL || f->item != t->next_item) return false;
   struct ph_pool *p = w->pool;
-  struct ph_done done = {.outcome = outcome_of(t, f->flags), .len = f->len};
+  struct ph_done done = {.outcome = outcome_of(t, body != NULL ? f->flags : PH_REPLY_LOST), .len = f->len};
   done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
   done.source = t->stop != 0 ? t->stop : PH_SOURCE_EXPLICIT;
   done.limit = ph__limit_of(p, t, done.outcome);
@@ -153,6 +154,18 @@ static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint
   return true;
 }
 
+/* The worker had no memory for the message: no item of it can run there. */
+static bool take_loss(struct ph_worker *w, const struct ph_frame *f) {
+  struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
+  if (t == NULL) return false;
+  ph__release_slot(w, f->slot);
+  for (uint32_t left = t->count - t->next_item; left > 0; left--) {
+    struct ph_done done = {.outcome = outcome_of(t, PH_REPLY_LOST), .source = t->stop};
+    ph__finish(t, &done, NULL);
+  }
+  return true;
+}
+
 static bool take_skip(struct ph_worker *w, const struct ph_frame *f) {
   if (f->slot >= PH_LINK_SLOTS || w->slots[f->slot] != NULL || !(w->slots_used & (1ull << f->slot))) return false;
   ph__release_slot(w, f->slot);
@@ -163,7 +176,7 @@ void ph__setup_failed(struct ph_pool *p, const void *error, size_t len) {
   if (p->state == PH_POOL_BROKEN) return;
   p->broken.error_bytes = malloc(len + 1);
   if (p->broken.error_bytes != NULL) {
-    memcpy(p->broken.error_bytes, error, len);
+    if (len > 0) memcpy(p->broken.error_bytes, error, len);
     p->broken.error_len = len;
   }
   p->broken.initializer = true;
@@ -178,9 +191,9 @@ static bool take_frame(struct ph_worker *w, const struct ph_frame *f, const uint
       return true;
     case PH_FRAME_SETUP_FAILED:
       ph__worker_stop(w);
-      ph__setup_failed(w->pool, body, f->len);
+      ph__setup_failed(w->pool, body, body != NULL ? f->len : 0);
       return true;
-    case PH_FRAME_REPLY: return take_reply(w, f, body);
+    case PH_FRAME_REPLY: return f->flags == PH_REPLY_LOST ? take_loss(w, f) : take_reply(w, f, body);
     case PH_FRAME_SKIPPED: return take_skip(w, f);
     default: return false;
   }

@@ -21,7 +21,8 @@ enum ph_frame_to_host {
   PH_FRAME_SKIPPED,      /* slot: found revoked */
 };
 
-enum ph_reply { PH_REPLY_OK, PH_REPLY_ERROR, PH_REPLY_STOPPED, PH_REPLY_MEMORY };
+/* LOST: there was no memory for the task message; it stands for all of its items. */
+enum ph_reply { PH_REPLY_OK, PH_REPLY_ERROR, PH_REPLY_STOPPED, PH_REPLY_MEMORY, PH_REPLY_LOST };
 
 struct ph_task_wire {
   uint64_t id;

@@ -316,8 +316,11 @@ int ph_run_message(struct ph_run *r, struct ph_slot *slot, const struct ph_task_
 int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const uint8_t *body, size_t len) {
   unsigned expected = PH_CLAIM_HANDED;
   struct ph_task_wire wire;
-  if (!atomic_compare_exchange_strong(&slot->claim, &expected, PH_CLAIM_STARTED)) {
-    struct ph_frame f = {.slot = (uint16_t)slot_number, .type = PH_FRAME_SKIPPED};
+  struct ph_frame f = {.slot = (uint16_t)slot_number, .type = PH_FRAME_SKIPPED};
+  if (!atomic_compare_exchange_strong(&slot->claim, &expected, PH_CLAIM_STARTED)) return r->send(r, &f, NULL);
+  if (body == NULL) {
+    f.type = PH_FRAME_REPLY;
+    f.flags = PH_REPLY_LOST;
     return r->send(r, &f, NULL);
   }
   memcpy(&wire, body, sizeof wire);

@@ -37,6 +37,7 @@ struct worker {
 /* --- blobs ------------------------------------------------------------------------------------------------ */
 
 static int take_blob(struct worker *w, uint32_t number, const uint8_t *body, size_t len) {
+  if (body == NULL) return -1;
   if (number >= w->n_blobs) {
     size_t n = (size_t)number + 16;
     struct blob *blobs = realloc(w->blobs, n * sizeof *blobs);
@@ -91,6 +92,7 @@ static int send_on_link(struct ph_run *r, const struct ph_frame *f, const void *
 
 /* After a failure the worker leaves: tasks that are on their way must not run in it. */
 static int set_up(struct worker *w, const uint8_t *body, size_t len) {
+  if (body == NULL) _exit(PH_WORKER_EXIT_NO_MEMORY);
   struct ph_frame f = {.type = PH_FRAME_READY, .item = (uint32_t)getpid()};
   w->run.reply = (struct ph_encoded){0};
   bool ok = ph_run_setup(&w->run, body, len);

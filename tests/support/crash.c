@@ -21,7 +21,7 @@ static void by_default(int number) {
   signal(number, SIG_DFL);
 }
 
-static int *volatile nowhere;
+static int *volatile nowhere = (int *)16;
 
 __attribute__((no_sanitize("undefined"))) static int segfault(lua_State *L) {
   (void)L;

@@ -28,7 +28,18 @@ function hostile.overflow_lua_stack()
   return deeper()
 end
 
-function hostile.overflow_pattern() return string.rep("x", 300000):match(("(.-)"):rep(30) .. "y") end
+-- The message handler overflows, too.
+function hostile.overflow_handler_stack()
+  local function deeper() return 1 + deeper() end
+  local ok, err = xpcall(deeper, function(err) return deeper() .. err end)
+  error(ok and "no overflow" or tostring(err) .. " overflow", 0)
+end
+
+-- Calls from C to Lua to C.
+function hostile.nest_calls()
+  local function nest(n) return (("x"):gsub("x", function() return nest(n + 1) end)) end
+  return nest(1)
+end
 
 -- The first time, its worker exits.
 function hostile.exit_once(mark)
@@ -133,12 +144,23 @@ end
 
 function hostile.build_string(n) return #string.rep("x", n) end
 
+function hostile.build_table(n)
+  local list = {}
+  for i = 1, n do list[i] = i end
+  return #list
+end
+
 function hostile.catch_memory_error(n)
   local ok, err = pcall(string.rep, "x", n)
   return ok, err
 end
 
 function hostile.long_string(n) return string.rep("x", n) end
+
+function hostile.limit_memory(more)
+  require("crash").limit("as", hostile.address_space() + more)
+  return true
+end
 
 function hostile.length(s) return #s end
 
@@ -147,7 +169,33 @@ function hostile.append(path, text)
   file:write(text)
 end
 
+function hostile.open_without_descriptors()
+  local crash = require "crash"
+  local before = crash.limit("nofile", 3)
+  local _, err = io.open("/dev/null")
+  crash.limit("nofile", before)
+  return err
+end
+
 function hostile.random() return math.random(1 << 53) end
+
+function hostile.random_at(path)
+  gate.pass(path)
+  return hostile.random()
+end
+
+function hostile.raise() error("raised", 0) end
+
+function hostile.catch_error() return not pcall(error, "caught") end
+
+-- Where the worker keeps the traceback of a failure until it is sent: there is such a table once one was built.
+function hostile.count_kept_tracebacks()
+  local n = 0
+  for key, value in pairs(debug.getregistry()) do
+    if type(key) == "userdata" and type(value) == "table" and next(value) == nil then n = n + 1 end
+  end
+  return n
+end
 
 -- Looking ---------------------------------------------------------------------------------------------------
 
@@ -166,12 +214,13 @@ function hostile.exists(pid)
   return os.execute(("kill -0 %d 2>/dev/null"):format(pid)) == true
 end
 
--- Waits, for a second at most, until none of the processes is there any more. A zombie counts as gone.
-function hostile.gone(pids, seconds)
+-- Waits until none of the processes is there any more; false when that takes unreasonably long. A zombie counts as
+-- gone.
+function hostile.gone(pids)
   local list = table.concat(pids, " ")
-  return os.execute(([[i=0; while [ $i -lt %d ]; do alive=
+  return os.execute(([[i=0; while [ $i -lt 500 ]; do alive=
     for p in %s; do case $(ps -o stat= -p $p) in ''|Z*) ;; *) alive=1 ;; esac; done
-    [ -z "$alive" ] && exit 0; i=$((i+1)); sleep 0.02; done; exit 1]]):format((seconds or 1) * 50, list)) == true
+    [ -z "$alive" ] && exit 0; i=$((i+1)); sleep 0.02; done; exit 1]]):format(list)) == true
 end
 
 function hostile.read(path)
@@ -184,6 +233,11 @@ function hostile.resident(pid)
   return tonumber(hostile.read(("/proc/%s/status"):format(pid or "self")):match("VmRSS:%s*(%d+)")) * 1024
 end
 
+-- The size of this process's address space, in bytes.
+function hostile.address_space()
+  return tonumber(hostile.read("/proc/self/status"):match("VmSize:%s*(%d+)")) * 1024
+end
+
 -- Children and descriptors of this process.
 function hostile.possessions()
   local path = os.tmpname()
@@ -192,6 +246,14 @@ function hostile.possessions()
   os.remove(path)
   local descriptors, children = text:match("(%d+)%s+(%d+)")
   return tonumber(descriptors), tonumber(children)
+end
+
+function hostile.highest_descriptor()
+  local path = os.tmpname()
+  os.execute("ls /proc/$PPID/fd | sort -n | tail -1 >" .. path)
+  local n = tonumber(hostile.read(path))
+  os.remove(path)
+  return n
 end
 
 return hostile
