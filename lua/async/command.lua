@@ -42,6 +42,7 @@ local function stdio(words, writes)
     if type(value) == "string" then return read_word(value, words) end
     if stream.is_stream(value) then return read_stream(value, writes) end
     if io.type(value) == "file" then return value end
+    if io.type(value) then return nil, "open file expected, got a closed file" end
     if math.type(value) == "integer" and value >= 0 then return value end
     return nil, text_of(words)
   end }

@@ -42,7 +42,7 @@ function remaining:_count() return 0 end
 function remaining:_at_exit()
   local latest = 0
   for p in pairs(running) do
-    if p.owner ~= host.pid() or p:_look() then
+    if p.owner ~= host.pid() or not p.handle or p:_look() then
       running[p] = nil
     else
       warn(("parhost: %s still runs at the end of the program and is terminated"):format(p:_describe()))
@@ -57,22 +57,26 @@ end
 
 -- Starting ---------------------------------------------------------------------------------------------------
 
-local function start(o, held)
+-- `held`: until it is closed, its group can be signalled.
+local function new(o, held)
+  return setmetatable({
+    name = o.name, grace = o.grace, owner = host.pid(), settled = future.new(), unfinished = held,
+  }, Process)
+end
+
+-- A stop request may interrupt any of this: whoever must not lose the process closes `self` then.
+function Process:_start(o)
   if exit.closing() then
     error(errors.new("shutdown", ("cannot start '%s' at the end of the program"):format(o.name)), 0)
   end
   if not next(running) then exit.add(remaining) end
-  o.held = held -- until it is closed, its group can be signalled
-  local handle, stdin, stdout, stderr = spawn.start(o)
-  local settled = future.new()
-  handle:set_subject(setmetatable({ handle = handle, settled = settled }, Exit))
-  local self = setmetatable({
-    handle = handle, settled = settled, name = o.name, grace = o.grace, owner = host.pid(), unfinished = held,
-  }, Process)
+  o.held = self.unfinished
+  running[self] = true
+  local subject = setmetatable({ settled = self.settled }, Exit)
+  local stdin, stdout, stderr = spawn.start(o, self, subject)
   self.stdin = stdin and stream.new(stdin, self, ("stdin of '%s'"):format(o.name), true)
   self.stdout = stdout and stream.new(stdout, self, ("stdout of '%s'"):format(o.name), false)
   self.stderr = stderr and stream.new(stderr, self, ("stderr of '%s'"):format(o.name), false)
-  running[self] = true
   return self
 end
 
@@ -223,6 +227,7 @@ end
 
 function Process:close()
   check_self(self, "close")
+  if not self.handle then return end
   for _, which in ipairs { "stdin", "stdout", "stderr" } do
     if self[which] then self[which]:close() end
   end
@@ -249,7 +254,8 @@ local RUN_DEFAULTS <const> = { stdin = "null", stdout = "pipe", stderr = "pipe",
 local process = {}
 
 function process.process(given)
-  return start(command.read(given, "process", PROCESS_DEFAULTS), false)
+  local o = command.read(given, "process", PROCESS_DEFAULTS)
+  return new(o, false):_start(o)
 end
 
 local function result_of(self)
@@ -286,7 +292,8 @@ end
 function process.run_process(given)
   local o = command.read(given, "run_process", RUN_DEFAULTS)
   local deadline = block.deadline(o.timeout, 1, "run_process")
-  local self <close> = start(o, true)
+  local self <close> = new(o, true)
+  self:_start(o)
   if not communicate.run(self, o.input or "", deadline) then give_up(self, o.timeout) end
   self.unfinished = false
   local result = result_of(self)

@@ -232,7 +232,9 @@ static int start_process(lua_State *L) {
   struct ph_err err;
   struct ph_spawn spawn = {.stdio = {0, 1, 2}};
   luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  lua_settop(L, 3);
   struct spawn_state *state = spawn_state_of(L);
   spawn.name = string_field(L, "name");
   spawn.cwd = string_field(L, "cwd");
@@ -249,8 +251,13 @@ static int start_process(lua_State *L) {
   if (*place == NULL) ph_error_raise_err(L, &err);
   (*place)->held = flag_field(L, "held");
   spawn_remember(L, *place);
+  lua_pushvalue(L, 3);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, 2, "handle");
+  lua_setfield(L, 3, "handle");
   push_our_pipes(L, start);
-  return 4;
+  return 3;
 }
 
 /* --- processes ------------------------------------------------------------------------------------------------ */
@@ -258,13 +265,6 @@ static int start_process(lua_State *L) {
 static struct ph_process *check_process(lua_State *L) {
   struct ph_process **place = luaL_checkudata(L, 1, PROCESS_METATABLE);
   return *place;
-}
-
-static int set_subject(lua_State *L) {
-  check_process(L);
-  lua_settop(L, 2);
-  lua_setiuservalue(L, 1, 1);
-  return 0;
 }
 
 /* process:status() -> false: it runs | true, code | true, nil, "SIGKILL". */
@@ -365,9 +365,9 @@ static void make_objects_table(lua_State *L) {
 }
 
 int luaopen_parhost_core_spawn(lua_State *L) {
-  static const luaL_Reg methods[] = {{"set_subject", set_subject}, {"status", status},       {"pid", process_id},
-                                     {"signal", send_signal},      {"kill_rest", kill_rest}, {"release", release},
-                                     {"finish", finish},           {"__gc", collect},        {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"status", status},       {"pid", process_id},  {"signal", send_signal},
+                                     {"kill_rest", kill_rest}, {"release", release}, {"finish", finish},
+                                     {"__gc", collect},        {NULL, NULL}};
   static const luaL_Reg start_methods[] = {{"__gc", close_start}, {"__close", close_start}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
       {"start", start_process}, {"signal_number", signal_number}, {"set_deliver", set_deliver}, {NULL, NULL}};
