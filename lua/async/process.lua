@@ -189,35 +189,32 @@ end
 
 -- The end ----------------------------------------------------------------------------------------------------
 
+-- The end of a process, for waits that go on although their task has been cancelled.
+local Ending = { _lively = true, _masked = true }
+Ending.__index = Ending
+
+function Ending:_ready() return self.settled:_ready() end
+function Ending:_watch(watcher) self.settled:_watch(watcher) end
+function Ending:_unwatch(watcher) self.settled:_unwatch(watcher) end
+function Ending:_describe() return self.process:_describe() end
+
 -- Until it has ended, of a signal that it was sent; with SIGKILL after the deadline.
 function Process:_await_end(deadline)
-  if self:_look() or block.wait(self.settled, deadline) then return end
+  local ending = setmetatable({ settled = self.settled, process = self }, Ending)
+  if self:_look() or block.wait(ending, deadline) then return end
   self:kill()
-  block.wait(self.settled, block.deadline(KILLED_SECONDS))
+  block.wait(ending, block.deadline(KILLED_SECONDS))
 end
 
-local function stop(self)
-  self:_await_end(block.deadline(self.grace))
-end
-
--- Within a task that has been cancelled, a wait would raise at once.
-local function stop_shielded(self)
-  local async = package.loaded["async"]
-  if type(async) == "table" and async.current_task and async.current_task() then
-    return host.catch(async.shield, stop, self)
-  end
-  return host.catch(stop, self)
-end
-
--- Terminates what runs and waits for its end, whatever else happens: where a wait is not possible (any more), without
--- the loop.
+-- Terminates what runs and waits for its end, whatever else happens: where no wait is possible (any more), as in a worker
+-- that was told to stop, without the loop.
 local function finish(self)
   if self.unfinished then self.handle:kill_rest() end
   if self:_look() then return end
   self.handle:kill_rest()
   self:terminate()
   local since = host.monotonic()
-  local ok, err = stop_shielded(self)
+  local ok, err = host.catch(self._await_end, self, block.deadline(self.grace))
   if ok then return end
   self.handle:finish(math.max(0, self.grace - (host.monotonic() - since)))
   self:_look()
