@@ -37,9 +37,9 @@ spawn.set_deliver(function(subject) subject:_fire() end)
 
 local remaining = {}
 
-function remaining:_count() return 0 end
+function remaining._count() return 0 end
 
-function remaining:_at_exit()
+function remaining._at_exit()
   local latest = 0
   for p in pairs(running) do
     if p.owner ~= host.pid() or not p.handle or p:_look() then

@@ -16,7 +16,9 @@ local function read_changes(value)
     if text ~= false and type(text) ~= "string" and not math.type(text) then
       return nil, ("string or false expected for %s, got %s"):format(key, check.type_name(text))
     end
-    if text and tostring(text):find("\0", 1, true) then return nil, ("text without zero bytes expected for %s"):format(key) end
+    if text and tostring(text):find("\0", 1, true) then
+      return nil, ("text without zero bytes expected for %s, got one"):format(key)
+    end
     copy[key] = text and tostring(text)
   end
   return copy

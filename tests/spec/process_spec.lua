@@ -26,7 +26,8 @@ end
 
 describe("a command", function()
   it("is passed on as it is, without a shell", function()
-    assert.equal("[$HOME; `x` *][][7][1.5]\n", run_process { "printf", "[%s][%s][%s][%s]\n", "$HOME; `x` *", "", 7, 1.5 }.stdout)
+    local result = run_process { "printf", "[%s][%s][%s][%s]\n", "$HOME; `x` *", "", 7, 1.5 }
+    assert.equal("[$HOME; `x` *][][7][1.5]\n", result.stdout)
     assert.equal("ab\n", shell("echo a\\\nb").stdout)
   end)
 
@@ -220,7 +221,9 @@ end)
 
 describe("a signal", function()
   it("goes to the child and to its group", function()
-    local p <close> = start { "trap 'echo got it; exit 5' HUP; echo ready; read x", shell = true, stdin = "pipe", stdout = "pipe" }
+    local p <close> = start {
+      "trap 'echo got it; exit 5' HUP; echo ready; read x", shell = true, stdin = "pipe", stdout = "pipe",
+    }
     assert.equal("ready", p:read("l"))
     assert.is_true(p:signal("SIGHUP"))
     assert.equal("got it", p:read("l"))
