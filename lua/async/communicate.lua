@@ -2,27 +2,17 @@
 -- Feeding a child and reading all that it writes, at the same time: one subject waits for three pipes and the end.
 -- What has been read stays in the streams until it is taken, so nothing is lost when this is broken off.
 local block = require "parhost.block"
+local readiness = require "async.readiness"
 
 local communicate = {}
 
 -- Reads in a row before the others get a turn.
 local READS_IN_A_ROW <const> = 16
 
-local Pump = { _lively = true }
-Pump.__index = Pump
+local Pump = readiness.class()
 
-function Pump:_ready() return self.fired end
-function Pump:_watch(watcher) self.watcher = watcher end
-function Pump:_unwatch() self.watcher = nil end
 function Pump:_describe() return self.process:_describe() end
-
--- From the event of a stream, and from the end of the process.
-function Pump:_settled()
-  self.fired = true
-  local watcher = self.watcher
-  self.watcher = nil
-  if watcher then watcher:_settled(self) end
-end
+Pump._settled = Pump._fire -- a stream is ready, or the process has ended
 
 function Pump:__close()
   self.process.settled:_unwatch(self)

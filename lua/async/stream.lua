@@ -4,26 +4,15 @@
 local block = require "parhost.block"
 local check = require "parhost.check"
 local errors = require "futures.error"
+local readiness = require "async.readiness"
 
 -- So many steps that had not to wait, and the others get a turn: a fast writer must not hold up the whole loop.
 local STEPS_IN_A_ROW <const> = 16
 
--- A pipe's readiness as a subject for block.wait. Also the guard of whoever waits: closing it takes the wait back.
-local Event = { _lively = true }
-Event.__index = Event
+-- A pipe's readiness: fired by the state's loop, and when the stream is closed. Also the guard of whoever waits: closing it takes the wait back.
+local Event = readiness.class()
 
-function Event:_ready() return self.fired end
-function Event:_watch(watcher) self.watcher = watcher end
-function Event:_unwatch() self.watcher = nil end
 function Event:_describe() return self.name end
-
--- Called from the state's loop, and when the stream is closed.
-function Event:_fire()
-  self.fired = true
-  local watcher = self.watcher
-  self.watcher = nil
-  if watcher then watcher:_settled(self) end
-end
 
 function Event:__close()
   self.busy = false

@@ -66,9 +66,13 @@ bool ph_process_check(struct ph_process *p) {
 struct ph_process *ph_children_next(struct ph_children *c) {
   for (struct ph_oneshot *w; (w = ph_oneshot_next(&c->exits)) != NULL;) {
     struct ph_process *p = ph_list_entry(w, struct ph_process, watch);
-    ph_process_check(p);
-    if (!p->orphan) return p;
-    free(p);
+    struct ph_err err;
+    if (!ph_process_check(p))
+      ph_oneshot_arm(&p->watch, false, &err); /* a debugger has its end first */
+    else if (!p->orphan)
+      return p;
+    else
+      free(p);
   }
   return NULL;
 }

@@ -3,20 +3,16 @@
 package.path = "tests/spec/?.lua;" .. package.path
 local process = require "async.process"
 local futures = require "futures"
+local is_alive = require "support.alive"
 
 local has_async, async = pcall(require, "async")
 local start, run_process = process.process, process.run_process
 
-local function is_alive(pid)
-  local file = io.open(("/proc/%d/stat"):format(pid))
-  if not file then return false end
-  local state = file:read("a"):match("^%d+ %(.*%) (%a)")
-  file:close()
-  return state ~= "Z"
-end
-
-local function parks(t)
+-- A task that has come to wait in fn(...).
+local function waiting(fn, ...)
+  local t = async.create_task(fn, ...)
   repeat async.checkpoint() until t:done() or t:traceback()
+  return t
 end
 
 if not has_async then
@@ -33,8 +29,7 @@ describe("in a task", function()
   it("IO-11 cancelling wait leaves the child", function()
     async.run(function()
       local p <close> = start { "cat", stdin = "pipe", stdout = "pipe" }
-      local t = async.create_task(p.wait, p)
-      parks(t)
+      local t = waiting(p.wait, p)
       t:cancel()
       assert.is_true(t:wait())
       assert.is_true(t:cancelled())
@@ -121,8 +116,7 @@ describe("in a task", function()
   it("a stream has one user at a time, and is free after a cancellation", function()
     async.run(function()
       local p <close> = start { "cat", stdin = "pipe", stdout = "pipe" }
-      local t = async.create_task(p.read, p)
-      parks(t)
+      local t = waiting(p.read, p)
       local ok, err = pcall(p.read, p)
       assert.is_false(ok)
       assert.equal("invalid_state", err.kind)
@@ -136,8 +130,7 @@ describe("in a task", function()
   it("closing a stream wakes who reads it", function()
     async.run(function()
       local p <close> = start { "cat", stdin = "pipe", stdout = "pipe" }
-      local t = async.create_task(p.read, p)
-      parks(t)
+      local t = waiting(p.read, p)
       p.stdout:close()
       local ok, err = t:outcome()
       assert.is_false(ok)
@@ -148,9 +141,7 @@ describe("in a task", function()
   it("several wait for one", function()
     async.run(function()
       local p <close> = start { "cat", stdin = "pipe" }
-      local a, b = async.create_task(p.wait, p), async.create_task(p.wait, p)
-      parks(a)
-      parks(b)
+      local a, b = waiting(p.wait, p), waiting(p.wait, p)
       p.stdin:close()
       assert.equal(0, (a:result()))
       assert.equal(0, (b:result()))

@@ -5,6 +5,7 @@ local parhost = require "parhost"
 local proc_pool = require "proc_pool"
 local process = require "async.process"
 local gate = require "support.gate"
+local is_alive = require "support.alive"
 local run = require "support.run"
 local tasks = require "support.process_tasks"
 
@@ -17,14 +18,6 @@ local function quick(fn, ...)
   local since = parhost.monotonic()
   fn(...)
   assert.is_true(parhost.monotonic() - since < LIMIT)
-end
-
-local function is_alive(pid)
-  local file = io.open(("/proc/%d/stat"):format(pid))
-  if not file then return false end
-  local state = file:read("a"):match("^%d+ %(.*%) (%a)")
-  file:close()
-  return state ~= "Z"
 end
 
 local function children()
