@@ -9,7 +9,8 @@ local readiness = require "async.readiness"
 -- So many steps that had not to wait, and the others get a turn: a fast writer must not hold up the whole loop.
 local STEPS_IN_A_ROW <const> = 16
 
--- A pipe's readiness: fired by the state's loop, and when the stream is closed. Also the guard of whoever waits: closing it takes the wait back.
+-- A pipe's readiness: fired by the state's loop, and when the stream is closed. Also the guard of whoever waits:
+-- closing it takes the wait back.
 local Event = readiness.class()
 
 function Event:_describe() return self.name end
