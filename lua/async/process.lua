@@ -261,13 +261,14 @@ local function result_of(self)
   return { code = code, signal = signal, stdout = stdout, stderr = stderr }
 end
 
--- Terminates the child, and takes what it still writes.
+-- Terminates the child, and takes what it still writes. What has left its group may hold the pipes open for ever.
 local function give_up(self, seconds)
   self.handle:kill_rest()
   self:terminate()
   if not communicate.run(self, nil, block.deadline(self.grace)) then
     self:kill()
-    communicate.run(self, nil, block.deadline(KILLED_SECONDS))
+    block.wait(self.settled, block.deadline(KILLED_SECONDS))
+    communicate.run(self, nil, block.deadline(0))
   end
   local err = self:_timed_out(seconds)
   err.stdout, err.stderr = communicate.output(self)

@@ -40,13 +40,17 @@ function stream.raise_os(name, code, text)
   error(errors.new("os", ("%s: %s"):format(name, text), { code = code }), 0)
 end
 
+local function check_open(self)
+  if self.pipe:is_open() then return end
+  error(errors.new("closed", ("%s is closed"):format(self.name)), 0)
+end
+
 local function check_self(self, method, writes)
   if not stream.is_stream(self) then check.bad_self(method, "parhost.Stream", self) end
   if self.writes ~= writes then
     check.misuse(("%s can only be %s"):format(self.name, self.writes and "written" or "read"))
   end
-  if self.pipe:is_open() then return end
-  error(errors.new("closed", ("%s is closed"):format(self.name)), 0)
+  check_open(self)
 end
 
 -- One user at a time: bytes that two tasks read in turn are of use to neither.
@@ -72,6 +76,7 @@ local function wait_ready(self)
   self.pipe:arm(self.writes)
   local _, err = block.wait(event)
   if err then error(err, 0) end
+  check_open(self)
 end
 
 local function take_turns(self)
@@ -88,10 +93,7 @@ local function fill(self)
   while true do
     local got, code, text = pipe:fill()
     if got then return true end
-    if code then
-      if not pipe:is_open() then code, text = "EBADF", "closed while it was being read" end
-      self:_fail(code, text)
-    end
+    if code then self:_fail(code, text) end
     if got == nil then return false end
     wait_ready(self)
   end

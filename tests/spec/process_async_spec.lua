@@ -134,7 +134,7 @@ describe("in a task", function()
       p.stdout:close()
       local ok, err = t:outcome()
       assert.is_false(ok)
-      assert.equal("os", err.kind)
+      assert.equal("closed", err.kind)
     end)
   end)
 

@@ -187,6 +187,11 @@ row("kills what holds the output open when its parent has long gone", function()
   equal("", members(err.stdout:match("%d+")))
 end)
 
+row("does not wait for what has left its group", function()
+  local err = timed_out("^%d+\n", { "setsid sleep 30 & echo $!", shell = true, grace = 0.05 })
+  equal(0, run { "kill", "-9", err.stdout:match("%d+") }.code)
+end)
+
 row("waits only so long, and leaves the child alone", function()
   local p <close> = start { "cat", stdin = "pipe", stdout = "pipe" }
   local err = fails("timeout", p.wait, p, 0.01)
