@@ -136,8 +136,8 @@ static void give_userdata(lua_State *L, struct start *s, int i) {
     s->theirs[i] = file_descriptor(L);
 }
 
-/* The stack's top says what descriptor i is to be: "pipe", "inherit", "null", "stdout"; a number; a file or a pipe; { path
- * }. */
+/* The stack's top says what descriptor i is to be: "pipe", "inherit", "null", "stdout"; a number; a file; a pipe; a table
+ * with a path. */
 static void prepare(lua_State *L, struct start *s, int i, const char *name) {
   const char *word = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
   switch (lua_type(L, -1)) {
