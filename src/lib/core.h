@@ -97,5 +97,6 @@ int luaopen_parhost_core_pool(lua_State *L);
 int luaopen_parhost_core_loop(lua_State *L);
 int luaopen_parhost_core_codec(lua_State *L);
 int luaopen_parhost_core_host(lua_State *L);
+int luaopen_parhost_core_spawn(lua_State *L);
 
 #endif
