@@ -20,7 +20,8 @@ local function header_lines(name, value)
   for i, one in ipairs(type(value) == "table" and value or { value }) do
     if math.type(one) then one = tostring(one) end
     if type(one) ~= "string" then
-      return nil, ("string, number, false or array of strings expected for '%s', got %s"):format(name, check.type_name(one))
+      local expected = "string, number, false or array of strings expected for '%s', got %s"
+      return nil, expected:format(name, check.type_name(one))
     end
     if has_control(one) then return nil, ("the value of '%s' has a line break or a NUL byte, got one"):format(name) end
     lines[i] = one:find("%S") and name .. ": " .. one or name .. ";" -- ";": libcurl's way to send an empty one
