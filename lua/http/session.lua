@@ -3,7 +3,9 @@
 local check = require "parhost.check"
 local client = require "http.client"
 local core = require "parhost.core.http"
+local core_pool = require "parhost.core.pool"
 local errors = require "futures.error"
+local host = require "parhost.core.host"
 local options = require "http.options"
 local plans = require "http.plan"
 
@@ -12,12 +14,14 @@ Session.__index = Session
 
 local session = {}
 
--- The core's session, which loads libcurl; anew in a forked copy of the process.
+-- The core's session, which loads libcurl; anew in a forked copy of the process. The fork server comes first: later the
+-- process is not fit for it any more. (In a worker, whose own pools are rare, that is left to the program.)
 local function core_of(self)
   local known = self.core
   if known and known:usable() then return known end
   if self.closed then error(errors.new("closed", "the session is closed"), 0) end
   local o = self.o
+  if not host.worker() then core_pool.prepare() end
   self.core = core.session(o.max_connections or 0, o.max_per_host or 0, o.cookies == true)
   return self.core
 end

@@ -95,7 +95,6 @@ http {
     location = /query { return 200 "$args"; }
     location = /json { return 200 '{"n": 9007199254740993, "x": 1.5, "list": [1, null, true], "none": {}}'; }
     location = /bad-json { return 200 '{"a": 1,\n "b": oops}'; }
-    location = /private { auth_basic "x"; auth_basic_user_file $dir/passwords; return 200 "in"; }
     location = /private/file { auth_basic "x"; auth_basic_user_file $dir/passwords; alias $dir/www/1k; }
   }
   server { listen 127.0.0.1:$expired ssl; ssl_certificate $dir/expired.pem; return 200; }
