@@ -164,11 +164,10 @@ end
 
 local function anything(value) return value end
 
--- What cannot be nil or false is kept as it is; `json = false` is a value to send.
 local REQUEST <const> = with_more {
   params = { test = params },
-  body = { "string" },
-  json = { test = function(value) return { value } end },
+  body = { "string" }, -- `json` in a table: false is a value to send
+  json = { test = function(value) return { value = value } end },
   form = { "table" },
   sink = { test = sink },
   on_progress = { "function" },

@@ -20,16 +20,19 @@ local AGENT <const> = "parhost/" .. host.version
 local NO_HEADERS <const> = {}
 local PLAIN_PROTOCOLS <const> = table.concat(http_options.HTTP_ONLY, ",")
 
+local WITH_BODY <const> = { POST = true, PUT = true, PATCH = true }
+
 local function add_body(self, o, n, name)
-  local key = o.json ~= nil and "json" or o.form ~= nil and "form"
-  if key then
-    local text, kind = bodies[key](key == "json" and o.json[1] or o[key])
-    if not text then check.bad_argument(n, name, ("option '%s': %s"):format(key, kind)) end
-    self.body, self.content_type = text, kind
+  if o.json ~= nil then
+    self.body, self.content_type = bodies.json(o.json.value)
+  elseif o.form ~= nil then
+    self.body, self.content_type = bodies.form(o.form)
   else
-    self.body = o.body
+    self.body = o.body or (WITH_BODY[self.method] and "" or nil)
   end
-  if self.body and self.method == "HEAD" then
+  if not self.body and self.content_type then
+    check.bad_argument(n, name, ("option '%s': %s"):format(o.json ~= nil and "json" or "form", self.content_type))
+  elseif self.body and self.method == "HEAD" then
     check.bad_argument(n, name, "a HEAD request has no body")
   end
 end
@@ -110,8 +113,6 @@ local function has_rare(self, o)
     or o.on_progress or self.headers["accept-encoding"] ~= nil
 end
 
-local WITH_BODY <const> = { POST = true, PUT = true, PATCH = true }
-
 -- Most requests say nothing but their URL; the core starts these with less work.
 local function is_plain(self, o)
   return self.method == "GET" and not self.body and o.protocols == http_options.HTTP_ONLY and not next(self.headers)
@@ -129,7 +130,7 @@ function plan.request(self, piecewise)
   end
   local request = {
     url = self.url.whole, method = self.method, headers = header_lines(self),
-    body = self.body or (WITH_BODY[self.method] and "" or nil),
+    body = self.body,
     protocols = table.concat(o.protocols, ","), user_agent = AGENT,
     max_body = o.max_body, window = piecewise and WINDOW or nil, skip_redirects = o.follow,
   }

@@ -28,8 +28,8 @@ struct ph_exchange {
   /* What follows is cleared for each use. */
   void *ud;
   size_t head_total, window, skipped;
-  int64_t max_body, received, sent;
-  curl_off_t to_receive, to_send;
+  int64_t max_body, received;
+  curl_off_t to_receive, sent, to_send;
   int status;
   enum ph_want want;
   enum ph_ending ending;
@@ -180,6 +180,7 @@ static void note_info(struct ph_exchange *x) {
   api_of(x)->easy_getinfo(x->easy, CURLINFO_HTTP_VERSION, &x->version);
   api_of(x)->easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &x->to_receive);
   api_of(x)->easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_UPLOAD_T, &x->to_send);
+  api_of(x)->easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &x->sent);
 }
 
 static void finish(struct ph_exchange *x) {
@@ -402,6 +403,7 @@ const char *ph_exchange_phase(struct ph_exchange *x) {
   if (!x->over) note_info(x);
   const struct ph_timings *t = &x->timings;
   if (x->head_done) return "receiving the body";
+  if (t->sent > 0 && x->sent < x->to_send) return "sending the request";
   if (t->sent > 0) return "waiting for the response";
   if (t->connected > 0) return "making the connection secure";
   if (t->resolved > 0) return "connecting";

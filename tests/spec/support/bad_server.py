@@ -7,6 +7,7 @@ FULL_PORT belongs to a socket that takes no more connections: connecting to it h
 """
 import asyncio
 import json
+import os
 import socket
 import struct
 import sys
@@ -261,7 +262,8 @@ async def main():
     full = full_socket()
     with open(sys.argv[1], "w") as fifo:
         fifo.write("%d %d\n" % (server.sockets[0].getsockname()[1], full[0].getsockname()[1]))
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(None, sys.stdin.read), 300)
+    os._exit(0)  # what is still going on is not worth a word
 
 
-asyncio.run(asyncio.wait_for(main(), 300))
+asyncio.run(main())
