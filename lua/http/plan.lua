@@ -74,13 +74,12 @@ end
 
 local function header_lines(self)
   local lines = {}
-  for _, list in next, self.headers do
-    if list then table.move(list, 1, #list, #lines + 1, lines) end
+  for name, list in next, self.headers do
+    if list then table.move(list, 1, #list, #lines + 1, lines) else lines[#lines + 1] = name .. ":" end -- libcurl's own
   end
   if self.auth and self.auth.bearer and self.headers.authorization == nil then
     lines[#lines + 1] = "Authorization: Bearer " .. self.auth.bearer
   end
-  if self.headers.accept == false then lines[#lines + 1] = "Accept:" end
   if self.body then
     if self.headers["content-type"] == nil then
       lines[#lines + 1] = self.content_type and "Content-Type: " .. self.content_type or "Content-Type:"

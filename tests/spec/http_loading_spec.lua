@@ -1,0 +1,100 @@
+-- SPDX-License-Identifier: MIT
+-- What loading http costs, and waits in which the network has not been reached yet.
+package.path = "tests/spec/?.lua;" .. package.path
+local program = require "support.program"
+local servers = require "support.servers"
+
+-- A library that makes each name take seconds to resolve.
+local SLOW_RESOLVER = [[
+#include <netdb.h>
+#include <unistd.h>
+int getaddrinfo(const char *n, const char *s, const struct addrinfo *h, struct addrinfo **r) {
+  (void)n, (void)s, (void)h, (void)r;
+  sleep(5);
+  return EAI_AGAIN;
+}
+]]
+
+describe("http", function()
+  it("loads libcurl at the first request", function()
+    local out = program.run [[
+      local http = require "http"
+      local session = http.session { timeout = 1 }
+      local function loaded() return io.open("/proc/self/maps"):read("a"):find("libcurl") ~= nil end
+      print(loaded())
+      print(pcall(session.get, session, "http://127.0.0.1:1/"))
+      print(loaded())
+    ]]
+    assert.matches("^false\nfalse\tparhost.http: GET http://127.0.0.1:1/: failed to connect .*\ntrue\n$", out)
+  end)
+
+  it("forks workers after requests were made", function()
+    local out, err, code = program.run [[
+      local http = require "http"
+      pcall(http.get, "http://127.0.0.1:1/")
+      local pool <close> = require("proc_pool").new(1)
+      print(pool:submit(math.abs, -1):result())
+    ]]
+    assert.same({ "1\n", "", 0 }, { out, err, code })
+  end)
+
+  it("says why a process that has waited cannot fork workers", function()
+    local out = program.run [[
+      require("futures").new():wait(0.001)
+      local ok, err = pcall(require("proc_pool").new, 1)
+      print(ok, err.kind)
+    ]]
+    assert.equal("false\tinvalid_state\n", out)
+  end)
+
+  it("IO-17 IO-25 does not wait for a slow resolver", function()
+    local source = os.tmpname()
+    local library = source .. ".so"
+    local file = assert(io.open(source, "w"))
+    file:write(SLOW_RESOLVER)
+    file:close()
+    assert(os.execute(("cc -shared -fPIC -x c -o %s %s"):format(library, source)))
+    local out, err, code = program.run([[
+      local http, parhost = require "http", require "parhost"
+      local begun = parhost.monotonic()
+      local ok, err = pcall(http.get, "http://host.invalid/", { timeout = 0.3 })
+      print(ok, err.code, err.message:match("while (.*)"), parhost.monotonic() - begun < 2)
+    ]], "LD_PRELOAD=" .. library)
+    os.remove(source)
+    os.remove(library)
+    assert.same({ "false\ttimeout\tresolving the name\ttrue\n", "", 0 }, { out, err, code })
+  end)
+
+  it("leaves nothing open behind", function()
+    local server <close> = servers.bad()
+    local out, err, code = program.run((([[
+      local http = require "http"
+      local function open_files()
+        local n = 0
+        for _ in io.popen("ls /proc/" .. io.open("/proc/self/stat"):read("n") .. "/fd"):lines() do n = n + 1 end
+        collectgarbage()
+        collectgarbage()
+        return n
+      end
+      pcall(http.get, "http://127.0.0.1:1/")
+      open_files()
+      local before = open_files()
+      for _ = 1, 3 do
+        do
+          local session <close> = http.session()
+          assert(session:get("URL/echo").status == 200)
+          assert(not pcall(session.get, session, "URL/silent", { timeout = 0.05 }))
+          local response = session:get("URL/drip", { stream = true })
+          response = nil
+        end
+        local dropped = http.session()
+        dropped:get("URL/drip", { stream = true })
+        dropped = nil
+        collectgarbage()
+        collectgarbage()
+      end
+      print(before == open_files())
+    ]]):gsub("URL", server.url)))
+    assert.same({ "true\n", "", 0 }, { out, err, code })
+  end)
+end)
