@@ -4,7 +4,9 @@
 local proc_pool = require "proc_pool"
 local http = require "http"
 
-local SITES <const> = { "https://www.python.org", "https://www.google.com", "https://www.github.com", "https://www.baidu.com" }
+local SITES <const> = {
+  "https://www.python.org", "https://www.google.com", "https://www.github.com", "https://www.baidu.com",
+}
 
 local urls = table.move(arg, 1, #arg, 1, {})
 if #urls == 0 then

@@ -23,7 +23,9 @@ local function header_lines(name, value)
       local expected = "string, number, false or array of strings expected for '%s', got %s"
       return nil, expected:format(name, check.type_name(one))
     end
-    if has_control(one) then return nil, ("the value of '%s' has a line break or a NUL byte, got one"):format(name) end
+    if has_control(one) then
+      return nil, ("value without line breaks and NUL bytes expected for '%s', got one with"):format(name)
+    end
     lines[i] = one:find("%S") and name .. ": " .. one or name .. ";" -- ";": libcurl's way to send an empty one
   end
   return lines
@@ -35,9 +37,9 @@ local function headers(given)
   local read = {}
   for name, value in next, given do
     if type(name) ~= "string" then return nil, ("names of headers expected, got %s"):format(check.type_name(name)) end
-    if not is_token(name) then return nil, ("%q is no name of a header, got it"):format(name) end
+    if not is_token(name) then return nil, ("name of a header expected, got %q"):format(name) end
     local key = name:lower()
-    if key == "content-length" then return nil, "'Content-Length' follows from the body, got it" end
+    if key == "content-length" then return nil, "no Content-Length expected, as it follows from the body, got one" end
     local lines, why
     if value ~= false then lines, why = header_lines(name, value) end
     if why then return nil, why end
@@ -48,9 +50,10 @@ end
 
 local function low_speed(value)
   if type(value) ~= "table" then return nil, "{ bytes, seconds }" end
-  local bytes = math.tointeger(value.bytes or value[1])
-  local seconds = tonumber(value.seconds or value[2])
-  if not bytes or bytes < 1 or not seconds or seconds ~= seconds or seconds <= 0 then return nil, "{ bytes, seconds }, both > 0," end
+  local bytes, seconds = math.tointeger(value.bytes or value[1]), value.seconds or value[2]
+  if not bytes or bytes < 1 or not math.type(seconds) or not (0 < seconds and seconds < math.huge) then
+    return nil, "{ bytes, seconds }, both > 0,"
+  end
   return { bytes = bytes, seconds = math.ceil(seconds) }
 end
 
@@ -59,10 +62,10 @@ local function plain_text(value)
 end
 
 local function auth(value)
-  local expected = "{ user, password } or { bearer = token }"
+  local expected = ("{ user, password } or { bearer = token } expected, got %s"):format(check.type_name(value))
   if type(value) ~= "table" then return nil, expected end
   if value.bearer ~= nil then
-    if not plain_text(value.bearer) then return nil, "a bearer token of one line" end
+    if not plain_text(value.bearer) then return nil, "bearer token of one line expected, got another" end
     return { bearer = value.bearer }
   end
   local user, password = value.user or value[1], value.password or value[2] or ""
@@ -105,7 +108,7 @@ local function cert(value)
     if kind ~= "file" then return nil, ("a readable file expected, got %s"):format(why or "a folder") end
   end
   if read.key_password ~= nil and not plain_text(read.key_password) then
-    return nil, "string expected for password, got another"
+    return nil, "string of one line expected for password, got another"
   end
   return read
 end

@@ -41,7 +41,7 @@
   X(free, void, (void *))
 
 struct ph_curl_api {
-#define X(name, result, arguments) result(*name) arguments;
+#define X(name, result, arguments) result(*name) arguments; /* NOLINT(bugprone-macro-parentheses): a declaration */
   PH_CURL_FUNCTIONS(X)
 #undef X
 };

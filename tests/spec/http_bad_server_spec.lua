@@ -145,7 +145,8 @@ describe("http and a bad server", function()
     for _, case in ipairs(cases) do
       local code, before, after = table.unpack(case)
       local seen = http.request {
-        method = before, url = url("/redirect?to=/echo&code=" .. code), body = "text", headers = { ["Content-Type"] = "a/b" },
+        method = before, url = url("/redirect?to=/echo&code=" .. code), body = "text",
+        headers = { ["Content-Type"] = "a/b" },
       }:json()
       assert.equal(after, seen.method, code)
       assert.equal(after == "GET" and "" or "text", seen.body)
@@ -401,12 +402,14 @@ describe("http and a bad server", function()
       { { target, { timeout = "5" } }, "bad argument #2 to 'get' (option 'timeout': number expected, got \"5\")" },
       { { target, { timeout = 0 / 0 } }, "bad argument #2 to 'get' (option 'timeout': number expected, got nan)", true },
       { { target, { headers = 5 } }, "bad argument #2 to 'get' (option 'headers': table expected, got 5)" },
-      { { target, { headers = { A = print } } }, "bad argument #2 to 'get' (option 'headers': string, number, false or array "
-        .. "of strings expected for 'A', got function)" },
-      { { target, { headers = { A = "x\r\nB: y" } } }, "bad argument #2 to 'get' (option 'headers': the value of 'A' has a "
-        .. "line break or a NUL byte, got one)" },
-      { { target, { headers = { ["A: b"] = "x" } } }, "bad argument #2 to 'get' (option 'headers': \"A: b\" is no name of a "
-        .. "header, got it)" },
+      { { target, { headers = { A = print } } }, "bad argument #2 to 'get' (option 'headers': string, number, false or "
+        .. "array of strings expected for 'A', got function)" },
+      { { target, { headers = { A = "x\r\nB: y" } } },
+        "bad argument #2 to 'get' (option 'headers': value without line breaks and "
+        .. "NUL bytes expected for 'A', got one with)" },
+      { { target, { headers = { ["A: b"] = "x" } } },
+        "bad argument #2 to 'get' (option 'headers': name of a header expected, got "
+        .. "\"A: b\")" },
       { { target .. "\r\nX: y" }, "bad argument #1 to 'get' (option 'url': byte 13 at position " .. #target + 1
         .. " cannot be in a URL)" },
       { { target .. "\0" }, "bad argument #1 to 'get' (option 'url': byte 0 at position " .. #target + 1
@@ -416,7 +419,7 @@ describe("http and a bad server", function()
       { { target, { stream = true, sink = print } }, "bad argument #2 to 'get' (options 'stream' and 'sink': only one of "
         .. "them is possible)" },
       { { target, { auth = "x" } }, "bad argument #2 to 'get' (option 'auth': { user, password } or { bearer = token } "
-        .. "expected, got \"x\")" },
+        .. "expected, got string)" },
       { { target, { ca = "/no/such.pem" } }, "bad argument #2 to 'get' (option 'ca': a readable file expected, got "
         .. "/no/such.pem: No such file or directory)" },
       { { target, { http_version = "4" } }, "bad argument #2 to 'get' (option 'http_version': \"1.0\", \"1.1\", \"2\" or "
