@@ -80,7 +80,7 @@ end
 
 -- Starts the exchange for a plan. `session` is the core's.
 function client.start(session, plan, piecewise)
-  local exchange = setmetatable({ plan = plan, arrived = false, begun = host.monotonic() }, Exchange)
+  local exchange = setmetatable({ plan = plan, arrived = false, begun = host.monotonic(), core = nil }, Exchange)
   local ok, started = pcall(session.start, session, exchange, plans.request(plan, piecewise))
   if not ok then
     if errors.is(started, "http") then error(http_errors.of_curl(plan, started.code, started.message), 0) end
@@ -90,13 +90,13 @@ function client.start(session, plan, piecewise)
   return exchange
 end
 
-local function new_response(exchange, state, status, head, reader)
+local function new_response(exchange, state, status, head, body, reader)
   local core_exchange = exchange.core
-  local fields = {
-    status = status, url = exchange.plan.url.whole, history = state.history, elapsed = host.monotonic() - state.begun,
-    http_version = core_exchange:version(),
+  return responses.new {
+    head, { core_exchange:timings() }, reader,
+    status = status, url = exchange.plan.url.whole, body = body, history = state.history,
+    elapsed = host.monotonic() - state.begun, http_version = core_exchange:version(),
   }
-  return responses.new(fields, head, { core_exchange:timings() }, reader)
 end
 
 -- Bodies piece by piece -------------------------------------------------------------------------------------
@@ -120,10 +120,10 @@ Reader.__index = Reader
 function Reader:next()
   local exchange = self.exchange
   if not exchange then return nil end
-  local _ <close> = exchange -- ends it when waiting for it fails
-  exchange.kept = false
+  self.exchange, exchange.kept = nil, false
+  local _ <close> = exchange -- when waiting for it fails, that was it
   local chunk = next_chunk(exchange)
-  if chunk then exchange.kept = true else self.exchange = nil end
+  if chunk then self.exchange, exchange.kept = exchange, true end
   return chunk
 end
 
@@ -169,7 +169,7 @@ end
 
 local function receive_stream(exchange, state, status, head)
   exchange.kept = true
-  return new_response(exchange, state, status, head, setmetatable({ exchange = exchange }, Reader))
+  return new_response(exchange, state, status, head, nil, setmetatable({ exchange = exchange }, Reader))
 end
 
 local function receive(exchange, state, status, head)
@@ -182,9 +182,7 @@ local function receive(exchange, state, status, head)
   else
     body = exchange.core:take()
   end
-  local response = new_response(exchange, state, status, head)
-  response.body = body
-  return response
+  return new_response(exchange, state, status, head, body)
 end
 
 -- Waits for a head while on_progress hears of what is being sent.
@@ -210,8 +208,7 @@ local function hop(session, plan, state)
   if not plans.redirects(plan, status, head) then return receive(exchange, state, status, head) end
   await(exchange, "end")
   ended(exchange)
-  local response = new_response(exchange, { begun = state.begun, history = {} }, status, head)
-  response.body = ""
+  local response = new_response(exchange, { begun = state.begun, history = {} }, status, head, "")
   state.history[#state.history + 1] = response
   return nil, plans.next(plan, status, response.headers.location, #state.history - 1)
 end

@@ -28,7 +28,7 @@ local function add_body(self, o, n, name)
   elseif o.form ~= nil then
     self.body, self.content_type = bodies.form(o.form)
   else
-    self.body = o.body or (WITH_BODY[self.method] and "" or nil)
+    self.body = o.body or (WITH_BODY[self.method] and "") or nil
   end
   if not self.body and self.content_type then
     check.bad_argument(n, name, ("option '%s': %s"):format(o.json ~= nil and "json" or "form", self.content_type))
@@ -56,17 +56,18 @@ end
 
 -- `o`: the checked options, the argument #n of `name`.
 function plan.new(method, text, o, n, name)
-  local self = { method = method, o = o, headers = o.headers or NO_HEADERS, deadline = block.deadline(o.timeout, n, name) }
+  local self = {
+    method = method, o = o, headers = o.headers or NO_HEADERS, deadline = block.deadline(o.timeout, n, name),
+    cert = o.cert, auth = o.auth, url = nil, shown = nil, body = nil, content_type = nil, -- room for all that follows
+  }
   if o.params then text = add_query(text, o.params, n, name) end
   local parts, why = url.parse(text)
-  self.shown = url.masked(parts and parts.whole or text)
+  self.shown = parts and parts.whole or url.masked(text)
   if not parts then error(http_errors.new(self, "url", "invalid URL: " .. why), 0) end
   self.url = parts
   check_scheme(self, false)
   add_body(self, o, n, name)
-  self.auth = o.auth
   if not self.auth and parts.user then self.auth = { user = parts.user, password = parts.password or "" } end
-  self.cert = o.cert
   return self
 end
 
@@ -174,7 +175,7 @@ function plan.next(self, status, location, hops)
   if not parts then error(http_errors.new(self, "url", "redirected to an invalid URL: " .. why), 0) end
   local new = {}
   copy(self, new)
-  new.url, new.shown = parts, url.masked(parts.whole)
+  new.url, new.shown = parts, parts.whole
   check_scheme(new, true)
   if (status == 303 and self.method ~= "HEAD") or (status <= 302 and self.method == "POST") then
     new.method, new.body, new.content_type = "GET", nil, nil

@@ -42,8 +42,8 @@ function Response:__index(key)
   return value
 end
 
-function response.new(fields, head, times, reader)
-  fields[HEAD], fields[TIMES], fields[READER] = head, times, reader
+-- `fields`: { head, times, reader, status =, url =, body =, history =, elapsed =, http_version = }
+function response.new(fields)
   return setmetatable(fields, Response)
 end
 

@@ -8,8 +8,8 @@ local url = {}
 local CACHED_MAX <const> = 500
 local cache, cached = {}, 0
 
--- Gives { whole =, scheme =, user =, password =, host =, port = }, `whole` without user, password and fragment;
--- nil and what is wrong.
+-- Gives { whole =, scheme =, user =, password =, host =, port = }, `whole` (which is fit for logs) without user, password
+-- and fragment; nil and what is wrong.
 function url.parse(text)
   local parts = cache[text]
   if parts then return parts end

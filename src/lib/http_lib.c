@@ -256,8 +256,12 @@ static struct ph_exchange *check_exchange(lua_State *L) {
 static int free_exchange(lua_State *L) {
   lib_state_of(L);
   struct exchange *e = luaL_checkudata(L, 1, EXCHANGE_METATABLE);
-  if (e->x != NULL) ph_exchange_free(e->x);
+  if (e->x == NULL) return 0;
+  ph_exchange_free(e->x);
   e->x = NULL;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->subjects);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, e);
   return 0;
 }
 
