@@ -10,7 +10,7 @@ local errors = require "futures.error"
 local host = require "parhost.core.host"
 local http_errors = require "http.errors"
 local plans = require "http.plan"
-local responses = require "http.response"
+local Response = require "http.response"
 
 local client = {}
 
@@ -92,7 +92,7 @@ end
 
 local function new_response(exchange, state, status, head, body, reader)
   local core_exchange = exchange.core
-  return responses.new {
+  return Response.new {
     head, { core_exchange:timings() }, reader,
     status = status, url = exchange.plan.url.whole, body = body, history = state.history,
     elapsed = host.monotonic() - state.begun, http_version = core_exchange:version(),

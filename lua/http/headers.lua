@@ -1,17 +1,18 @@
 -- SPDX-License-Identifier: MIT
--- The headers of a response: headers["Content-Type"] in any case, headers:all(name), and pairs in the order sent.
+-- The headers of a response; this module is their class. headers["Content-Type"] in any case, headers:all(name), and
+-- pairs in the order sent.
 --
 --   self[LIST]    { name, value, name, value, ... }
 --   self[VALUES]  name in lower case -> { value... }
 -- Numbers, so that every string is free for the name of a header; but for the one method.
 local check = require "parhost.check"
+local codec = require "parhost.core.codec"
 
 local LIST <const>, VALUES <const> = 1, 2
 local NONE <const> = {}
 
 local Headers = { __name = "http.Headers" }
 local methods = {}
-local headers = { Headers = Headers }
 
 local function add(self, name, value)
   local list, values = self[LIST], self[VALUES]
@@ -22,7 +23,7 @@ local function add(self, name, value)
 end
 
 -- From the lines of a response's head. A line that begins with a blank continues the one before.
-function headers.parse(head)
+function Headers.parse(head)
   local self = setmetatable({ {}, {} }, Headers)
   local text = head:match("\n(.*)$") or ""
   for line in text:gsub("\r?\n[ \t]+", " "):gmatch("[^\r\n]+") do
@@ -64,4 +65,6 @@ function Headers:__tostring()
   return table.concat(lines, "\n")
 end
 
-return headers
+codec.register("http.Headers", Headers)
+
+return Headers

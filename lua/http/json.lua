@@ -1,18 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- JSON in requests and responses. Objects and arrays become plain tables, so that they travel; null becomes `null`.
+local Array = require "http.array"
 local bind = require "parhost.core.json"
 local errors = require "futures.error"
 local null = require "http.null"
 
--- Marks a table as an array, which matters when it is empty: {} alone is an object.
-local Array = { __name = "http.array" }
-
 local core = bind(null, Array)
-local json = { Array = Array, encode = core.encode }
+local json = { encode = core.encode }
 
 -- Raises kind "http", code "json", with line and column.
 function json.decode(text, url)
-  local ok, value, line, column = core.decode(text)
+  local ok, value, line, column = core.decode((text:gsub("^\xef\xbb\xbf", ""))) -- a byte order mark says nothing
   if ok then return value end
   local message = ("%s: invalid JSON at line %d, column %d: %s"):format(url, line, column, value)
   error(errors.new("http", message, { code = "json", url = url, line = line, column = column }), 0)

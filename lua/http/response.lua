@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- What came back. `headers`, `reason` and `timings` are made from what the core gave, when somebody asks.
+-- What came back; this module is its class. `headers`, `reason` and `timings` are made from what the core gave, when
+-- somebody asks.
 --
 --   self[HEAD]      the lines of the head           self[TIMES]   six numbers of seconds
 --   self[READER]    stream = true: what gives the chunks, until the end
 local check = require "parhost.check"
 local codec = require "parhost.core.codec"
 local errors = require "futures.error"
-local headers = require "http.headers"
+local Headers = require "http.headers"
 local json = require "http.json"
 
 local HEAD <const>, TIMES <const>, READER <const> = 1, 2, 3
@@ -14,12 +15,11 @@ local TIME_NAMES <const> = { "resolved", "connected", "secured", "sent", "first_
 
 local Response = { __name = "http.Response" }
 local methods = {}
-local response = { Response = Response }
 
 local lazy = {}
 
 function lazy.headers(self)
-  return headers.parse(self[HEAD])
+  return Headers.parse(self[HEAD])
 end
 
 function lazy.reason(self)
@@ -43,7 +43,7 @@ function Response:__index(key)
 end
 
 -- `fields`: { head, times, reader, status =, url =, body =, history =, elapsed =, http_version = }
-function response.new(fields)
+function Response.new(fields)
   return setmetatable(fields, Response)
 end
 
@@ -105,7 +105,9 @@ end
 local PLAIN <const> = { "status", "url", "body", "elapsed", "history", "http_version", HEAD, TIMES }
 
 function Response.__dump(self)
-  if self[READER] then error("a response with stream = true cannot travel", 0) end
+  if self[READER] then
+    error(errors.new("not_serializable", "a response with stream = true cannot travel", { type = "http.Response" }), 0)
+  end
   local data = {}
   for _, key in ipairs(PLAIN) do data[key] = rawget(self, key) end
   return data
@@ -116,7 +118,5 @@ function Response.__load(data)
 end
 
 codec.register("http.Response", Response)
-codec.register("http.Headers", headers.Headers)
-codec.register("http.array", json.Array)
 
-return response
+return Response

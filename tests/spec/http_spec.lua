@@ -56,8 +56,20 @@ describe("http", function()
     assert.equal(1024, #response.body)
     assert.equal("1024", response.headers["Content-Length"])
     assert.equal(302, response.history[1].status)
+    assert.equal(200, pool:submit(tasks.status_of, response):result())
     assert.equal(200, pool:submit(http.get, nginx.url .. "/1k"):result():raise_for_status().status)
     assert.equal(200, pool:submit("http:get", nginx.url .. "/1k"):result().status)
+    local cases = {
+      [http.get(nginx.url .. "/1k", { stream = true })] = "a response with stream = true cannot travel",
+      [http.session()] = "args[1]: its metatable is not a registered class",
+    }
+    for value, text in pairs(cases) do
+      local ok, err = pcall(pool.submit, pool, print, value)
+      assert.is_false(ok)
+      assert.equal("not_serializable", err.kind)
+      assert.matches(text, err.message, 1, true)
+    end
+    assert.same({ http.null, {} }, { pool:submit(tasks.same, http.null, http.array()):result() })
   end)
 
   it("takes any status as a result", function()

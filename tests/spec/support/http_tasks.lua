@@ -25,6 +25,12 @@ function tasks.response(url)
   return http.get(url)
 end
 
+function tasks.status_of(response)
+  return response:raise_for_status().status
+end
+
+function tasks.same(...) return ... end
+
 -- A request that is given up, and one after it.
 function tasks.abandon_and_go_on(url)
   local session <close> = http.session()
