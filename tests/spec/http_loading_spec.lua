@@ -31,25 +31,6 @@ describe("http", function()
     assert.matches("^false\nfalse\tparhost.http: GET http://127.0.0.1:1/: failed to connect .*\ntrue\n$", out)
   end)
 
-  it("forks workers after requests were made", function()
-    local out, err, code = program.run [[
-      local http = require "http"
-      pcall(http.get, "http://127.0.0.1:1/")
-      local pool <close> = require("proc_pool").new(1)
-      print(pool:submit(math.abs, -1):result())
-    ]]
-    assert.same({ "1\n", "", 0 }, { out, err, code })
-  end)
-
-  it("says why a process that has waited cannot fork workers", function()
-    local out = program.run [[
-      require("futures").new():wait(0.001)
-      local ok, err = pcall(require("proc_pool").new, 1)
-      print(ok, err.kind)
-    ]]
-    assert.equal("false\tinvalid_state\n", out)
-  end)
-
   it("IO-17 IO-25 does not wait for a slow resolver", function()
     local source = os.tmpname()
     local library = source .. ".so"
