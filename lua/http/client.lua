@@ -81,7 +81,7 @@ end
 -- Starts the exchange for a plan. `session` is the core's.
 function client.start(session, plan, piecewise)
   local exchange = setmetatable({ plan = plan, arrived = false, begun = host.monotonic(), core = nil }, Exchange)
-  local ok, started = pcall(session.start, session, exchange, plans.request(plan, piecewise))
+  local ok, started = pcall(plans.start, plan, session, exchange, piecewise)
   if not ok then
     if errors.is(started, "http") then error(http_errors.of_curl(plan, started.code, started.message), 0) end
     error(started, 0)
@@ -93,9 +93,9 @@ end
 local function new_response(exchange, state, status, head, body, reader)
   local core_exchange = exchange.core
   return Response.new {
-    head, { core_exchange:timings() }, reader,
     status = status, url = exchange.plan.url.whole, body = body, history = state.history,
     elapsed = host.monotonic() - state.begun, http_version = core_exchange:version(),
+    head, reader, core_exchange:timings(), -- the last of them: all six
   }
 end
 
@@ -208,8 +208,9 @@ local function hop(session, plan, state)
   if not plans.redirects(plan, status, head) then return receive(exchange, state, status, head) end
   await(exchange, "end")
   ended(exchange)
-  local response = new_response(exchange, { begun = state.begun, history = {} }, status, head, "")
-  state.history[#state.history + 1] = response
+  local response = new_response(exchange, exchange, status, head, "")
+  state.history = state.history or {}
+  table.insert(state.history, response)
   return nil, plans.next(plan, status, response.headers.location, #state.history - 1)
 end
 
@@ -220,12 +221,12 @@ function client.finish(exchange)
   await(exchange, "end")
   ended(exchange)
   local status, head = exchange.core:head()
-  return receive(exchange, { history = {}, begun = exchange.begun }, status, head)
+  return receive(exchange, exchange, status, head)
 end
 
 -- Makes the request, and those that it is redirected to.
 function client.perform(session, plan)
-  local state = { history = {}, begun = host.monotonic() }
+  local state = { begun = host.monotonic(), history = nil }
   local response
   repeat
     response, plan = hop(session, plan, state)

@@ -18,7 +18,6 @@ local plan = {}
 local WINDOW <const> = 256 * 1024 -- bytes of a body that wait to be taken, at the most
 local AGENT <const> = "parhost/" .. host.version
 local NO_HEADERS <const> = {}
-local PLAIN_PROTOCOLS <const> = table.concat(http_options.HTTP_ONLY, ",")
 
 local WITH_BODY <const> = { POST = true, PUT = true, PATCH = true }
 
@@ -105,7 +104,6 @@ local function add_rare(self, o, request)
   request.proxy, request.insecure, request.http_version = o.proxy, not o.verify, o.http_version
   request.raw = self.headers["accept-encoding"] ~= nil
   request.progress = o.on_progress ~= nil
-  request.rare = true
 end
 
 local function has_rare(self, o)
@@ -113,29 +111,21 @@ local function has_rare(self, o)
     or o.on_progress or self.headers["accept-encoding"] ~= nil
 end
 
--- Most requests say nothing but their URL; the core starts these with less work.
-local function is_plain(self, o)
-  return self.method == "GET" and not self.body and o.protocols == http_options.HTTP_ONLY and not next(self.headers)
-    and not has_rare(self, o)
+local function joined(protocols)
+  return protocols == http_options.HTTP_ONLY and "http,https" or table.concat(protocols, ",")
 end
 
--- The table that the core's start takes. `piecewise`: the body is taken piece by piece.
-function plan.request(self, piecewise)
-  local o = self.o
-  if is_plain(self, o) then
-    return {
-      plain = true, url = self.url.whole, protocols = PLAIN_PROTOCOLS, user_agent = AGENT,
-      max_body = o.max_body, window = piecewise and WINDOW or nil, skip_redirects = o.follow,
-    }
+-- Starts the exchange for `subject` in a session of the core's. `piecewise`: the body is taken piece by piece. Most
+-- requests say nothing but their URL; the core starts these with less work.
+function plan.start(self, session, subject, piecewise)
+  local o, more = self.o, nil
+  local plain = self.method == "GET" and not self.body and not next(self.headers) and o.protocols == http_options.HTTP_ONLY
+  if not plain or has_rare(self, o) then
+    more = { method = self.method, headers = header_lines(self), body = self.body }
+    add_rare(self, o, more)
   end
-  local request = {
-    url = self.url.whole, method = self.method, headers = header_lines(self),
-    body = self.body,
-    protocols = table.concat(o.protocols, ","), user_agent = AGENT,
-    max_body = o.max_body, window = piecewise and WINDOW or nil, skip_redirects = o.follow,
-  }
-  if has_rare(self, o) then add_rare(self, o, request) end
-  return request
+  return session:start(subject, self.url.whole, joined(o.protocols), AGENT, o.max_body, piecewise and WINDOW or nil,
+    o.follow, more)
 end
 
 -- Redirects -------------------------------------------------------------------------------------------------

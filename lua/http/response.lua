@@ -2,15 +2,15 @@
 -- What came back; this module is its class. `headers`, `reason` and `timings` are made from what the core gave, when
 -- somebody asks.
 --
---   self[HEAD]      the lines of the head           self[TIMES]   six numbers of seconds
---   self[READER]    stream = true: what gives the chunks, until the end
+--   self[HEAD]      the lines of the head           self[TIMES...]   six numbers of seconds
+--   self[READER]    stream = true: what gives the chunks, until the end; else nil
 local check = require "parhost.check"
 local codec = require "parhost.core.codec"
 local errors = require "futures.error"
 local Headers = require "http.headers"
 local json = require "http.json"
 
-local HEAD <const>, TIMES <const>, READER <const> = 1, 2, 3
+local HEAD <const>, READER <const>, TIMES <const> = 1, 2, 3
 local TIME_NAMES <const> = { "resolved", "connected", "secured", "sent", "first_byte", "total" }
 
 local Response = { __name = "http.Response" }
@@ -26,9 +26,13 @@ function lazy.reason(self)
   return self[HEAD]:match("^HTTP/%S+ %d+ ([^\r\n]*)") or ""
 end
 
+function lazy.history()
+  return {}
+end
+
 function lazy.timings(self)
   local timings = {}
-  for i, name in ipairs(TIME_NAMES) do timings[name] = self[TIMES][i] end
+  for i, name in ipairs(TIME_NAMES) do timings[name] = self[TIMES + i - 1] end
   return timings
 end
 
@@ -42,7 +46,7 @@ function Response:__index(key)
   return value
 end
 
--- `fields`: { head, times, reader, status =, url =, body =, history =, elapsed =, http_version = }
+-- `fields`: { head, reader, times..., status =, url =, body =, history =, elapsed =, http_version = }
 function Response.new(fields)
   return setmetatable(fields, Response)
 end
@@ -102,7 +106,7 @@ end
 
 -- Travelling ------------------------------------------------------------------------------------------------
 
-local PLAIN <const> = { "status", "url", "body", "elapsed", "history", "http_version", HEAD, TIMES }
+local PLAIN <const> = { "status", "url", "body", "elapsed", "history", "http_version", 1, 3, 4, 5, 6, 7, 8 }
 
 function Response.__dump(self)
   if self[READER] then

@@ -147,29 +147,31 @@ static int get_cookies(lua_State *L) {
 
 /* --- starting --------------------------------------------------------------------------------------------- */
 
+#define MORE 9 /* index of the table with what most requests do not say */
+
 static const char *text_field(lua_State *L, const char *key) {
-  const char *text = lua_getfield(L, 3, key) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  const char *text = lua_getfield(L, MORE, key) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
   lua_pop(L, 1); /* the table keeps it */
   return text;
 }
 
 static bool flag_field(lua_State *L, const char *key) {
-  lua_getfield(L, 3, key);
+  lua_getfield(L, MORE, key);
   bool flag = lua_toboolean(L, -1);
   lua_pop(L, 1);
   return flag;
 }
 
-static lua_Integer integer_field(lua_State *L, const char *key, lua_Integer otherwise) {
-  lua_getfield(L, 3, key);
-  lua_Integer n = luaL_optinteger(L, -1, otherwise);
+static long long_field(lua_State *L, const char *key) {
+  lua_getfield(L, MORE, key);
+  long n = (long)luaL_optinteger(L, -1, 0);
   lua_pop(L, 1);
   return n;
 }
 
 /* Leaves an array with the lines on the stack. */
 static void read_headers(lua_State *L, struct ph_request *r) {
-  lua_getfield(L, 3, "headers");
+  lua_getfield(L, MORE, "headers");
   r->n_headers = lua_rawlen(L, -1);
   const char **lines = lua_newuserdatauv(L, (r->n_headers + 1) * sizeof *lines, 0);
   for (size_t i = 0; i < r->n_headers; i++) {
@@ -181,15 +183,10 @@ static void read_headers(lua_State *L, struct ph_request *r) {
   r->headers = lines;
 }
 
-/* Options that most requests do not have come in a table of their own, or not at all. */
-static void read_rare(lua_State *L, struct ph_request *r) {
-  r->connect_timeout_ms = (long)integer_field(L, "connect_timeout_ms", 0);
-  r->low_speed_bytes = (long)integer_field(L, "low_speed_bytes", 0);
-  r->low_speed_seconds = (long)integer_field(L, "low_speed_seconds", 0);
+static void read_security(lua_State *L, struct ph_request *r) {
   r->user = text_field(L, "user");
   r->password = text_field(L, "password");
   r->digest = flag_field(L, "digest");
-  r->proxy = text_field(L, "proxy");
   r->insecure = flag_field(L, "insecure");
   r->ca_file = text_field(L, "ca_file");
   r->ca_path = text_field(L, "ca_path");
@@ -197,57 +194,80 @@ static void read_rare(lua_State *L, struct ph_request *r) {
   r->cert = text_field(L, "cert");
   r->key = text_field(L, "key");
   r->key_password = text_field(L, "key_password");
+}
+
+/* Leaves the body and the lines of the headers on the stack. */
+static void read_more(lua_State *L, struct ph_request *r) {
+  r->method = text_field(L, "method");
+  lua_getfield(L, MORE, "body");
+  r->body = lua_tolstring(L, -1, &r->body_len);
+  r->connect_timeout_ms = long_field(L, "connect_timeout_ms");
+  r->low_speed_bytes = long_field(L, "low_speed_bytes");
+  r->low_speed_seconds = long_field(L, "low_speed_seconds");
+  r->proxy = text_field(L, "proxy");
   r->http_version = text_field(L, "http_version");
   r->raw = flag_field(L, "raw");
   r->progress = flag_field(L, "progress");
-}
-
-static void read_request(lua_State *L, struct ph_request *r) {
-  r->url = text_field(L, "url");
-  r->protocols = text_field(L, "protocols");
-  r->user_agent = text_field(L, "user_agent");
-  r->max_body = integer_field(L, "max_body", -1);
-  r->window = (size_t)integer_field(L, "window", 0);
-  r->skip_redirects = flag_field(L, "skip_redirects");
-  r->plain = flag_field(L, "plain");
-  r->method = r->plain ? "GET" : text_field(L, "method");
-  if (r->plain) return;
-  lua_getfield(L, 3, "body");
-  r->body = lua_tolstring(L, -1, &r->body_len);
-  lua_pop(L, 1);
+  read_security(L, r);
   read_headers(L, r);
-  if (flag_field(L, "rare")) read_rare(L, r);
 }
 
-/* start(session, subject, request) -> exchange. `request` has the fields of struct ph_request. */
-static int start(lua_State *L) {
-  struct session *s = check_session(L, 1);
-  struct ph_request request = {0};
-  struct ph_err err;
-  luaL_checktype(L, 3, LUA_TTABLE);
-  lua_settop(L, 3);
-  if (s->multi == NULL || !ph_curl_multi_open(s->multi)) return luaL_argerror(L, 1, "open session expected");
+/* The exchange, known to its subject, but not started. */
+static struct exchange *new_exchange(lua_State *L) {
   struct exchange *e = lua_newuserdatauv(L, sizeof *e, 2);
   e->x = NULL;
   luaL_setmetatable(L, EXCHANGE_METATABLE);
   lua_pushvalue(L, 1);
-  lua_setiuservalue(L, 4, 1);
-  lua_getfield(L, 3, "body");
-  lua_setiuservalue(L, 4, 2);
+  lua_setiuservalue(L, -2, 1);
   lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->subjects);
   lua_pushvalue(L, 2);
-  lua_rawsetp(L, 5, e);
-  read_request(L, &request);
+  lua_rawsetp(L, -2, e);
+  lua_pop(L, 1);
+  return e;
+}
+
+/* start(session, subject, url, protocols, user_agent, max_body | nil, window | nil, skip_redirects [, more]) -> exchange.
+ * `more` has the other fields of struct ph_request. */
+static int start(lua_State *L) {
+  struct session *s = check_session(L, 1);
+  struct ph_err err;
+  lua_settop(L, MORE);
+  if (s->multi == NULL || !ph_curl_multi_open(s->multi)) return luaL_argerror(L, 1, "open session expected");
+  struct ph_request request = {
+      .plain = lua_isnil(L, MORE),
+      .method = "GET",
+      .url = luaL_checkstring(L, 3),
+      .protocols = luaL_checkstring(L, 4),
+      .user_agent = luaL_checkstring(L, 5),
+      .max_body = luaL_optinteger(L, 6, -1),
+      .window = (size_t)luaL_optinteger(L, 7, 0),
+      .skip_redirects = lua_toboolean(L, 8),
+  };
+  struct exchange *e = new_exchange(L);
+  if (!request.plain) {
+    read_more(L, &request);
+    lua_getfield(L, MORE, "body");
+    lua_setiuservalue(L, MORE + 1, 2);
+  }
   e->x = ph_exchange_start(s->multi, &request, e, &err);
   if (e->x == NULL) ph_error_raise_err(L, &err);
-  lua_settop(L, 4);
+  lua_settop(L, MORE + 1);
   return 1;
 }
 
 /* --- exchanges -------------------------------------------------------------------------------------------- */
 
+/* The methods have their metatable as upvalue: that is quicker than a name. */
+static struct exchange *exchange_argument(lua_State *L) {
+  struct exchange *e = lua_touserdata(L, 1);
+  if (e == NULL || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, lua_upvalueindex(1)))
+    luaL_typeerror(L, 1, EXCHANGE_METATABLE);
+  lua_pop(L, 1);
+  return e;
+}
+
 static struct ph_exchange *check_exchange(lua_State *L) {
-  const struct exchange *e = luaL_checkudata(L, 1, EXCHANGE_METATABLE);
+  const struct exchange *e = exchange_argument(L);
   luaL_argcheck(L, e->x != NULL, 1, "open exchange expected");
   return e->x;
 }
@@ -255,7 +275,7 @@ static struct ph_exchange *check_exchange(lua_State *L) {
 /* Ends it where it stands. */
 static int free_exchange(lua_State *L) {
   lib_state_of(L);
-  struct exchange *e = luaL_checkudata(L, 1, EXCHANGE_METATABLE);
+  struct exchange *e = exchange_argument(L);
   if (e->x == NULL) return 0;
   ph_exchange_free(e->x);
   e->x = NULL;
@@ -397,7 +417,8 @@ static void new_state(lua_State *L) {
 
 static void new_class(lua_State *L, const char *name, const luaL_Reg *methods) {
   luaL_newmetatable(L, name);
-  luaL_setfuncs(L, methods, 0);
+  lua_pushvalue(L, -1);
+  luaL_setfuncs(L, methods, 1);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
