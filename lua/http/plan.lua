@@ -22,18 +22,17 @@ local NO_HEADERS <const> = {}
 local WITH_BODY <const> = { POST = true, PUT = true, PATCH = true }
 
 local function add_body(self, o, n, name)
-  if o.json ~= nil then
-    self.body, self.content_type = bodies.json(o.json.value)
-  elseif o.form ~= nil then
-    self.body, self.content_type = bodies.form(o.form)
-  else
+  local key = o.json ~= nil and "json" or o.form ~= nil and "form" or nil
+  if key == nil then
     self.body = o.body or (WITH_BODY[self.method] and "") or nil
+  else
+    local value = o.form
+    if key == "json" then value = o.json.value end
+    local text, kind = bodies[key](value)
+    if not text then check.bad_argument(n, name, ("option '%s': %s"):format(key, kind)) end
+    self.body, self.content_type = text, kind
   end
-  if not self.body and self.content_type then
-    check.bad_argument(n, name, ("option '%s': %s"):format(o.json ~= nil and "json" or "form", self.content_type))
-  elseif self.body and self.method == "HEAD" then
-    check.bad_argument(n, name, "a HEAD request has no body")
-  end
+  if self.body and self.method == "HEAD" then check.bad_argument(n, name, "a HEAD request has no body") end
 end
 
 local function add_query(text, params, n, name)
