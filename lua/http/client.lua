@@ -211,7 +211,7 @@ local function hop(session, plan, state)
   local response = new_response(exchange, exchange, status, head, "")
   state.history = state.history or {}
   table.insert(state.history, response)
-  return nil, plans.next(plan, status, response.headers.location, #state.history - 1)
+  return nil, plans.next(plan, status, response.headers:all("Location")[1], #state.history - 1)
 end
 
 -- The response to an exchange that was started with client.start, wherever it leads: to keep many under way in plain

@@ -32,7 +32,6 @@ end
 
 -- From the number and the words of libcurl.
 function http_errors.of_curl(plan, number, text)
-  if text == "" then text = "transfer failed" end
   text = text:sub(1, 1):lower() .. text:sub(2)
   return http_errors.new(plan, word_of(number, text), text, { curl = number })
 end

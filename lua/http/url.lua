@@ -8,13 +8,28 @@ local url = {}
 local CACHED_MAX <const> = 500
 local cache, cached = {}, 0
 
+-- What libcurl reads otherwise than browsers do, or does not understand.
+local function objection(text, parts)
+  if text:find("^%a[%w+.-]*:/*[^/?#]*\\") then return "a backslash before the path" end
+  if parts.host and parts.host:find("[\x80-\xff]") then
+    return "names of hosts beyond ASCII are written in their xn-- form"
+  end
+end
+
+local function read(text, base)
+  local parts, why = core.url((text:gsub("#.*$", "")), base) -- the fragment is not sent
+  if parts then why = objection(text, parts) end
+  if why then return nil, why end
+  return parts
+end
+
 -- Gives { whole =, scheme =, user =, password =, host =, port = }, `whole` (which is fit for logs) without user, password
 -- and fragment; nil and what is wrong.
 function url.parse(text)
   local parts = cache[text]
   if parts then return parts end
   local why
-  parts, why = core.url(text)
+  parts, why = read(text)
   if not parts then
     if not text:find("^%a[%w+.-]*:") then why = why .. " (it begins with https:// or http://)" end
     return nil, why
@@ -26,7 +41,8 @@ end
 
 -- What a Location header means at `base`.
 function url.join(base, location)
-  return core.url(location, base.whole)
+  if location:find("^#") then return base end
+  return read(location, base.whole)
 end
 
 -- For people and logs: what is between the scheme and the last "@" of the authority is not shown.

@@ -293,7 +293,7 @@ static int want(lua_State *L) {
   return 1;
 }
 
-/* ending(exchange) -> nil while under way | how [, number, text]; text is "" when libcurl says nothing more */
+/* ending(exchange) -> nil while under way | how [, number, text] */
 static int ending(lua_State *L) {
   static const char *const endings[] = {"ok", "failed", "body_too_large", "head_too_large", "cancelled"};
   struct ph_exchange *x = check_exchange(L);

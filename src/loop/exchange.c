@@ -371,7 +371,8 @@ enum ph_ending ph_exchange_ending(const struct ph_exchange *x) {
 }
 
 int ph_exchange_error(const struct ph_exchange *x, const char **text) {
-  *text = x->text;
+  struct ph_err err;
+  *text = x->text[0] != '\0' ? x->text : ph_curl_api(&err)->easy_strerror(x->code);
   return (int)x->code;
 }
 

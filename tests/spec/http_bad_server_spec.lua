@@ -106,6 +106,12 @@ describe("http and a bad server", function()
       assert.same(expected, { err.code, err.curl }, address)
       assert.equal(address, err.url)
     end
+    local odd = {
+      ["http://127.0.0.1\\@example.com/"] = "a backslash before the path", ["http://a b/"] = "Bad hostname",
+      ["http://m\xc3\xbcller.example/"] = "names of hosts beyond ASCII are written in their xn-- form",
+    }
+    for address, text in pairs(odd) do assert.matches(text, failure(http.get, address).message, 1, true) end
+    assert.equal("/echo?a+b", http.get(url "/echo?a b#c d"):json().target)
     assert.matches("https:// or http://", failure(http.get, "example.com/x").message, 1, true)
     assert.matches("'file' URLs are not allowed (http, https)", failure(http.get, "file:///x").message, 1, true)
   end)
