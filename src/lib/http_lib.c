@@ -183,32 +183,28 @@ static void read_headers(lua_State *L, struct ph_request *r) {
   r->headers = lines;
 }
 
-static void read_security(lua_State *L, struct ph_request *r) {
-  r->user = text_field(L, "user");
-  r->password = text_field(L, "password");
-  r->digest = flag_field(L, "digest");
-  r->insecure = flag_field(L, "insecure");
-  r->ca_file = text_field(L, "ca_file");
-  r->ca_path = text_field(L, "ca_path");
-  r->ca_text = text_field(L, "ca_text");
-  r->cert = text_field(L, "cert");
-  r->key = text_field(L, "key");
-  r->key_password = text_field(L, "key_password");
+static void read_texts(lua_State *L, struct ph_request *r) {
+  const struct {
+    const char *key, **to;
+  } rows[] = {
+      {"method", &r->method},     {"proxy", &r->proxy},     {"http_version", &r->http_version}, {"user", &r->user},
+      {"password", &r->password}, {"ca_file", &r->ca_file}, {"ca_path", &r->ca_path},           {"ca_text", &r->ca_text},
+      {"cert", &r->cert},         {"key", &r->key},         {"key_password", &r->key_password}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) *rows[i].to = text_field(L, rows[i].key);
 }
 
 /* Leaves the body and the lines of the headers on the stack. */
 static void read_more(lua_State *L, struct ph_request *r) {
-  r->method = text_field(L, "method");
-  lua_getfield(L, MORE, "body");
-  r->body = lua_tolstring(L, -1, &r->body_len);
+  read_texts(L, r);
   r->connect_timeout_ms = long_field(L, "connect_timeout_ms");
   r->low_speed_bytes = long_field(L, "low_speed_bytes");
   r->low_speed_seconds = long_field(L, "low_speed_seconds");
-  r->proxy = text_field(L, "proxy");
-  r->http_version = text_field(L, "http_version");
+  r->digest = flag_field(L, "digest");
+  r->insecure = flag_field(L, "insecure");
   r->raw = flag_field(L, "raw");
   r->progress = flag_field(L, "progress");
-  read_security(L, r);
+  lua_getfield(L, MORE, "body");
+  r->body = lua_tolstring(L, -1, &r->body_len);
   read_headers(L, r);
 }
 

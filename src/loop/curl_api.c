@@ -42,7 +42,9 @@ static int fill_table(void *library) {
 static void load(void) {
   void *library = open_library();
   if (library == NULL) {
-    ph_err_set(&failure, "http", 0, "HTTP needs libcurl, which is not installed (package libcurl4): %s", dlerror());
+    const char *why = dlerror();
+    ph_err_set(&failure, "http", 0, "HTTP needs libcurl, which cannot be loaded (Debian's package is libcurl4): %s",
+               why != NULL ? why : "not found");
     return;
   }
   if (fill_table(library) != 0) return;

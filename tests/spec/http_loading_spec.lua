@@ -18,6 +18,31 @@ int getaddrinfo(const char *n, const char *s, const struct addrinfo *h, struct a
 -- Wants to be loaded before any other.
 local sanitizer = io.open("/proc/self/maps"):read("a"):match("(%S+/libasan[^\n]+)")
 
+-- A system without libcurl.
+local NO_LIBCURL = [[
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+void *dlopen(const char *name, int flags) {
+  void *(*real)(const char *, int) = dlsym(RTLD_NEXT, "dlopen");
+  return real(name != NULL && strstr(name, "libcurl") ? "/nowhere/libcurl.so" : name, flags);
+}
+]]
+
+-- Runs a program with a library, given as source, in front of all others.
+local function run_with(library_source, text)
+  local source = os.tmpname()
+  local library = source .. ".so"
+  local file = assert(io.open(source, "w"))
+  file:write(library_source)
+  file:close()
+  assert(os.execute(("cc -shared -fPIC -x c -o %s %s"):format(library, source)))
+  local out, err, code = program.run(text, "LD_PRELOAD=" .. (sanitizer and sanitizer .. ":" or "") .. library)
+  os.remove(source)
+  os.remove(library)
+  return { out, err, code }
+end
+
 describe("http", function()
   it("loads libcurl at the first request", function()
     local out = program.run [[
@@ -31,22 +56,23 @@ describe("http", function()
     assert.matches("^false\nfalse\tparhost.http: GET http://127.0.0.1:1/: failed to connect .*\ntrue\n$", out)
   end)
 
+  it("says which package is missing", function()
+    local result = run_with(NO_LIBCURL, [[
+      local ok, err = pcall(require("http").get, "http://127.0.0.1:1/")
+      print(ok, err.kind, err.message)
+    ]])
+    assert.same({ "false\thttp\tHTTP needs libcurl, which cannot be loaded (Debian's package is libcurl4): "
+      .. "/nowhere/libcurl.so: cannot open shared object file: No such file or directory\n", "", 0 }, result)
+  end)
+
   it("IO-17 IO-25 does not wait for a slow resolver", function()
-    local source = os.tmpname()
-    local library = source .. ".so"
-    local file = assert(io.open(source, "w"))
-    file:write(SLOW_RESOLVER)
-    file:close()
-    assert(os.execute(("cc -shared -fPIC -x c -o %s %s"):format(library, source)))
-    local out, err, code = program.run([[
+    local result = run_with(SLOW_RESOLVER, [[
       local http, parhost = require "http", require "parhost"
       local begun = parhost.monotonic()
       local ok, err = pcall(http.get, "http://host.invalid/", { timeout = 0.3 })
       print(ok, err.code, err.message:match("while (.*)"), parhost.monotonic() - begun < 2)
-    ]], "LD_PRELOAD=" .. (sanitizer and sanitizer .. ":" or "") .. library)
-    os.remove(source)
-    os.remove(library)
-    assert.same({ "false\ttimeout\tresolving the name\ttrue\n", "", 0 }, { out, err, code })
+    ]])
+    assert.same({ "false\ttimeout\tresolving the name\ttrue\n", "", 0 }, result)
   end)
 
   it("leaves nothing open behind", function()
