@@ -28,6 +28,21 @@ describe("http in tasks", function()
     for i = 1, 20 do assert.equal("firstsecond", bodies[i]) end
   end)
 
+  it_with_async("has no more connections than a session allows", function()
+    async.run(function()
+      local function accepted() return http.get(url "/counts", { timeout = LONG }):json().accepted end
+      for _, limit in ipairs { "max_connections", "max_per_host" } do
+        local session <close> = http.session { [limit] = 2, timeout = LONG }
+        local before = accepted()
+        do
+          local group <close> = async.task_group()
+          for _ = 1, 20 do group:create_task(session.get, session, url "/echo") end
+        end
+        assert.is_true(accepted() - before <= 2)
+      end
+    end)
+  end)
+
   it_with_async("IO-23 closes the connection of a cancelled request, and the session goes on", function()
     async.run(function()
       local session <close> = http.session()

@@ -224,6 +224,33 @@ describe("http and a bad server", function()
     assert.equal("Bearer t", header(echo("get", { auth = { bearer = "t" } }), "Authorization"))
   end)
 
+  it("sends the headers of its session, unless told otherwise", function()
+    local session <close> = http.session { headers = { ["X-Own"] = "1", ["X-Two"] = "2" }, auth = { bearer = "t" } }
+    local seen = session:get(url "/echo"):json()
+    assert.same({ "1", "2", "Bearer t" }, { header(seen, "x-own"), header(seen, "x-two"), header(seen, "Authorization") })
+    local own = { ["x-own"] = false, ["X-TWO"] = "own", ["User-Agent"] = false, Accept = false }
+    seen = session:post(url "/echo", { headers = own, body = "x" }):json()
+    assert.equal("own", header(seen, "X-Two"))
+    for _, name in ipairs { "X-Own", "User-Agent", "Accept" } do assert.is_nil(header(seen, name), name) end
+  end)
+
+  it("answers a digest challenge", function()
+    for _, stream in ipairs { false, true } do
+      local seen = http.get(url "/digest", { auth = { "me", "secret", digest = true }, stream = stream }):json()
+      assert.matches("^Digest username=\"me\"", header(seen, "Authorization"))
+    end
+    assert.equal(401, http.get(url "/digest").status)
+  end)
+
+  it("goes through a proxy", function()
+    local seen = http.get("http://host.invalid/echo", { proxy = server.url }):json()
+    assert.equal("http://host.invalid/echo", seen.target)
+    assert.equal("host.invalid", header(seen, "Host"))
+    local err = failure(http.get, "http://host.invalid/echo", { proxy = "http://me:secret@proxy.invalid:1" })
+    assert.equal("resolve", err.code)
+    assert.is_nil(tostring(err):find("secret", 1, true))
+  end)
+
   it("sends JSON", function()
     local function sent(value)
       local seen = echo("post", { json = value })

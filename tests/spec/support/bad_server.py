@@ -210,6 +210,13 @@ async def no_length(r):
     return True
 
 
+async def digest(r):
+    if r.header("authorization") is None:
+        await r.send(reply(b"who?", "401 Unauthorized", ['WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"']))
+    else:
+        await echo(r)
+
+
 async def counts(r):
     await r.send(reply(json.dumps({"accepted": accepted, "open": len(open_now)})))
 
@@ -220,6 +227,7 @@ ROUTES = {
     "/bad-chunks": bad_chunks, "/cut-chunks": cut_chunks, "/endless": endless, "/close": close, "/garbage": garbage,
     "/redirect": redirect, "/redirect-endless": redirect_with_endless_body, "/loop": loop, "/odd-cookies": odd_cookies,
     "/status": status, "/slow-body": slow_body, "/headers": headers, "/no-length": no_length, "/counts": counts,
+    "/digest": digest,
 }
 
 
