@@ -2,6 +2,7 @@
 -- The options of requests and sessions: rules, checks, defaults.
 local check = require "parhost.check"
 local options = require "parhost.options"
+local url = require "http.url"
 
 local http_options = {}
 
@@ -226,8 +227,16 @@ end
 
 http_options.HTTP_ONLY = HTTP_ONLY
 
+-- Notes whether a GET with these options says nothing but its URL: then the core has less to do.
+local function note_plain(o)
+  local says_more = o.headers or o.auth or o.cert or o.ca or o.proxy or o.connect_timeout or o.low_speed or o.http_version
+    or o.on_progress
+  o.plain = not says_more and o.verify and o.protocols == HTTP_ONLY
+  return o
+end
+
 -- The options of a session without options of its own.
-http_options.DEFAULTS = options.check(COMMON, {}, 1, "session")
+http_options.DEFAULTS = note_plain(options.check(COMMON, {}, 1, "session"))
 
 -- Checks the options of a request, argument #n of `name`; what they leave open comes from the session. With `whole`
 -- they have method and url in them.
@@ -236,11 +245,11 @@ function http_options.read_request(given, session, n, name, whole)
   local o = options.check(whole and WHOLE_PLAIN or REQUEST_PLAIN, given, n, name)
   check_together(o, n, name)
   o.headers = merge_headers(session.headers, o.headers)
-  return setmetatable(o, { __index = session })
+  return note_plain(setmetatable(o, { __index = session }))
 end
 
 function http_options.read_session(given)
-  return options.check(SESSION, given == nil and {} or given, 1, "session")
+  return note_plain(options.check(SESSION, given == nil and {} or given, 1, "session"))
 end
 
 function http_options.check_method(method, n, name)
@@ -251,7 +260,7 @@ end
 
 function http_options.check_url(text, n, name)
   if type(text) ~= "string" then check.expected(n, name, "string for the URL", text) end
-  local at = text:find("%c")
+  local at = not url.is_known(text) and text:find("%c")
   if at then
     check.bad_argument(n, name, ("option 'url': byte %d at position %d cannot be in a URL"):format(text:byte(at), at))
   end

@@ -92,7 +92,7 @@ local function copy(from, to)
   for key, value in next, from do to[key] = value end
 end
 
-local function add_rare(self, o, request)
+local function add_more(self, o, request)
   if self.auth and self.auth.user then copy(self.auth, request) end
   if o.connect_timeout then request.connect_timeout_ms = math.max(1, math.ceil(o.connect_timeout * 1000)) end
   if o.low_speed then
@@ -105,11 +105,6 @@ local function add_rare(self, o, request)
   request.progress = o.on_progress ~= nil
 end
 
-local function has_rare(self, o)
-  return self.auth or self.cert or o.connect_timeout or o.low_speed or o.ca or o.proxy or not o.verify or o.http_version
-    or o.on_progress or self.headers["accept-encoding"] ~= nil
-end
-
 local function joined(protocols)
   return protocols == http_options.HTTP_ONLY and "http,https" or table.concat(protocols, ",")
 end
@@ -118,10 +113,9 @@ end
 -- requests say nothing but their URL; the core starts these with less work.
 function plan.start(self, session, subject, piecewise)
   local o, more = self.o, nil
-  local plain = self.method == "GET" and not self.body and not next(self.headers) and o.protocols == http_options.HTTP_ONLY
-  if not plain or has_rare(self, o) then
+  if not o.plain or self.method ~= "GET" or self.body or self.auth then
     more = { method = self.method, headers = header_lines(self), body = self.body }
-    add_rare(self, o, more)
+    add_more(self, o, more)
   end
   return session:start(subject, self.url.whole, joined(o.protocols), AGENT, o.max_body, piecewise and WINDOW or nil,
     o.follow, more)

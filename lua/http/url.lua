@@ -39,6 +39,11 @@ function url.parse(text)
   return parts
 end
 
+-- Whether it was read lately, and found good.
+function url.is_known(text)
+  return cache[text] ~= nil
+end
+
 -- What a Location header means at `base`.
 function url.join(base, location)
   if location:find("^#") then return base end
