@@ -81,11 +81,8 @@ end
 -- Starts the exchange for a plan. `session` is the core's.
 function client.start(session, plan, piecewise)
   local exchange = setmetatable({ plan = plan, arrived = false, begun = host.monotonic(), core = nil }, Exchange)
-  local ok, started = pcall(plans.start, plan, session, exchange, piecewise)
-  if not ok then
-    if errors.is(started, "http") then error(http_errors.of_curl(plan, started.code, started.message), 0) end
-    error(started, 0)
-  end
+  local started, number, text = plans.start(plan, session, exchange, piecewise)
+  if not started then error(http_errors.of_curl(plan, number, text), 0) end
   exchange.core = started
   return exchange
 end
@@ -137,7 +134,7 @@ Reader.__close = Reader.close
 
 local function check_written(plan, file, why, number)
   if not file then error(errors.new("os", ("%s %s: cannot write the body: %s"):format(plan.method, plan.shown, why),
-    { code = number, url = plan.shown }), 0) end
+    { code = host.error_name(number), url = plan.shown }), 0) end
   return file
 end
 

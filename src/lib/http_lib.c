@@ -222,8 +222,8 @@ static struct exchange *new_exchange(lua_State *L) {
   return e;
 }
 
-/* start(session, subject, url, protocols, user_agent, max_body | nil, window | nil, skip_redirects [, more]) -> exchange.
- * `more` has the other fields of struct ph_request. */
+/* start(session, subject, url, protocols, user_agent, max_body | nil, window | nil, skip_redirects [, more])
+ * -> exchange | nil, number of libcurl's, text. `more` has the other fields of struct ph_request. */
 static int start(lua_State *L) {
   struct session *s = check_session(L, 1);
   struct ph_err err;
@@ -246,7 +246,12 @@ static int start(lua_State *L) {
     lua_setiuservalue(L, MORE + 1, 2);
   }
   e->x = ph_exchange_start(s->multi, &request, e, &err);
-  if (e->x == NULL) ph_error_raise_err(L, &err);
+  if (e->x == NULL) {
+    lua_pushnil(L);
+    lua_pushinteger(L, err.code);
+    lua_pushstring(L, err.message);
+    return 3;
+  }
   lua_settop(L, MORE + 1);
   return 1;
 }
