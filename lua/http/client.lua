@@ -169,16 +169,11 @@ local function receive_stream(exchange, state, status, head)
   return new_response(exchange, state, status, head, nil, setmetatable({ exchange = exchange }, Reader))
 end
 
+-- The rest of an exchange whose head is there.
 local function receive(exchange, state, status, head)
   local o, body = exchange.plan.o, nil
   if o.stream then return receive_stream(exchange, state, status, head) end
-  if o.sink ~= nil then
-    fill_sink(exchange)
-  elseif o.on_progress then
-    body = gather(exchange)
-  else
-    body = exchange.core:take()
-  end
+  if o.sink ~= nil then fill_sink(exchange) else body = gather(exchange) end
   return new_response(exchange, state, status, head, body)
 end
 
@@ -194,31 +189,48 @@ local function await_head(exchange)
   until head
 end
 
--- The response, or nil and the plan that it leads to.
-local function hop(session, plan, state)
-  local o = plan.o
-  local piecewise = o.stream or o.sink ~= nil or o.on_progress ~= nil
-  local exchange <close> = client.start(session, plan, piecewise)
-  if piecewise then await_head(exchange) else await(exchange, "end") end
-  if not piecewise or exchange.core:head() == 0 then ended(exchange) end
-  local status, head = exchange.core:head()
-  if not plans.redirects(plan, status, head) then return receive(exchange, state, status, head) end
+-- The status, head and body of an exchange that is not taken piece by piece.
+local function await_whole(exchange)
+  await(exchange, "end")
+  local status, head, body = exchange.core:result()
+  if not status then ended(exchange) end
+  return status, head, body
+end
+
+-- Nil and the plan that the response leads to.
+local function redirected(exchange, state, status, head)
   await(exchange, "end")
   ended(exchange)
   local response = new_response(exchange, exchange, status, head, "")
   state.history = state.history or {}
   table.insert(state.history, response)
-  return nil, plans.next(plan, status, response.headers:all("Location")[1], #state.history - 1)
+  return nil, plans.next(exchange.plan, status, response.headers:all("Location")[1], #state.history - 1)
+end
+
+-- The response, or nil and the plan that it leads to.
+local function hop(session, plan, state)
+  local o = plan.o
+  local piecewise = o.stream or o.sink ~= nil or o.on_progress ~= nil
+  local exchange <close> = client.start(session, plan, piecewise)
+  local status, head, body
+  if piecewise then
+    await_head(exchange)
+    status, head = exchange.core:head()
+    if status == 0 then ended(exchange) end
+  else
+    status, head, body = await_whole(exchange)
+  end
+  if plans.redirects(plan, status, head) then return redirected(exchange, state, status, head) end
+  if piecewise then return receive(exchange, state, status, head) end
+  return new_response(exchange, state, status, head, body)
 end
 
 -- The response to an exchange that was started with client.start, wherever it leads: to keep many under way in plain
 -- code. Redirects are not followed.
 function client.finish(exchange)
   local _ <close> = exchange
-  await(exchange, "end")
-  ended(exchange)
-  local status, head = exchange.core:head()
-  return receive(exchange, exchange, status, head)
+  local status, head, body = await_whole(exchange)
+  return new_response(exchange, exchange, status, head, body)
 end
 
 -- Makes the request, and those that it is redirected to.

@@ -24,7 +24,8 @@ local WITH_BODY <const> = { POST = true, PUT = true, PATCH = true }
 local function add_body(self, o, n, name)
   local key = o.json ~= nil and "json" or o.form ~= nil and "form" or nil
   if key == nil then
-    self.body = o.body or (WITH_BODY[self.method] and "") or nil
+    local text = o.body or (WITH_BODY[self.method] and "")
+    if text then self.body = text end
   else
     local value = o.form
     if key == "json" then value = o.json.value end
@@ -54,18 +55,21 @@ end
 
 -- `o`: the checked options, the argument #n of `name`.
 function plan.new(method, text, o, n, name)
-  local self = {
-    method = method, o = o, headers = o.headers or NO_HEADERS, deadline = block.deadline(o.timeout, n, name),
-    cert = o.cert, auth = o.auth, url = nil, shown = nil, body = nil, content_type = nil, -- room for all that follows
-  }
   if o.params then text = add_query(text, o.params, n, name) end
   local parts, why = url.parse(text)
-  self.shown = parts and parts.whole or url.masked(text)
+  local self = {
+    method = method, o = o, headers = o.headers or NO_HEADERS, deadline = block.deadline(o.timeout, n, name),
+    url = parts, shown = parts and parts.whole or url.masked(text),
+  }
   if not parts then error(http_errors.new(self, "url", "invalid URL: " .. why), 0) end
-  self.url = parts
   check_scheme(self, false)
   add_body(self, o, n, name)
-  if not self.auth and parts.user then self.auth = { user = parts.user, password = parts.password or "" } end
+  if o.auth then
+    self.auth = o.auth
+  elseif parts.user then
+    self.auth = { user = parts.user, password = parts.password or "" }
+  end
+  if o.cert then self.cert = o.cert end
   return self
 end
 

@@ -326,6 +326,13 @@ static int take(lua_State *L) {
   return 1;
 }
 
+/* result(exchange) -> status, lines, body of one that has come to a good end; nil of any other */
+static int result(lua_State *L) {
+  struct ph_exchange *x = check_exchange(L);
+  if (!ph_exchange_over(x) || ph_exchange_ending(x) != PH_END_OK) return 0;
+  return get_head(L) + take(L);
+}
+
 static void push_size(lua_State *L, int64_t n) {
   if (n >= 0)
     lua_pushinteger(L, n);
@@ -430,10 +437,10 @@ int luaopen_parhost_core_http(lua_State *L) {
       {"session", new_session}, {"url", parse_url}, {"set_deliver", set_deliver}, {NULL, NULL}};
   static const luaL_Reg session_methods[] = {{"start", start},         {"usable", is_usable},   {"cookies", get_cookies},
                                              {"close", close_session}, {"__gc", close_session}, {NULL, NULL}};
-  static const luaL_Reg exchange_methods[] = {
-      {"want", want},           {"ending", ending},      {"head", get_head},   {"take", take},
-      {"progress", progress},   {"phase", phase},        {"timings", timings}, {"version", version},
-      {"close", free_exchange}, {"__gc", free_exchange}, {NULL, NULL}};
+  static const luaL_Reg exchange_methods[] = {{"want", want},           {"ending", ending},      {"head", get_head},
+                                              {"take", take},           {"result", result},      {"progress", progress},
+                                              {"phase", phase},         {"timings", timings},    {"version", version},
+                                              {"close", free_exchange}, {"__gc", free_exchange}, {NULL, NULL}};
   static const luaL_Reg url_methods[] = {{"__gc", free_url}, {NULL, NULL}};
   if (state_of(L) == NULL) new_state(L);
   new_class(L, SESSION_METATABLE, session_methods);
