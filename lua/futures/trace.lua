@@ -93,10 +93,11 @@ end
 
 trace.describe_failure = describe
 
--- The traceback with which an error leaves this state for another one: `traceback`, behind what is known of
--- the task that the error came from.
+-- The traceback with which an error leaves this state for another one, or a task: `traceback`, behind what is known of
+-- the pool's task that the error came from.
 function trace.chain(err, traceback)
-  local block = trace.describe(err)
+  local failure = failure_of(err)
+  local block = failure and (not failure.info or failure.info.pool) and describe(failure)
   if not block then return traceback end
   return traceback and block .. "\n" .. traceback or block
 end
