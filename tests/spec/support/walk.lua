@@ -4,10 +4,10 @@
 local async = require "async"
 local futures = require "futures"
 
-local random_async = {}
+local walk = {}
 
 -- `steps`: how many operations, over all tasks. Gives what was counted.
-function random_async.walk(seed, steps)
+function walk.run(seed, steps)
   math.randomseed(seed)
   local random = math.random
   local opened, closed, twice, left = 0, 0, 0, steps
@@ -143,4 +143,4 @@ function random_async.walk(seed, steps)
            left = #async.all_tasks() }
 end
 
-return random_async
+return walk
