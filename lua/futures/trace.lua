@@ -77,7 +77,8 @@ local function describe(failure)
   if failure.traceback then earlier, frames = split_traceback(failure.traceback) end
   lines[#lines + 1] = earlier
   if failure.info then lines[#lines + 1] = task_line(failure.info) end
-  if frames and frames ~= "" then lines[#lines + 1] = "worker " .. HEADER .. frames end
+  local local_task = failure.info and not failure.info.pool
+  if frames and frames ~= "" then lines[#lines + 1] = (local_task and "task " or "worker ") .. HEADER .. frames end
   if failure.info and failure.info.submitted then
     lines[#lines + 1] = "submitted at:\n\t" .. failure.info.submitted
   end
