@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
 -- Running a main task to its end: run, runner, and what becomes of tasks at the end of the program.
-local block = require "parhost.block"
 local bridge = require "async.bridge"
 local core = require "parhost.core.task"
 local dispatch = require "futures.dispatch"
@@ -43,6 +42,7 @@ local function turn(self)
   dispatch.flush()
   if not self.announced and core.stop_taken() then
     self.announced = true
+    if not select(3, core.stop_taken()) then return end
     loop.step(loop.now())
     dispatch.flush()
     exit.announce()
@@ -66,17 +66,19 @@ local function end_leftovers(self)
   if not core.empty(self.root) then warn("parhost: tasks are left that nothing can wake: " .. dump.text()) end
 end
 
--- For the exit sequence, in between the runs and during them.
-local leftovers = { _lively = false }
-function leftovers._ready() return core.counts() == (task.current() and 1 or 0) end
-function leftovers._count() return (core.counts()) end
+-- For the exit sequence, which may come in the middle of a run, and in a task that calls os.exit.
+local leftovers = {}
+function leftovers._count() return core.others() end
 
 local GRACE <const> = 5
 
 function leftovers._at_exit(_, mode)
-  if leftovers._ready() then return end
+  local deadline = loop.now() + (mode == "normal" and OPTIONS.shutdown_timeout.default or GRACE)
   core.cancel_all()
-  block.wait(leftovers, block.deadline(mode == "normal" and OPTIONS.shutdown_timeout.default or GRACE))
+  while core.others() > 0 and loop.alive() and loop.now() < deadline do
+    loop.step(deadline)
+    dispatch.flush()
+  end
 end
 
 exit.add(leftovers)

@@ -149,7 +149,7 @@ void sched_forget(struct sched *s) {
   ph_list_init(&s->pollers);
   ph_list_init(&s->own_root.inside);
   s->n_ready = s->timers.count = s->deadlines.count = 0;
-  s->live = s->current != NULL;
+  s->live = s->inside;
   s->lively = 0;
   s->watchdog.on = false; /* timers of the system are not inherited */
 }

@@ -81,13 +81,14 @@ struct sched {
   struct sched_scope own_root;
   struct sched_task *main; /* of the run, until it ends */
   unsigned live, lively;   /* tasks; those of them that something outside will wake */
-  unsigned eager;          /* eager starts that are nested */
+  unsigned inside, eager;     /* tasks that run, one inside of another; those that were started so */
   uint64_t number;         /* of the last task */
   bool stirred;            /* plain code that waits must have a look */
   bool poll_again;         /* something has run since the pollers were asked */
   bool running;            /* a run is on */
   bool stop_taken;         /* the state's stop request has become a cancellation of the run */
   bool stop_counts;        /* and nothing else had cancelled it before */
+  bool stop_signal;        /* it was Ctrl-C or the like */
   bool is_virtual, debug;
   int64_t virtual_now;
   int anchors, spare, policy, throws, traces, yielded, generators; /* tables, registry references */

@@ -257,12 +257,13 @@ static int leave_run(lua_State *L) {
   return 0;
 }
 
-/* stop_taken() -> a stop request has cancelled the run, it was the first to do so */
+/* stop_taken() -> a stop request has cancelled the run, it was the first to do so, it was a signal */
 static int stop_taken(lua_State *L) {
   const struct sched *s = task_sched(L);
   lua_pushboolean(L, s->stop_taken);
   lua_pushboolean(L, s->stop_counts);
-  return 2;
+  lua_pushboolean(L, s->stop_signal);
+  return 3;
 }
 
 /* cancel_all(): at the end of the program. */
@@ -273,12 +274,11 @@ static int cancel_all(lua_State *L) {
   return 0;
 }
 
-/* counts() -> tasks, timers */
-static int counts(lua_State *L) {
+/* others() -> how many tasks have not ended, but for those that this call is made in */
+static int count_others(lua_State *L) {
   const struct sched *s = task_sched(L);
-  lua_pushinteger(L, s->live);
-  lua_pushinteger(L, (lua_Integer)(s->timers.count + s->deadlines.count));
-  return 2;
+  lua_pushinteger(L, s->live - s->inside);
+  return 1;
 }
 
 /* A stop request of the state, while a run is on: it cancels the run's main task, or what the run has left over. */
@@ -287,6 +287,7 @@ static bool take_stop(lua_State *L, enum ph_stop source) {
   if (!s->running) return false;
   if (!s->stop_taken) {
     s->stop_taken = s->stirred = true;
+    s->stop_signal = source == PH_STOP_SIGNAL;
     s->stop_counts = sched_cancel(s, s->main != NULL ? &s->main->root : s->root, source) && s->main != NULL;
   }
   struct sched_task *t = task_current(L, s);
@@ -339,6 +340,7 @@ static int forget(lua_State *L) {
   s->root = &s->own_root;
   s->running = s->is_virtual = false;
   s->vm->task = NULL;
+  s->inside = 0;
   sched_forget(s);
   lua_newtable(L);
   lua_rawseti(L, LUA_REGISTRYINDEX, s->anchors);
@@ -421,7 +423,7 @@ int luaopen_parhost_core_task(lua_State *L) {
                                        {"leave_run", leave_run},
                                        {"stop_taken", stop_taken},
                                        {"cancel_all", cancel_all},
-                                       {"counts", counts},
+                                       {"others", count_others},
                                        {"watch_steps", watch_steps},
                                        {"watch_quit", watch_quit},
                                        {"forget", forget},

@@ -349,9 +349,11 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t) {
   vm->task = t->co;
   vm->scope_co = sched_generator_of(t->scope);
   vm->task_shown = false;
+  s->inside++;
   ph_vm_switch(vm, L, t->co);
   int status = lua_resume(t->co, L, nargs, &n);
   ph_vm_switch(vm, t->co, L);
+  s->inside--;
   t->shown |= vm->task_shown;
   vm->task_shown = shown;
   vm->task = outer_co;
