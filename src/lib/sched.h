@@ -81,7 +81,7 @@ struct sched {
   struct sched_scope own_root;
   struct sched_task *main; /* of the run, until it ends */
   unsigned live, lively;   /* tasks; those of them that something outside will wake */
-  unsigned inside, eager;     /* tasks that run, one inside of another; those that were started so */
+  unsigned inside, eager;  /* tasks that run, one inside of another; those that were started so */
   uint64_t number;         /* of the last task */
   bool stirred;            /* plain code that waits must have a look */
   bool poll_again;         /* something has run since the pollers were asked */
