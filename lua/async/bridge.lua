@@ -3,11 +3,16 @@
 local block = require "parhost.block"
 local check = require "parhost.check"
 local core = require "parhost.core.task"
+local host = require "parhost.core.host"
 local options = require "parhost.options"
 local scope = require "async.scope"
 local task = require "async.task"
 
 local bridge = {}
+
+-- The fork server has to be there before the loop is, so to_process cannot wait with it. (Workers do not get one each for
+-- that: there it takes a `require "proc_pool"` at the beginning.)
+if not host.worker() then require "proc_pool" end
 
 -- The pools by module name, made when they are first needed.
 local defaults = {}

@@ -4,6 +4,7 @@ local async = require "async"
 local futures = require "futures"
 local gate = require "tests.spec.support.gate"
 local proc_pool = require "proc_pool"
+local run = require "tests.spec.support.run"
 local virtual = require "tests.spec.support.virtual"
 
 local raised_by = virtual.raised_by
@@ -171,6 +172,18 @@ describe("to_process", function()
     end)
     door:open()
     assert.matches("the tasks of the default proc_pool have not ended within 0.05 s", warned[1])
+  end)
+
+  it("works when the loop has run before", function()
+    local result = run.script([[
+      local async = require "async"
+      async.sleep(0.001)
+      print(async.run(function()
+        async.sleep(0.001)
+        return async.to_process(math.abs, -3)
+      end))
+    ]])
+    assert.same({ "3\n", "", 0 }, { result.out, result.err, result.code })
   end)
 
   it("works in plain code; with checks its options", function()
