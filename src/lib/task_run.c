@@ -71,7 +71,10 @@ struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope
   lua_pop(L, 1);
 
   struct sched_task *t = calloc(1, sizeof *t);
-  if (t == NULL) luaL_error(L, "not enough memory");
+  if (t == NULL) {
+    luaL_error(L, "not enough memory");
+    return NULL;
+  }
   lua_pushlightuserdata(L, t);
   lua_rawseti(L, fn, TASK_VALUE);
   sched_scope_enter(&t->root, parent, t, SCOPE_TASK);
