@@ -395,6 +395,7 @@ int main(int argc, char **argv) {
     print_message("parhost: ", "cannot create state: not enough memory");
     return EXIT_FAILURE;
   }
+  program->is_program = true;
   lua_State *L = program->L;
   lua_pushcfunction(L, run_program);
   lua_pushlightuserdata(L, argv);

@@ -140,6 +140,10 @@ function Future:_cancelled(reason, source)
   cancelled(self, errors.new("cancelled", message, { reason = reason, source = source }))
 end
 
+-- For other kinds of futures, which settle themselves. `failed`: error value, traceback, info.
+future.settle = { done = succeed, failed = fail, cancelled = cancelled }
+future.looked_at = looked_at
+
 local function invalid_state(self, name)
   local state = NAMES[self[STATE]]
   local message = ("%s: already %s: %s"):format(name, state, tostring(self))
@@ -236,6 +240,14 @@ end
 
 Future._watch = add_entry
 Future._unwatch = remove_entry
+
+-- The last one who waited was cancelled: a pending task of a pool is, too.
+function Future:_abandon()
+  local source = self[SOURCE]
+  if source and self[STATE] == PENDING and not self[CALLBACKS] and source:task_state(self[ID]) ~= "running" then
+    source:cancel_task(self, self[ID], PLAIN)
+  end
+end
 
 local function timed_out(self, seconds)
   local limit = seconds > 0 and (" within %s s"):format(errors.seconds_text(seconds)) or ""

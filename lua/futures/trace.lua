@@ -77,7 +77,8 @@ local function describe(failure)
   if failure.traceback then earlier, frames = split_traceback(failure.traceback) end
   lines[#lines + 1] = earlier
   if failure.info then lines[#lines + 1] = task_line(failure.info) end
-  if frames and frames ~= "" then lines[#lines + 1] = "worker " .. HEADER .. frames end
+  local local_task = failure.info and not failure.info.pool
+  if frames and frames ~= "" then lines[#lines + 1] = (local_task and "task " or "worker ") .. HEADER .. frames end
   if failure.info and failure.info.submitted then
     lines[#lines + 1] = "submitted at:\n\t" .. failure.info.submitted
   end
@@ -93,10 +94,11 @@ end
 
 trace.describe_failure = describe
 
--- The traceback with which an error leaves this state for another one: `traceback`, behind what is known of
--- the task that the error came from.
+-- The traceback with which an error leaves this state for another one, or a task: `traceback`, behind what is known of
+-- the pool's task that the error came from.
 function trace.chain(err, traceback)
-  local block = trace.describe(err)
+  local failure = failure_of(err)
+  local block = failure and (not failure.info or failure.info.pool) and describe(failure)
   if not block then return traceback end
   return traceback and block .. "\n" .. traceback or block
 end

@@ -15,8 +15,10 @@ local function is_own(source)
   return own_modules[module] or false
 end
 
+check.is_own = is_own
+
 -- The position "file:line: " of the innermost Lua function that is not part of parhost, or "".
-local function caller_position()
+function check.caller_position()
   for level = 3, math.maxinteger do
     local info = debug.getinfo(level, "Sl")
     if not info then return "" end
@@ -27,7 +29,7 @@ local function caller_position()
 end
 
 function check.misuse(message)
-  error(caller_position() .. message, 0)
+  error(check.caller_position() .. message, 0)
 end
 
 function check.bad_argument(n, name, message)

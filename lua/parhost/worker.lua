@@ -21,6 +21,8 @@ function worker.enter(surroundings, index)
   worker.depth = surroundings.depth
   local lifetime = package.loaded["parhost.lifetime"]
   if lifetime then lifetime.leave_behind() end
+  local tasks = package.loaded["parhost.core.task"]
+  if tasks then tasks.forget() end
   host.set_worker { index = index, pool = surroundings.name, pid = host.pid() }
   if surroundings.process then core_pool.enter(surroundings.process) end
   package.path, package.cpath = surroundings.package_path, surroundings.package_cpath

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/heap.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 void ph_heap_deinit(struct ph_heap *h) {
   free(h->nodes);
-  *h = (struct ph_heap){NULL, 0, 0};
+  *h = (struct ph_heap){NULL, 0, 0, 0};
+}
+
+static inline bool is_before(const struct ph_heap_node *a, const struct ph_heap_node *b) {
+  return a->when < b->when || (a->when == b->when && a->turn < b->turn);
 }
 
 static void put(struct ph_heap *h, size_t i, struct ph_heap_node *node) {
@@ -14,7 +19,7 @@ static void put(struct ph_heap *h, size_t i, struct ph_heap_node *node) {
 }
 
 static void sift_up(struct ph_heap *h, size_t i, struct ph_heap_node *node) {
-  while (i > 0 && h->nodes[(i - 1) / 2]->when > node->when) {
+  while (i > 0 && is_before(node, h->nodes[(i - 1) / 2])) {
     put(h, i, h->nodes[(i - 1) / 2]);
     i = (i - 1) / 2;
   }
@@ -25,8 +30,8 @@ static void sift_down(struct ph_heap *h, size_t i, struct ph_heap_node *node) {
   for (;;) {
     size_t child = 2 * i + 1;
     if (child >= h->count) break;
-    if (child + 1 < h->count && h->nodes[child + 1]->when < h->nodes[child]->when) child++;
-    if (h->nodes[child]->when >= node->when) break;
+    if (child + 1 < h->count && is_before(h->nodes[child + 1], h->nodes[child])) child++;
+    if (!is_before(h->nodes[child], node)) break;
     put(h, i, h->nodes[child]);
     i = child;
   }
@@ -41,6 +46,7 @@ int ph_heap_add(struct ph_heap *h, struct ph_heap_node *node) {
     h->nodes = nodes;
     h->cap = cap;
   }
+  node->turn = h->turns++;
   sift_up(h, h->count++, node);
   return 0;
 }
@@ -51,7 +57,7 @@ void ph_heap_remove(struct ph_heap *h, struct ph_heap_node *node) {
   struct ph_heap_node *last = h->nodes[--h->count];
   node->place = 0;
   if (last == node) return;
-  if (i > 0 && h->nodes[(i - 1) / 2]->when > last->when)
+  if (i > 0 && is_before(last, h->nodes[(i - 1) / 2]))
     sift_up(h, i, last);
   else
     sift_down(h, i, last);

@@ -9,16 +9,18 @@
 
 struct ph_heap_node {
   int64_t when;
-  size_t place; /* 1-based position in the heap, 0: in none */
+  uint64_t turn; /* the heap's: equal deadlines come out in the order in which they went in */
+  size_t place;  /* 1-based position in the heap, 0: in none */
 };
 
 struct ph_heap {
   struct ph_heap_node **nodes;
   size_t count, cap;
+  uint64_t turns;
 };
 
 void ph_heap_deinit(struct ph_heap *h);
-/* -1 without memory. The node must be in no heap; equal deadlines come out in no particular order. */
+/* -1 without memory. The node must be in no heap. */
 int ph_heap_add(struct ph_heap *h, struct ph_heap_node *node);
 /* Nothing when the node is in no heap. */
 void ph_heap_remove(struct ph_heap *h, struct ph_heap_node *node);

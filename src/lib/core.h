@@ -72,6 +72,7 @@ struct lib_state {
   struct lib_source *sources;
   struct ph_loop *loop;     /* made by the first wait */
   unsigned forks;           /* of which process pools and loop are: see lib_state.c */
+  struct sched *sched;      /* made by module async; NULL: no tasks */
   int deliver;              /* registry reference */
   const void *future, *map; /* metatables of sinks that can be settled without an upcall */
 };
@@ -101,5 +102,6 @@ int luaopen_parhost_core_host(lua_State *L);
 int luaopen_parhost_core_spawn(lua_State *L);
 int luaopen_parhost_core_http(lua_State *L);
 int luaopen_parhost_core_json(lua_State *L);
+int luaopen_parhost_core_task(lua_State *L);
 
 #endif

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "lib/core.h"
+#include "lib/sched.h"
 #include "vm/vm.h"
 
 static const char state_key = 0;
@@ -16,7 +17,7 @@ static void count_fork(void) {
   forks++;
 }
 
-/* In a copy of the process: loop and pools are the parent's. They are forgotten, not closed, as there is nothing in
+/* In a copy of the process: loop, pools and tasks are the parent's. They are forgotten, not closed, as there is nothing in
  * them (locks, threads, rings, epoll descriptors) that the copy might touch. */
 static void leave_to_parent(lua_State *L, struct lib_state *s) {
   struct ph_vm *vm = ph_vm_of(L);
@@ -29,6 +30,7 @@ static void leave_to_parent(lua_State *L, struct lib_state *s) {
   for (struct lib_source *o = s->sources; o != NULL; o = o->next)
     if (o->forget != NULL) o->forget(o);
   s->cores = NULL;
+  if (s->sched != NULL) sched_forget(s->sched);
   s->sources = NULL;
   s->loop = NULL;
   s->forks = forks;

@@ -5,30 +5,28 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
+/* Deadlines are a timerfd: libuv's own timers count whole milliseconds, from a time that it has cached. */
 struct ph_loop {
   uv_loop_t uv;
-  uv_timer_t timer;
-  struct ph_loop_watch *wake;
-  int wake_fd;
+  struct ph_loop_watch *wake, *timer;
+  int wake_fd, timer_fd;
+  int64_t armed; /* when the timer goes off; PH_NEVER: it does not */
 };
 
 struct ph_loop_watch {
   uv_poll_t poll;
-  int drain_fd; /* the wake-up descriptor, which is emptied here; -1: the caller's */
+  int drain_fd; /* a descriptor of the loop itself, which is emptied here; -1: the caller's */
 };
 
 static atomic_bool used;
 
 bool ph_loop_used(void) {
   return atomic_load(&used);
-}
-
-static void on_timer(uv_timer_t *timer) {
-  (void)timer;
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events) {
@@ -42,6 +40,12 @@ static void on_watch_closed(uv_handle_t *handle) {
   free(handle->data);
 }
 
+static struct ph_loop_watch *watch_own(struct ph_loop *loop, int fd, struct ph_err *err) {
+  struct ph_loop_watch *w = ph_loop_watch(loop, fd, err);
+  if (w != NULL) w->drain_fd = fd;
+  return w;
+}
+
 struct ph_loop *ph_loop_new(struct ph_err *err) {
   struct ph_loop *loop = calloc(1, sizeof *loop);
   atomic_store(&used, true);
@@ -50,24 +54,25 @@ struct ph_loop *ph_loop_new(struct ph_err *err) {
     free(loop);
     return NULL;
   }
-  uv_timer_init(&loop->uv, &loop->timer);
   loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  loop->wake = loop->wake_fd < 0 ? NULL : ph_loop_watch(loop, loop->wake_fd, err);
-  if (loop->wake == NULL) {
-    if (loop->wake_fd < 0) ph_err_os(err, "cannot open an event loop");
-    ph_loop_free(loop);
-    return NULL;
-  }
-  loop->wake->drain_fd = loop->wake_fd;
-  return loop;
+  loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  loop->armed = PH_NEVER;
+  if (loop->wake_fd < 0 || loop->timer_fd < 0)
+    ph_err_os(err, "cannot open an event loop");
+  else if ((loop->wake = watch_own(loop, loop->wake_fd, err)) != NULL)
+    loop->timer = watch_own(loop, loop->timer_fd, err);
+  if (loop->timer != NULL) return loop;
+  ph_loop_free(loop);
+  return NULL;
 }
 
 void ph_loop_free(struct ph_loop *loop) {
   if (loop->wake != NULL) ph_loop_unwatch(loop->wake);
-  uv_close((uv_handle_t *)&loop->timer, NULL);
+  if (loop->timer != NULL) ph_loop_unwatch(loop->timer);
   uv_run(&loop->uv, UV_RUN_DEFAULT);
   PH_CHECK(uv_loop_close(&loop->uv) == 0);
   if (loop->wake_fd >= 0) close(loop->wake_fd);
+  if (loop->timer_fd >= 0) close(loop->timer_fd);
   free(loop);
 }
 
@@ -97,18 +102,19 @@ int ph_loop_wake_fd(const struct ph_loop *loop) {
   return loop->wake_fd;
 }
 
-/* libuv counts whole milliseconds, from a time that it has cached: both are corrected here. */
+/* Left armed it ends a later wait early at worst, so it is set only when it is wanted for another moment. */
+static void arm_timer(struct ph_loop *loop, int64_t deadline) {
+  struct itimerspec when = {{0, 0}, {deadline / 1000000000, deadline % 1000000000}};
+  if (deadline == loop->armed) return;
+  loop->armed = deadline;
+  timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
 void ph_loop_run_once(struct ph_loop *loop, int64_t deadline) {
-  int64_t now = ph_now();
-  uv_update_time(&loop->uv);
-  if (deadline <= now) {
+  if (deadline != PH_NEVER && deadline <= ph_now()) {
     uv_run(&loop->uv, UV_RUN_NOWAIT);
     return;
   }
-  if (deadline != PH_NEVER) {
-    int64_t left_ms = (deadline - now + 999999) / 1000000;
-    uv_timer_start(&loop->timer, on_timer, (uint64_t)left_ms, 0);
-  }
+  if (deadline != PH_NEVER) arm_timer(loop, deadline);
   uv_run(&loop->uv, UV_RUN_ONCE);
-  uv_timer_stop(&loop->timer);
 }

@@ -25,8 +25,8 @@ bool ph_loop_used(void);
 struct ph_loop_watch *ph_loop_watch(struct ph_loop *loop, int fd, struct ph_err *err);
 void ph_loop_unwatch(struct ph_loop_watch *watch);
 
-/* Runs the loop until something has happened or the absolute deadline (ph_now(), PH_NEVER: none) has passed. Never
- * early, at the most a millisecond late. */
+/* Runs the loop until something has happened or the absolute deadline (ph_now(), PH_NEVER: none) has passed, or
+ * for no reason. */
 void ph_loop_run_once(struct ph_loop *loop, int64_t deadline);
 
 /* An eventfd that is watched: writing 8 bytes ends a wait. */

@@ -142,6 +142,7 @@ static void raise_pending(lua_State *L, struct ph_vm *vm) {
   int source = vm->level_triggered ? atomic_load(&vm->stop) : atomic_exchange(&vm->stop, PH_STOP_NONE);
   disarm_hook(vm);
   if (source == PH_STOP_NONE) return;
+  if (vm->on_stop != NULL && vm->on_stop(L, (enum ph_stop)source)) return;
   luaL_checkstack(L, 4, NULL);
   ph_cancel_push(L, (enum ph_stop)source, NULL);
   ph_cancel_raise(L);
@@ -151,17 +152,35 @@ static void interrupt_hook(lua_State *L, lua_Debug *event) {
   (void)event;
   struct ph_vm *vm = ph_vm_of(L);
   take_off_hook(vm, L);
+  ph_vm_serve_requests(L, vm);
   raise_pending(L, vm);
+}
+
+void ph_vm_serve_requests(lua_State *L, struct ph_vm *vm) {
+  int requests = vm->requests;
+  if (requests == 0) return;
+  vm->requests = 0;
+  if (vm->on_request != NULL) vm->on_request(L, requests);
+}
+
+static void wake_loop(struct ph_vm *vm) {
+  uint64_t one = 1;
+  if (vm->wake_fd < 0) return;
+  ssize_t written = write(vm->wake_fd, &one, sizeof one);
+  (void)written; /* full: the wait ends anyway */
+}
+
+void ph_vm_request(struct ph_vm *vm, int requests) {
+  vm->requests |= requests;
+  arm_hook(vm);
+  wake_loop(vm);
 }
 
 void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source) {
   int none = PH_STOP_NONE;
   atomic_compare_exchange_strong(&vm->stop, &none, (int)source);
   arm_hook(vm);
-  if (vm->wake_fd < 0) return;
-  uint64_t one = 1;
-  ssize_t written = write(vm->wake_fd, &one, sizeof one);
-  (void)written; /* full: the wait ends anyway */
+  wake_loop(vm);
 }
 
 void ph_vm_check_stop(lua_State *L) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * pcall, xpcall, load, coroutine.resume, wrap and close as stock Lua has them, but for two things: they hand the
  * cancellation signal on instead of catching it, and they say which coroutine runs (vm->running), so that the
- * interrupt hook finds it. Yields that park a task go through resume and wrap to whoever resumed them. */
+ * interrupt hook finds it. Yields that park a task go through resume and wrap to whoever resumed them; what is parked
+ * can be resumed and closed by no one else. */
 #include <lauxlib.h>
 #include <lualib.h>
 
@@ -102,6 +103,8 @@ static bool is_ended_by_error(lua_State *co) {
 }
 
 int ph_vm_close_coroutine(struct ph_vm *vm, lua_State *L, lua_State *co) {
+  lua_State *outer = vm->closing;
+  vm->closing = co;
   ph_vm_switch(vm, L, co);
 #if LUA_VERSION_RELEASE_NUM >= 50406
   int status = lua_closethread(co, L);
@@ -109,6 +112,7 @@ int ph_vm_close_coroutine(struct ph_vm *vm, lua_State *L, lua_State *co) {
   int status = lua_resetthread(co);
 #endif
   ph_vm_switch(vm, co, L);
+  vm->closing = outer;
   return status;
 }
 
@@ -134,6 +138,22 @@ static int fail_resume(struct ph_vm *vm, lua_State *L, lua_State *co) {
   return -1;
 }
 
+/* A coroutine that is parked, or in the middle of one that is, has the key in slot 1 of its innermost frame. */
+static bool is_parked(lua_State *co) {
+  return lua_touserdata(co, 1) == &ph_vm_park_key;
+}
+
+int ph_vm_park(lua_State *L, lua_KFunction resumed) {
+  lua_pushlightuserdata(L, &ph_vm_park_key);
+  lua_insert(L, 1);
+  return lua_yieldk(L, 0, 0, resumed);
+}
+
+bool ph_vm_unpark(lua_State *L) {
+  lua_remove(L, 1);
+  return lua_touserdata(L, -1) != &ph_vm_park_key;
+}
+
 /* A yield comes back by longjmp, which leaves the processor's return predictor astray: each further function on the
  * way back costs 10 ns. Hence the inlining. */
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -143,6 +163,7 @@ static ALWAYS_INLINE int resume_once(struct ph_vm *vm, lua_State *L, lua_State *
   if (!lua_checkstack(co, nargs)) return give_up(L, "too many arguments to resume");
   lua_xmove(L, co, nargs);
   int n;
+  if (vm->suspended > 0) vm->on_entry(L, co);
   ph_vm_switch(vm, L, co);
   int status = lua_resume(co, L, nargs, &n);
   ph_vm_switch(vm, co, L);
@@ -151,7 +172,8 @@ static ALWAYS_INLINE int resume_once(struct ph_vm *vm, lua_State *L, lua_State *
     lua_pop(co, n);
     return give_up(L, "too many results to resume");
   }
-  *parks = status == LUA_YIELD && n > 0 && lua_touserdata(co, -n) == &ph_vm_park_key;
+  *parks = status == LUA_YIELD && is_parked(co);
+  if (vm->scope_co == co && status == LUA_YIELD && !*parks) vm->on_yield(L, co);
   return n;
 }
 
@@ -159,13 +181,11 @@ static ALWAYS_INLINE int resume_once(struct ph_vm *vm, lua_State *L, lua_State *
 static ALWAYS_INLINE int resume_through(struct ph_vm *vm, lua_State *L, lua_State *co, int nargs, lua_KFunction resumed) {
   bool parks = false;
   int n = resume_once(vm, L, co, nargs, &parks);
-  while (n > 0 && parks) {
-    if (lua_isyieldable(L)) {
-      lua_xmove(co, L, n);
-      return lua_yieldk(L, n, 0, resumed);
-    }
-    lua_pop(co, n); /* the key alone: no parking here */
-    lua_pushlightuserdata(L, &ph_vm_park_key);
+  while (n >= 0 && parks) {
+    if (lua_isyieldable(L)) return ph_vm_park(L, resumed);
+    vm->barred = L;
+    lua_pushlightuserdata(L, &ph_vm_park_key); /* no parking here */
+    parks = false;
     n = resume_once(vm, L, co, 1, &parks);
   }
   return n;
@@ -189,6 +209,7 @@ static ALWAYS_INLINE int resume_from(lua_State *L, lua_State *co, int nargs) {
 
 static int resume_parked(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
+  lua_remove(L, 1);
   return resume_from(L, lua_tothread(L, 1), lua_gettop(L) - 1);
 }
 
@@ -200,6 +221,11 @@ static lua_State *check_coroutine(lua_State *L) {
 
 static int resume_coroutine(lua_State *L) {
   lua_State *co = check_coroutine(L);
+  if (is_parked(co)) {
+    lua_pushboolean(L, 0);
+    lua_pushliteral(L, "cannot resume a coroutine that waits in a task");
+    return 2;
+  }
   return resume_from(L, co, lua_gettop(L) - 1);
 }
 
@@ -220,19 +246,25 @@ static int raise_from_wrap(lua_State *L, lua_State *co) {
   return lua_error(L);
 }
 
-static int run_wrapped(lua_State *L);
+static int run_wrapped_parked(lua_State *L, int status, lua_KContext ctx);
 
-static int run_wrapped_parked(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  return run_wrapped(L);
-}
-
-static int run_wrapped(lua_State *L) {
-  lua_State *co = lua_tothread(L, lua_upvalueindex(2));
+static ALWAYS_INLINE int run_wrapped_in(lua_State *L, lua_State *co) {
   int n = resume_through(upvalue_vm(L), L, co, lua_gettop(L), run_wrapped_parked);
   if (n < 0) return raise_from_wrap(L, co);
   lua_xmove(co, L, n);
   return n;
+}
+
+static int run_wrapped_parked(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  lua_remove(L, 1);
+  return run_wrapped_in(L, lua_tothread(L, lua_upvalueindex(2)));
+}
+
+static int run_wrapped(lua_State *L) {
+  lua_State *co = lua_tothread(L, lua_upvalueindex(2));
+  if (is_parked(co)) return luaL_error(L, "cannot resume a coroutine that waits in a task");
+  return run_wrapped_in(L, co);
 }
 
 static int wrap_function(lua_State *L) {
@@ -250,6 +282,7 @@ static int wrap_function(lua_State *L) {
 /* coroutine.close. NULL: it may be closed; otherwise how its state is called. */
 static const char *state_against_closing(lua_State *L, lua_State *co) {
   if (co == L) return "running";
+  if (is_parked(co)) return "waiting";
   lua_Debug frame;
   return lua_status(co) == LUA_OK && lua_getstack(co, 0, &frame) ? "normal" : NULL;
 }
@@ -268,10 +301,27 @@ static int close_coroutine(lua_State *L) {
   return 2;
 }
 
+bool ph_vm_can_be_suspended(lua_CFunction f) {
+  return f == call_protected || f == call_guarded || f == resume_coroutine || f == run_wrapped;
+}
+
+/* The program may yield from its own coroutines, but not from the one that a task runs in. */
+static int yield_values(lua_State *L) {
+  if (upvalue_vm(L)->task == L) return luaL_error(L, "attempt to yield from outside a coroutine");
+  return lua_yield(L, lua_gettop(L));
+}
+
+static int push_running(lua_State *L) {
+  struct ph_vm *vm = upvalue_vm(L);
+  if (vm->task == L) vm->task_shown = true;
+  lua_pushboolean(L, lua_pushthread(L));
+  return 2;
+}
+
 void ph__protect_install(lua_State *L, struct ph_vm *vm) {
   static const luaL_Reg base[] = {{"pcall", call_protected}, {"xpcall", call_guarded}, {"load", load_chunk}, {NULL, NULL}};
-  static const luaL_Reg coroutines[] = {
-      {"resume", resume_coroutine}, {"wrap", wrap_function}, {"close", close_coroutine}, {NULL, NULL}};
+  static const luaL_Reg coroutines[] = {{"resume", resume_coroutine}, {"wrap", wrap_function},   {"close", close_coroutine},
+                                        {"yield", yield_values},      {"running", push_running}, {NULL, NULL}};
   lua_pushglobaltable(L);
   luaL_setfuncs(L, base, 0);
   lua_getfield(L, -1, LUA_COLIBNAME);

@@ -154,6 +154,7 @@ struct ph_vm *ph_vm_adopt(lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   init_vm(vm, lua_tothread(L, -1));
   vm->running = L;
+  vm->adopted = true;
   lua_pop(L, 1);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, forget_vm);

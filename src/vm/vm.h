@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Why running code is asked to stop: CONTRACT "source". */
+enum ph_stop { PH_STOP_NONE, PH_STOP_EXPLICIT, PH_STOP_DEADLINE, PH_STOP_GROUP, PH_STOP_SHUTDOWN, PH_STOP_SIGNAL };
+
 struct ph_vm {
   lua_State *L;                /* the main thread of the state */
   lua_State *volatile running; /* the coroutine that runs now: the one to hook */
@@ -23,6 +26,8 @@ struct ph_vm {
   bool limit_hit;       /* an allocation was refused since this was last cleared */
   bool is_worker;       /* os.exit leaves the worker, not the program */
   bool exit_raises;     /* os.exit raises "worker_exit": a worker that shares its process with others */
+  bool is_program;      /* the main state of the host program */
+  bool adopted;         /* the state is somebody else's: ph_vm_adopt */
   bool level_triggered; /* a raised stop stays pending until ph_vm_clear_stop (tasks of workers) */
   atomic_int stop;      /* a stop request: enum ph_stop */
   volatile int wake_fd; /* eventfd that ends a wait of the state's loop; -1: none. For signal handlers */
@@ -31,13 +36,21 @@ struct ph_vm {
   lua_State *hooked;           /* whose own hook the interrupt hook stands in for */
   lua_Hook own_hook;
   int own_mask, own_count;
-  const void *signal_class; /* identity of the metatable of signals */
-  int calls;                /* nesting of ph_vm_call */
-  struct ph_vm *outer;      /* ph_vm_current before this vm was opened */
+  volatile sig_atomic_t requests; /* PH_REQUEST_...: what on_request is to be called for */
+  void (*on_request)(lua_State *L, int requests);
+  bool (*on_stop)(lua_State *L, enum ph_stop source); /* true: it has taken care of a stop request; may raise. NULL: none */
+  lua_State *task;     /* the coroutine that the task which runs was started in; NULL: plain code runs */
+  bool task_shown;     /* the program has got hold of it */
+  lua_State *scope_co; /* the generator that the innermost scope of the running task was opened in; NULL: none */
+  unsigned suspended;  /* generators that have yielded inside of scopes */
+  void (*on_yield)(lua_State *L, lua_State *co); /* scope_co has yielded: its scopes do not count until it goes on */
+  void (*on_entry)(lua_State *L, lua_State *co); /* a coroutine goes on; called while any are suspended */
+  lua_State *closing;                            /* whose <close> variables run outside of it: they cannot park */
+  lua_State *barred;                             /* whose C call was in the way of the last park that failed */
+  const void *signal_class;                      /* identity of the metatable of signals */
+  int calls;                                     /* nesting of ph_vm_call */
+  struct ph_vm *outer;                           /* ph_vm_current before this vm was opened */
 };
-
-/* Why running code is asked to stop: CONTRACT "source". */
-enum ph_stop { PH_STOP_NONE, PH_STOP_EXPLICIT, PH_STOP_DEADLINE, PH_STOP_GROUP, PH_STOP_SHUTDOWN, PH_STOP_SIGNAL };
 
 struct ph_vm_options {
   size_t memory_limit; /* bytes, 0: none */
@@ -92,6 +105,12 @@ void ph_vm_check_stop(lua_State *L);
 static inline bool ph_vm_stop_pending(struct ph_vm *vm) {
   return atomic_load_explicit(&vm->stop, memory_order_relaxed) != PH_STOP_NONE;
 }
+/* For signal handlers, in the vm's own thread: on_request is called soon, by the hook from the code that runs, or by the
+ * loop, whose wait ends (ph_vm_serve_requests). */
+enum { PH_REQUEST_SLOW = 1, PH_REQUEST_DUMP = 2 };
+void ph_vm_request(struct ph_vm *vm, int requests);
+void ph_vm_serve_requests(lua_State *L, struct ph_vm *vm);
+
 /* Forgets a pending stop and its hook; in the vm's own thread. */
 void ph_vm_clear_stop(struct ph_vm *vm);
 
@@ -107,10 +126,17 @@ static inline void ph_vm_switch(struct ph_vm *vm, lua_State *from, lua_State *to
  * the error value on top of co. */
 int ph_vm_close_coroutine(struct ph_vm *vm, lua_State *L, lua_State *co);
 
-/* A task parks by yielding this light userdata first: coroutine.resume and coroutine.wrap hand such a yield on to
- * whoever resumed them, and what they are resumed with back in. Where a C call bars the way, the parking coroutine is
- * resumed at once with the key alone, and must raise. */
+/* A task parks by yielding with this light userdata in slot 1 of its C function's frame: coroutine.resume and
+ * coroutine.wrap hand such a yield on to whoever resumed them. Where a C call bars the way, the parking coroutine is
+ * resumed at once with the key (vm->barred: by whom), and must raise. */
 extern char ph_vm_park_key;
+
+/* To be returned by a C function; `resumed` begins with ph_vm_unpark: false, this is no place to park at. The values
+ * on the stack stay there. */
+int ph_vm_park(lua_State *L, lua_KFunction resumed);
+bool ph_vm_unpark(lua_State *L);
+/* One of the replaced functions that may lie between a task and where it parks. */
+bool ph_vm_can_be_suspended(lua_CFunction f);
 
 /* --- calls ------------------------------------------------------------------------------------------------ */
 

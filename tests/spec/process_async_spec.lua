@@ -81,7 +81,7 @@ describe("in a task", function()
       local ok, err = pcall(function()
         local tg <close> = async.task_group()
         for i = 1, 5 do
-          list[i] = start { "cat", stdin = "pipe" }
+          list[i] = start { "sleep", "100", stdin = "pipe" } -- closing it is no reason to end
           tg:create_task(function()
             local p <close> = list[i]
             p:wait()

@@ -62,7 +62,7 @@ static void lists(void) {
 /* Nodes come out in order, however they were added and removed. */
 static void heaps(void) {
   static struct ph_heap_node nodes[NODES];
-  struct ph_heap h = {NULL, 0, 0};
+  struct ph_heap h = {NULL, 0, 0, 0};
   uint32_t random = 1;
   CHECK(ph_heap_first(&h) == NULL);
   for (int i = 0; i < NODES; i++) {

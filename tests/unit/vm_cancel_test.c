@@ -117,11 +117,15 @@ static void ends_a_wait(void) {
   ph_vm_close(vm);
 }
 
-/* park(...) as a scheduler's sleep would: yields the key and what it waits for. */
+/* park(...) as a scheduler's sleep would: gives what it was called with. */
+static int unpark(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  if (!ph_vm_unpark(L)) return luaL_error(L, "cannot park here");
+  return lua_gettop(L);
+}
+
 static int park(lua_State *L) {
-  lua_pushlightuserdata(L, &ph_vm_park_key);
-  lua_insert(L, 1);
-  return lua_yield(L, lua_gettop(L));
+  return ph_vm_park(L, unpark);
 }
 
 static int resume(struct ph_vm *vm, lua_State *task, int nargs, int *n) {
@@ -147,35 +151,19 @@ static void parks_through_generators(void) {
                   "end) do note(a, b) end\n"
                   "return table.concat(got, ';')") == LUA_OK);
   int n;
-  CHECK(resume(vm, task, 0, &n) == LUA_YIELD && n == 2 && lua_touserdata(task, -2) == &ph_vm_park_key);
-  CHECK(strcmp(lua_tostring(task, -1), "one") == 0);
-  lua_pop(task, n);
-  lua_pushliteral(task, "woken");
-  lua_pushliteral(task, "twice");
-  CHECK(resume(vm, task, 2, &n) == LUA_YIELD && n == 2 && strcmp(lua_tostring(task, -1), "two") == 0);
-  lua_pop(task, n);
+  CHECK(resume(vm, task, 0, &n) == LUA_YIELD && n == 0 && lua_touserdata(task, 1) == &ph_vm_park_key);
+  CHECK(resume(vm, task, 0, &n) == LUA_YIELD && n == 0 && lua_touserdata(task, 1) == &ph_vm_park_key);
   CHECK(resume(vm, task, 0, &n) == LUA_OK && n == 1);
-  CHECK(strcmp(lua_tostring(task, -1), "outer,woken,twice;inner,arg,1;r,dead;value,2") == 0);
+  CHECK(strcmp(lua_tostring(task, -1), "outer,one;inner,arg,1;r,dead;value,2") == 0);
   CHECK(vm->running == L);
   ph_vm_close(vm);
 }
 
 /* Where C code is in the way, the parking coroutine hears of it. */
-static int park_or_complain(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  if (lua_touserdata(L, -1) == &ph_vm_park_key) return luaL_error(L, "cannot park here");
-  return 0;
-}
-
-static int park_checked(lua_State *L) {
-  lua_pushlightuserdata(L, &ph_vm_park_key);
-  return lua_yieldk(L, 1, 0, park_or_complain);
-}
-
 static void refuses_to_park_across_c(void) {
   struct ph_vm *vm = open_vm(false);
   lua_State *L = vm->L, *task = lua_newthread(L);
-  lua_pushcfunction(L, park_checked);
+  lua_pushcfunction(L, park);
   lua_setglobal(L, "park");
   CHECK(luaL_loadstring(task, "return select(2, pcall(string.gsub, 'x', '.', coroutine.wrap(function() park() end)))") ==
         LUA_OK);

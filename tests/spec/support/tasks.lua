@@ -13,4 +13,35 @@ function tasks.first_and_length(list)
   return list[1], #list
 end
 
+function tasks.fail(message)
+  error(message, 0)
+end
+
+function tasks.worker_pid()
+  return require("parhost").worker().pid
+end
+
+function tasks.check_for_ever()
+  while true do require("parhost").check_cancelled() end
+end
+
+-- A run in a worker.
+function tasks.run_async()
+  local async = require "async"
+  return async.run(function()
+    async.sleep(0.001)
+    return "done"
+  end)
+end
+
+-- A run in a worker that lasts until it is cancelled; it has begun when the gate is open.
+function tasks.run_async_for_ever(path)
+  local async, gate = require "async", require "tests.spec.support.gate"
+  async.run(function()
+    local _ <close> = setmetatable({}, { __close = function() async.shield(async.sleep, 0.01) end })
+    gate.pass(path)
+    async.sleep(100)
+  end)
+end
+
 return tasks

@@ -1,0 +1,205 @@
+-- SPDX-License-Identifier: MIT
+-- async.map: a task for each item of a list, so many at a time. A feeder task reads the input, which may be an iterator
+-- that waits; results come out in input order, or as they come. The iterator's group is not a scope of the loop's
+-- body: what is cancelled around the loop is cancelled in it, but the body is not.
+local block = require "parhost.block"
+local check = require "parhost.check"
+local core = require "parhost.core.task"
+local errors = require "futures.error"
+local group = require "async.group"
+local loop = require "parhost.core.loop"
+local options = require "parhost.options"
+local scope = require "async.scope"
+
+local map = {}
+
+local OPTIONS <const> = {
+  max_concurrency = { "integer", min = 1, default = 8 },
+  ordered = { "boolean", default = true },
+  rate = { "number", above = 0 },
+  retries = { "integer", min = 0, default = 0 },
+  timeout = { "number" },
+  on_timeout = { "one_of", "error", "skip", default = "error" },
+}
+
+-- How many results may lie about, for each that may run.
+local AHEAD <const> = 4
+local SKIPPED <const> = {}
+
+local Map = { __name = "parhost.async_map" }
+Map.__index = Map
+
+-- Something to wait for that is asked with a function, and told with tell().
+local Wait = {}
+Wait.__index = Wait
+function Wait:_ready() return self.is_ready() end
+function Wait:_watch(watcher) self.watcher = watcher end
+function Wait:_unwatch() self.watcher = nil end
+function Wait._describe() return "a result of async.map" end
+function Wait:tell()
+  if self.watcher then self.watcher:_settled(self) end
+end
+
+local function wait_on(wait)
+  local _, err = block.wait(wait)
+  if err then error(err, 0) end
+end
+
+-- Items -----------------------------------------------------------------------------------------------------
+
+local function attempt(self, item)
+  local how = self.how
+  if not how.timeout then return self.fn(item) end
+  return scope.wait_for(self.fn, how.timeout, item)
+end
+
+local function outcome_of(self, item)
+  local outcome
+  for _ = 0, self.how.retries do
+    outcome = table.pack(pcall(attempt, self, item))
+    if outcome[1] then return outcome end
+  end
+  if self.how.on_timeout == "skip" and errors.is(outcome[2], "timeout") then return SKIPPED end
+  return outcome
+end
+
+local function put(self, k, outcome)
+  self.running = self.running - 1
+  if outcome == SKIPPED then self.held = self.held - 1 end
+  if self.how.ordered then
+    self.results[k] = outcome
+  elseif outcome ~= SKIPPED then
+    self.last = self.last + 1
+    self.results[self.last] = { k, outcome }
+  end
+  self.room:tell()
+  self.news:tell()
+end
+
+local function run_item(self, k, item)
+  put(self, k, outcome_of(self, item))
+end
+
+-- The feeder ------------------------------------------------------------------------------------------------
+
+local function next_item(self, k)
+  if self.pull then return self.pull() end
+  if k <= self.length then return self.list[k] end
+end
+
+local function feed(self)
+  local k, not_before = 0, loop.now()
+  while true do
+    wait_on(self.room)
+    local item = next_item(self, k + 1)
+    if item == nil then break end
+    if self.how.rate then
+      core.sleep(math.max(not_before - loop.now(), 0))
+      not_before = math.max(not_before, loop.now()) + 1 / self.how.rate
+    end
+    k = k + 1
+    self.running, self.held = self.running + 1, self.held + 1
+    self.group:create_task(run_item, self, k, item)
+  end
+end
+
+local function run_feeder(self)
+  local ok, err = pcall(feed, self)
+  self.fed = true
+  if not ok then self.failure = { err } end
+  self.news:tell()
+end
+
+-- The iterator ----------------------------------------------------------------------------------------------
+
+-- The next result: index, outcome; nothing when there is none yet.
+local function take(self)
+  if not self.how.ordered then
+    local entry = self.results[self.first]
+    if not entry then return nil end
+    self.results[self.first] = nil
+    self.first = self.first + 1
+    return entry[1], entry[2]
+  end
+  while self.results[self.first] == SKIPPED do
+    self.results[self.first] = nil
+    self.first = self.first + 1
+  end
+  local outcome = self.results[self.first]
+  if not outcome then return nil end
+  local k = self.first
+  self.results[k] = nil
+  self.first = k + 1
+  return k, outcome
+end
+
+local function exhausted(self)
+  return self.fed and self.running == 0
+end
+
+local function peek(self)
+  local results, first = self.results, self.first
+  while self.how.ordered and results[first] == SKIPPED do first = first + 1 end
+  return results[first] ~= nil
+end
+
+-- index, values... of the next item; nothing at the end. Raises the error of an item; the next call goes on behind it.
+function Map:next()
+  if self.closed then return end
+  if not peek(self) and not exhausted(self) then wait_on(self.news) end
+  local k, outcome = take(self)
+  if not k then
+    self:close()
+    if self.failure then error(self.failure[1], 0) end
+    return
+  end
+  self.held = self.held - 1
+  self.room:tell()
+  if not outcome[1] then error(outcome[2], 0) end
+  return k, table.unpack(outcome, 2, outcome.n)
+end
+
+-- The first values of all that is left, as an array with n.
+function Map:collect()
+  local list, n = {}, 0
+  while true do
+    local k, value = self:next()
+    if k == nil then break end
+    n = n + 1
+    list[n] = value
+  end
+  list.n = n
+  return list
+end
+
+-- Ends the iteration: cancels what runs, and waits for its end.
+function Map:close()
+  if self.closed then return end
+  self.closed = true
+  group.dispose(self.group)
+end
+
+Map.__call = Map.next
+Map.__close = Map.close
+
+-- for index, values... in map(fn, list, options) do
+function map.map(fn, list, given)
+  scope.check_function(fn, 1, "map")
+  local how = options.check(OPTIONS, given == nil and {} or given, 3, "map")
+  local self = setmetatable({ fn = fn, how = how, results = {}, first = 1, last = 0, running = 0, held = 0 }, Map)
+  if type(list) == "function" then
+    self.pull = list
+  elseif type(list) == "table" then
+    self.list, self.length = list, rawget(list, "n") or #list
+  else
+    check.expected(2, "map", "array or iterator function", list)
+  end
+  local limit = how.max_concurrency
+  self.room = setmetatable({ is_ready = function() return self.running < limit and self.held < AHEAD * limit end }, Wait)
+  self.news = setmetatable({ is_ready = function() return peek(self) or exhausted(self) end }, Wait)
+  self.group = group.detached { on_error = "collect" }
+  self.group:create_task(run_feeder, self)
+  return self, nil, nil, self
+end
+
+return map

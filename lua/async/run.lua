@@ -1,0 +1,165 @@
+-- SPDX-License-Identifier: MIT
+-- Running a main task to its end: run, runner, and what becomes of tasks at the end of the program.
+local bridge = require "async.bridge"
+local core = require "parhost.core.task"
+local dispatch = require "futures.dispatch"
+local dump = require "async.dump"
+local errors = require "futures.error"
+local exit = require "parhost.exit"
+local host = require "parhost.core.host"
+local loop = require "parhost.core.loop"
+local options = require "parhost.options"
+local scope = require "async.scope"
+local task = require "async.task"
+
+local run = {}
+
+local OPTIONS <const> = {
+  name = { "string" },
+  debug = { "boolean", default = false },
+  clock = { "one_of", "real", "virtual", default = "real" },
+  slow_step = { "number", above = 0, default = 1.0 },
+  shutdown_timeout = { "number", min = 0, default = 30 },
+}
+
+local Runner = { __name = "parhost.Runner" }
+Runner.__index = Runner
+
+function run.runner(given)
+  local how = options.check(OPTIONS, given == nil and {} or given, 1, "runner")
+  return setmetatable({ how = how, root = core.open_root(), closed = false }, Runner)
+end
+
+local function refuse(name, message, state)
+  error(errors.new("invalid_state", name .. ": " .. message, { state = state }), 0)
+end
+
+-- Turning the loop -------------------------------------------------------------------------------------------
+
+-- One round of the loop. After a stop request, once the tasks have had their chance, a word on how many are still there.
+local function turn(self)
+  loop.step(nil, true)
+  dispatch.flush()
+  if not self.announced and core.stop_taken() then
+    self.announced = true
+    if not select(3, core.stop_taken()) then return end
+    loop.step(loop.now())
+    dispatch.flush()
+    exit.announce()
+  end
+end
+
+local function drive(self, main)
+  while not main:_ready() do
+    if loop.alive() then
+      turn(self)
+    elseif not core.throw(main, dump.deadlock()) then
+      error(dump.deadlock(), 0)
+    end
+  end
+end
+
+local function end_leftovers(self)
+  if core.empty(self.root) then return end
+  core.cancel(self.root, "shutdown", "the end of the run")
+  while not core.empty(self.root) and loop.alive() do turn(self) end
+  if not core.empty(self.root) then warn("parhost: tasks are left that nothing can wake: " .. dump.text()) end
+end
+
+-- For the exit sequence, which may come in the middle of a run, and in a task that calls os.exit.
+local leftovers = {}
+function leftovers._count() return core.others() end
+
+local GRACE <const> = 5
+
+function leftovers._at_exit(_, mode)
+  local deadline = loop.now() + (mode == "normal" and OPTIONS.shutdown_timeout.default or GRACE)
+  core.cancel_all()
+  while core.others() > 0 and loop.alive() and loop.now() < deadline do
+    loop.step(deadline)
+    dispatch.flush()
+  end
+end
+
+exit.add(leftovers)
+
+-- run --------------------------------------------------------------------------------------------------------
+
+local leave = { __close = function(guard)
+  dump.watch(nil)
+  core.watch_quit(false)
+  core.leave_run()
+  guard.runner.running = false
+end }
+
+local function enter(self, main)
+  core.enter_run(self.root, main, self.how.clock == "virtual", self.how.debug)
+  core.watch_quit(true)
+  dump.watch(self.how.slow_step)
+  self.running, self.announced = true, false
+  return setmetatable({ runner = self }, leave)
+end
+
+-- What the main task ended with. A stop request that cancelled it goes on, to unwind the program.
+local function outcome_of(main)
+  local taken, counts = core.stop_taken()
+  if taken and counts and main:cancelled() then
+    local err = select(2, main:outcome())
+    scope.raise_signal(host.signal(err.source, err.reason))
+  end
+  return main:result()
+end
+
+local function run_main(self, last, fn, ...)
+  local main = core.spawn(self.root, true, true, fn, ...)
+  if self.how.name then main:set_name(self.how.name) end
+  local _ <close> = enter(self, main)
+  core.release(main)
+  drive(self, main)
+  if last then
+    end_leftovers(self)
+    bridge.shutdown(self.how.shutdown_timeout)
+  end
+  return outcome_of(main)
+end
+
+local function check_start(self, name, fn)
+  if self.closed then refuse(name, "the runner is closed", "closed") end
+  if task.current() or core.is_running() then refuse(name, "cannot be called from a running loop", "running") end
+  scope.check_function(fn, 1, name)
+end
+
+function Runner:run(fn, ...)
+  check_start(self, "run", fn)
+  return run_main(self, false, fn, ...)
+end
+
+local function nothing() end
+
+-- Cancels and awaits what the runs have left.
+function Runner:close()
+  if self.closed then return end
+  if self.running then refuse("close", "the runner is running", "running") end
+  run_main(self, true, nothing)
+  self.closed = true
+  core.abandon(self.root)
+end
+
+Runner.__close = Runner.close
+
+function Runner:__gc()
+  if not self.closed and not core.empty(self.root) then warn("parhost: a runner was never closed") end
+end
+
+-- run([options,] fn, ...): the values of fn, which runs as a task, or its error.
+function run.run(first, ...)
+  local given, fn = nil, first
+  if type(first) == "table" and getmetatable(first) == nil then given, fn = first, (...) end
+  local self = run.runner(given)
+  check_start(self, "run", fn)
+  self.closed = true
+  if given then return run_main(self, true, ...) end
+  return run_main(self, true, fn, ...)
+end
+
+return run

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/sched.h"
+
+#include "base/clock.h"
+
+#define SCOPE_OF(node) ph_list_entry(node, struct sched_scope, beside)
+
+int64_t sched_now(const struct sched *s) {
+  return s->is_virtual ? s->virtual_now : ph_now();
+}
+
+/* --- scopes ----------------------------------------------------------------------------------------------- */
+
+void sched_scope_enter(struct sched_scope *scope, struct sched_scope *parent, struct sched_task *owner,
+                       enum sched_kind kind) {
+  *scope = (struct sched_scope){.parent = parent, .owner = owner, .signal = LUA_NOREF, .kind = kind};
+  ph_list_init(&scope->inside);
+  ph_list_init(&scope->beside);
+  if (parent == NULL) return;
+  scope->effective = parent->effective;
+  ph_list_push_back(&parent->inside, &scope->beside);
+}
+
+/* What was cancelled from further out stays so when it leaves there. */
+static void keep_cancelled(struct sched_scope *scope, const struct sched_scope *cause) {
+  if (cause != NULL && scope->effective && scope->source == PH_STOP_NONE) scope->source = cause->source;
+}
+
+void sched_scope_leave(struct sched_scope *scope, struct sched_scope *heir) {
+  const struct sched_scope *cause = scope->effective ? sched_cancelled_by(scope) : NULL;
+  for (struct ph_list *node = scope->inside.next; node != &scope->inside; node = node->next) {
+    SCOPE_OF(node)->parent = heir;
+    keep_cancelled(SCOPE_OF(node), cause);
+  }
+  if (heir != NULL) ph_list_splice(&heir->inside, &scope->inside);
+  ph_list_remove(&scope->beside);
+  scope->parent = NULL;
+}
+
+lua_State *sched_generator_of(const struct sched_scope *scope) {
+  return scope->kind == SCOPE_TASK ? NULL : ((const struct sched_box *)scope)->co;
+}
+
+void sched_disown(struct sched_scope *scope, const struct sched_task *t) {
+  for (struct ph_list *node = scope->inside.next; node != &scope->inside; node = node->next) {
+    struct sched_scope *inner = SCOPE_OF(node);
+    if (inner->kind == SCOPE_TASK || (t != NULL && inner->owner != t)) continue;
+    inner->owner = NULL;
+    sched_disown(inner, t);
+  }
+}
+
+static void reach(struct sched *s, struct sched_scope *scope) {
+  struct sched_task *t = scope->owner;
+  scope->effective = true;
+  if (t != NULL && t->scope == scope && !t->masked) sched_wake(s, t, WAKE_CANCEL);
+}
+
+static struct sched_scope *first_inside(const struct sched_scope *scope) {
+  return ph_list_empty(&scope->inside) ? NULL : SCOPE_OF(scope->inside.next);
+}
+
+static struct sched_scope *next_beside(const struct sched_scope *scope) {
+  struct ph_list *next = scope->beside.next;
+  return next == &scope->parent->inside ? NULL : SCOPE_OF(next);
+}
+
+/* Walks the tree below `top`, however deep it is; not into what is shielded or reached already. */
+static void spread(struct sched *s, struct sched_scope *top) {
+  struct sched_scope *scope = top;
+  for (;;) {
+    struct sched_scope *next = NULL;
+    if (scope == top || !(scope->effective || scope->shield)) {
+      reach(s, scope);
+      next = first_inside(scope);
+    }
+    while (next == NULL) {
+      if (scope == top) return;
+      next = next_beside(scope);
+      if (next == NULL) scope = scope->parent;
+    }
+    scope = next;
+  }
+}
+
+void sched_scope_move(struct sched *s, struct sched_scope *scope, struct sched_scope *parent) {
+  if (scope->effective) keep_cancelled(scope, sched_cancelled_by(scope));
+  ph_list_remove(&scope->beside);
+  scope->parent = parent;
+  ph_list_push_back(&parent->inside, &scope->beside);
+  if (parent->effective && !scope->effective && !scope->shield) spread(s, scope);
+}
+
+bool sched_cancel(struct sched *s, struct sched_scope *scope, enum ph_stop source) {
+  if (scope->source != PH_STOP_NONE) return false;
+  scope->source = source;
+  if (!scope->effective) spread(s, scope);
+  return true;
+}
+
+void sched_unshield(struct sched *s, struct sched_scope *scope) {
+  if (!scope->shield) return;
+  scope->shield = false;
+  if (!scope->effective && scope->parent != NULL && scope->parent->effective) spread(s, scope);
+}
+
+struct sched_scope *sched_cancelled_by(struct sched_scope *scope) {
+  struct sched_scope *found = NULL;
+  for (; scope != NULL; scope = scope->shield ? NULL : scope->parent)
+    if (scope->source != PH_STOP_NONE) found = scope;
+  return found;
+}
+
+/* --- the ready queue -------------------------------------------------------------------------------------- */
+
+void sched_make_ready(struct sched *s, struct sched_task *t) {
+  t->state = TASK_READY;
+  ph_list_push_back(&s->ready, &t->queue);
+  s->n_ready++;
+}
+
+struct sched_task *sched_next(struct sched *s) {
+  struct ph_list *node = ph_list_pop_front(&s->ready);
+  if (node == NULL) return NULL;
+  s->n_ready--;
+  return ph_list_entry(node, struct sched_task, queue);
+}
+
+void sched_unpark(struct sched *s, struct sched_task *t) {
+  ph_heap_remove(&s->timers, &t->timer);
+  ph_list_remove(&t->queue);
+  s->lively -= t->lively;
+  t->lively = false;
+}
+
+void sched_wake(struct sched *s, struct sched_task *t, enum sched_wake why) {
+  if (t->state != TASK_PARKED && !(t->state == TASK_HELD && why == WAKE_CANCEL)) return;
+  sched_unpark(s, t);
+  t->wake = why;
+  sched_make_ready(s, t);
+}
+
+void sched_wake_pollers(struct sched *s) {
+  while (!ph_list_empty(&s->pollers)) sched_wake(s, ph_list_entry(s->pollers.next, struct sched_task, queue), WAKE_POLL);
+}
+
+void sched_forget(struct sched *s) {
+  ph_list_init(&s->ready);
+  ph_list_init(&s->pollers);
+  ph_list_init(&s->own_root.inside);
+  s->n_ready = s->timers.count = s->deadlines.count = 0;
+  s->live = s->inside;
+  s->lively = 0;
+  s->watchdog.on = false; /* timers of the system are not inherited */
+}
+
+/* --- timers ----------------------------------------------------------------------------------------------- */
+
+int64_t sched_first(const struct sched *s) {
+  const struct ph_heap_node *timer = ph_heap_first(&s->timers), *deadline = ph_heap_first(&s->deadlines);
+  int64_t when = timer != NULL ? timer->when : PH_NEVER;
+  return deadline != NULL && deadline->when < when ? deadline->when : when;
+}
+
+/* Deadlines first: what ends just when its time is up is late. */
+void sched_fire(struct sched *s, int64_t now) {
+  struct ph_heap_node *node;
+  while ((node = ph_heap_first(&s->deadlines)) != NULL && node->when <= now) {
+    struct sched_box *box = ph_list_entry(node, struct sched_box, deadline);
+    ph_heap_remove(&s->deadlines, node);
+    if (box->scope.shield)
+      sched_unshield(s, &box->scope);
+    else
+      sched_cancel(s, &box->scope, PH_STOP_DEADLINE);
+  }
+  while ((node = ph_heap_first(&s->timers)) != NULL && node->when <= now)
+    sched_wake(s, ph_list_entry(node, struct sched_task, timer), WAKE_TIMER);
+}

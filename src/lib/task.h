@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ * What the files of the scheduler's binding know of each other, and what loop_lib.c asks of it. */
+#ifndef PH_LIB_TASK_H
+#define PH_LIB_TASK_H
+
+#include <lauxlib.h>
+
+#include "lib/core.h"
+#include "lib/sched.h"
+
+/* Lua functions that C calls, by their place in the table that set_policy was given (lua/async/policy.lua). None may
+ * raise or wait. */
+enum {
+  POLICY_SETTLE =
+      1,            /* (task, state, ...): it ends: DONE, values | FAILED, error, traceback | CANCELLED, signal, traceback */
+  POLICY_CHILD,     /* (box of the group, task, state): a child has ended */
+  POLICY_LEFT_OPEN, /* (task): it ends with scopes that nobody closed */
+  POLICY_REQUEST,   /* (requests, traceback, task): SIGQUIT, or a step that takes long */
+  POLICY_SLEEP,     /* (seconds): what sleep does in plain code */
+  POLICY_CREATED,   /* (task): in runs with debug = true */
+};
+
+#define BOX_METATABLE "parhost.core.Scope"
+enum { WATCH_FAILURES, WATCH_LAST, WATCH_EACH };
+
+/* The scheduler is upvalue 1 of every function of parhost.core.task. */
+static inline struct sched *task_sched(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* The task whose code L runs; NULL in plain code, and so on the main thread, where only the exit sequence runs inside of a
+ * task's step. */
+struct sched_task *task_current(lua_State *L, const struct sched *s);
+
+/* --- task_run.c ------------------------------------------------------------------------------------------- */
+void task_push(lua_State *L, const struct sched *s, const struct sched_task *t);
+void task_push_policy(lua_State *L, const struct sched *s, int which);
+/* Pushes the signal that a scope's cancellation raises. */
+void task_push_signal(lua_State *L, struct sched_scope *scope);
+_Noreturn void task_raise_signal(lua_State *L, struct sched_task *t);
+/* Needs the class Task as upvalue 2. Takes fn and args, from `fn` up to the top; pushes the task's table. */
+struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope *parent, int fn);
+void task_resume(lua_State *L, struct sched *s, struct sched_task *t);
+/* Runs what is ready, for as long as `patient` allows: until something has happened that plain code may wait for, or the
+ * deadline has come. False: nothing was ready. */
+bool task_run_ready(lua_State *L, struct lib_state *state, int64_t deadline, bool patient);
+/* A message handler: keeps the traceback of where the error was raised, for the task that runs. */
+int task_keep_trace(lua_State *L);
+
+/* --- task_park.c ------------------------------------------------------------------------------------------ */
+extern const luaL_Reg task_park_functions[];
+/* A traceback of a parked task. */
+void task_push_traceback(lua_State *L, struct sched_task *t);
+
+/* --- scope_lib.c ------------------------------------------------------------------------------------------ */
+extern const luaL_Reg task_scope_functions[];
+void task_open_scopes(lua_State *L, struct sched *s);
+
+#endif

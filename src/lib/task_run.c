@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT
+ * Running tasks. Each runs in a coroutine of its own, on this stack:
+ *
+ *   1 scheduler   2 task   3 message handler   4 function and arguments, later results
+ *
+ * The function runs under lua_pcallk, so that its <close> variables run, and may wait, whatever ends it. Coroutines are
+ * used again by other tasks, unless the program has got hold of them. A task's table is anchored from its creation to
+ * its end; struct sched_task lives as long. */
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "lib/task.h"
+
+#define SPARE_MAX 256
+#define POLL_EVERY_NS 50000 /* the system is asked for news that often while tasks are ready all the time */
+
+enum { AT_SCHED = 1, AT_TASK, AT_HANDLER, AT_BODY };
+
+struct sched_task *task_current(lua_State *L, const struct sched *s) {
+  if (s->current == NULL) return NULL;
+  bool main = lua_pushthread(L);
+  lua_pop(L, 1);
+  return main ? NULL : s->current;
+}
+
+void task_push(lua_State *L, const struct sched *s, const struct sched_task *t) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors);
+  lua_rawgeti(L, -1, t->anchor);
+  lua_replace(L, -2);
+}
+
+void task_push_policy(lua_State *L, const struct sched *s, int which) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->policy);
+  lua_rawgeti(L, -1, which);
+  lua_replace(L, -2);
+}
+
+void task_push_signal(lua_State *L, struct sched_scope *scope) {
+  if (scope->signal == LUA_NOREF) {
+    ph_cancel_push(L, (enum ph_stop)scope->source, NULL);
+    scope->signal = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, scope->signal);
+}
+
+void task_raise_signal(lua_State *L, struct sched_task *t) {
+  luaL_checkstack(L, 4, NULL);
+  task_push_signal(L, sched_cancelled_by(t->scope));
+  ph_cancel_raise(L);
+}
+
+/* --- creating --------------------------------------------------------------------------------------------- */
+
+struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope *parent, int fn) {
+  int nargs = lua_gettop(L) - fn;
+  if (nargs > UINT16_MAX - LUA_MINSTACK) luaL_error(L, "too many arguments");
+  lua_createtable(L, TASK_ARGS - 1 + nargs, 0);
+  lua_insert(L, fn);
+  for (int i = nargs; i > 0; i--) lua_rawseti(L, fn, TASK_ARGS - 1 + i);
+  lua_rawseti(L, fn, TASK_COUNT);
+  lua_pushinteger(L, (lua_Integer)++s->number);
+  lua_rawseti(L, fn, TASK_NUMBER);
+  lua_pushinteger(L, STATE_PENDING);
+  lua_rawseti(L, fn, TASK_STATE);
+  lua_pushvalue(L, lua_upvalueindex(2)); /* the class */
+  lua_setmetatable(L, fn);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors);
+  lua_pushvalue(L, fn);
+  int anchor = luaL_ref(L, -2);
+  lua_pop(L, 1);
+
+  struct sched_task *t = calloc(1, sizeof *t);
+  if (t == NULL) {
+    luaL_error(L, "not enough memory");
+    return NULL;
+  }
+  lua_pushlightuserdata(L, t);
+  lua_rawseti(L, fn, TASK_VALUE);
+  sched_scope_enter(&t->root, parent, t, SCOPE_TASK);
+  t->scope = &t->root;
+  t->anchor = anchor;
+  t->nargs = (uint16_t)nargs;
+  t->state = TASK_HELD;
+  ph_list_init(&t->queue);
+  s->live++;
+  if (s->debug) {
+    task_push_policy(L, s, POLICY_CREATED);
+    lua_pushvalue(L, fn);
+    lua_call(L, 1, 0);
+  }
+  return t;
+}
+
+/* --- the end ---------------------------------------------------------------------------------------------- */
+
+/* traces[anchor] = { error value, traceback }; the first one counts when an error is raised again on its way out. */
+static bool has_trace(lua_State *L, int err) {
+  bool same = lua_istable(L, -1) && (lua_rawgeti(L, -1, 1), lua_rawequal(L, -1, err));
+  lua_settop(L, err + 2);
+  return same;
+}
+
+/* For cancelled tasks there may be many of: positions only. */
+static void push_short_trace(lua_State *L) {
+  luaL_Buffer b;
+  lua_Debug frame;
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "stack traceback:");
+  for (int level = 1, shown = 0; shown < 8 && lua_getstack(L, level, &frame); level++) {
+    lua_getinfo(L, "Sl", &frame);
+    if (frame.currentline < 0) continue;
+    lua_pushfstring(L, "\n\t%s:%d: in a task", frame.short_src, frame.currentline);
+    luaL_addvalue(&b);
+    shown++;
+  }
+  luaL_pushresult(&b);
+}
+
+static void push_trace(lua_State *L, int err) {
+  if (ph_cancel_is(L, err))
+    push_short_trace(L);
+  else
+    luaL_traceback(L, L, NULL, 1);
+}
+
+static void push_traces(lua_State *L, const struct sched *s) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->traces);
+}
+
+int task_keep_trace(lua_State *L) {
+  struct sched *s = lib_state_of(L)->sched;
+  struct sched_task *t = task_current(L, s);
+  lua_settop(L, 1);
+  if (t == NULL) return 1;
+  push_traces(L, s);
+  lua_rawgeti(L, 2, t->anchor);
+  if (!has_trace(L, 1)) {
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 1);
+    push_trace(L, 1);
+    lua_rawseti(L, -2, 2);
+    lua_rawseti(L, 2, t->anchor);
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* Pushes the traceback of the error on top, or nil. */
+static void take_trace(lua_State *L, const struct sched *s, const struct sched_task *t) {
+  int err = lua_gettop(L);
+  push_traces(L, s);
+  if (lua_rawgeti(L, -1, t->anchor) == LUA_TTABLE) {
+    lua_pushnil(L);
+    lua_rawseti(L, -3, t->anchor);
+  }
+  if (has_trace(L, err))
+    lua_rawgeti(L, -1, 2);
+  else
+    lua_pushnil(L);
+  lua_replace(L, err + 1);
+  lua_settop(L, err + 1);
+}
+
+/* Settles by policy: the task at `task`, state, and all above `first`. */
+static void settle(lua_State *L, struct sched *s, int task, int state, int first) {
+  int n = lua_gettop(L) - first;
+  luaL_checkstack(L, n + 4, "too many results");
+  s->stirred = true;
+  task_push_policy(L, s, POLICY_SETTLE);
+  lua_pushvalue(L, task);
+  lua_pushinteger(L, state);
+  for (int i = 1; i <= n; i++) lua_pushvalue(L, first + i);
+  lua_call(L, n + 2, 0);
+}
+
+static void succeed(lua_State *L, struct sched *s) {
+  int n = lua_gettop(L) - AT_HANDLER;
+  if (n > 1 || lua_rawgeti(L, AT_TASK, TASK_CALLBACKS) != LUA_TNIL) {
+    lua_settop(L, AT_HANDLER + n);
+    settle(L, s, AT_TASK, STATE_DONE, AT_HANDLER);
+    return;
+  }
+  if (n == 0) {
+    lua_pushinteger(L, 0);
+    lua_rawseti(L, AT_TASK, TASK_COUNT);
+    lua_pushnil(L);
+  } else {
+    lua_pushvalue(L, AT_BODY);
+  }
+  lua_rawseti(L, AT_TASK, TASK_VALUE);
+  lua_pushinteger(L, STATE_DONE);
+  lua_rawseti(L, AT_TASK, TASK_STATE);
+}
+
+static int body_ended(lua_State *L, int status, lua_KContext ctx) {
+  struct sched *s = (struct sched *)ctx; // NOLINT(performance-no-int-to-ptr)
+  struct sched_task *t = s->current;
+  if (t->scope != &t->root) {
+    task_push_policy(L, s, POLICY_LEFT_OPEN);
+    lua_pushvalue(L, AT_TASK);
+    lua_call(L, 1, 0);
+  }
+  lua_pushnil(L);
+  lua_rawseti(L, AT_TASK, TASK_COUNT);
+  if (status == LUA_OK || status == LUA_YIELD) {
+    t->outcome = STATE_DONE;
+    succeed(L, s);
+    return 0;
+  }
+  t->outcome = ph_cancel_is(L, -1) ? STATE_CANCELLED : STATE_FAILED;
+  take_trace(L, s, t);
+  settle(L, s, AT_TASK, t->outcome, lua_gettop(L) - 2);
+  return 0;
+}
+
+static int run_body(lua_State *L) {
+  lua_pushcfunction(L, task_keep_trace);
+  lua_insert(L, AT_HANDLER);
+  lua_KContext ctx = (lua_KContext)lua_touserdata(L, AT_SCHED);
+  int status = lua_pcallk(L, lua_gettop(L) - AT_BODY, LUA_MULTRET, AT_HANDLER, ctx, body_ended);
+  return body_ended(L, status, ctx);
+}
+
+static void tell_group(lua_State *L, struct sched *s, struct sched_task *t) {
+  struct sched_box *box = (struct sched_box *)t->root.parent;
+  sched_disown(&t->root, t);
+  box->live--;
+  if (t->outcome != STATE_FAILED && box->watched != WATCH_EACH && !(box->watched == WATCH_LAST && box->live == 0)) return;
+  task_push_policy(L, s, POLICY_CHILD);
+  lua_pushlightuserdata(L, box);
+  task_push(L, s, t);
+  lua_pushinteger(L, t->outcome);
+  sched_scope_leave(&t->root, t->root.parent);
+  lua_call(L, 3, 0);
+}
+
+static void end_task(lua_State *L, struct sched *s, struct sched_task *t) {
+  t->state = TASK_ENDED;
+  s->live--;
+  if (t == s->main) {
+    s->main = NULL;
+    s->stirred = true;
+  }
+  if (t->root.parent != NULL && t->root.parent->kind == SCOPE_GROUP) tell_group(L, s, t);
+  sched_disown(&t->root, t);
+  sched_scope_leave(&t->root, t->root.parent);
+  luaL_unref(L, LUA_REGISTRYINDEX, t->root.signal);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors);
+  luaL_unref(L, -1, t->anchor);
+  lua_pop(L, 1);
+  free(t);
+}
+
+/* --- running ---------------------------------------------------------------------------------------------- */
+
+/* Pushes a coroutine. */
+static lua_State *take_coroutine(lua_State *L, struct sched *s) {
+  if (s->n_spare == 0) return lua_newthread(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->spare);
+  lua_rawgeti(L, -1, s->n_spare--);
+  lua_replace(L, -2);
+  return lua_tothread(L, -1);
+}
+
+static void keep_coroutine(lua_State *L, struct sched *s, lua_State *co) {
+  if (s->n_spare == SPARE_MAX) return;
+  lua_settop(co, 0);
+  if (lua_gethook(co) != NULL) lua_sethook(co, NULL, 0, 0);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->spare);
+  lua_pushthread(co);
+  lua_xmove(co, L, 1);
+  lua_rawseti(L, -2, ++s->n_spare);
+  lua_pop(L, 1);
+}
+
+/* Puts the function and its arguments on the stack of a coroutine. */
+static void begin(lua_State *L, struct sched *s, struct sched_task *t) {
+  luaL_checkstack(L, t->nargs + LUA_MINSTACK, "too many arguments");
+  task_push(L, s, t);
+  int task = lua_gettop(L);
+  lua_State *co = take_coroutine(L, s);
+  if (!lua_checkstack(co, t->nargs + LUA_MINSTACK)) luaL_error(L, "too many arguments");
+  lua_pushcfunction(co, run_body);
+  lua_pushlightuserdata(co, s);
+  lua_pushvalue(L, task);
+  lua_rawgeti(L, task, TASK_COUNT);
+  for (int i = 0; i < t->nargs; i++) {
+    lua_rawgeti(L, task, TASK_ARGS + i);
+    lua_pushnil(L);
+    lua_rawseti(L, task, TASK_ARGS + i);
+  }
+  lua_xmove(L, co, t->nargs + 2);
+  lua_rawseti(L, task, TASK_COUNT);
+  lua_pushinteger(L, STATE_RUNNING);
+  lua_rawseti(L, task, TASK_STATE);
+  lua_settop(L, task - 1);
+  t->co = co;
+}
+
+/* A task that was cancelled before it began never runs. */
+static void drop(lua_State *L, struct sched *s, struct sched_task *t) {
+  int top = lua_gettop(L);
+  task_push(L, s, t);
+  for (int i = 0; i <= t->nargs; i++) {
+    lua_pushnil(L);
+    lua_rawseti(L, top + 1, i == 0 ? TASK_COUNT : TASK_ARGS + i - 1);
+  }
+  task_push_signal(L, sched_cancelled_by(&t->root));
+  t->outcome = STATE_CANCELLED;
+  settle(L, s, top + 1, STATE_CANCELLED, top + 1);
+  lua_settop(L, top);
+  end_task(L, s, t);
+}
+
+/* The coroutine itself has died: without memory, or by a yield that is none of ours. */
+static void bury(lua_State *L, struct sched *s, struct sched_task *t, int status) {
+  int top = lua_gettop(L);
+  task_push(L, s, t);
+  if (status == LUA_YIELD) {
+    ph_vm_close_coroutine(s->vm, L, t->co);
+    lua_pushliteral(L, "a task yielded to a scheduler that is not its own");
+  } else {
+    lua_xmove(t->co, L, 1);
+  }
+  lua_pushnil(L);
+  lua_rawseti(L, top + 1, TASK_COUNT);
+  t->outcome = STATE_FAILED;
+  settle(L, s, top + 1, STATE_FAILED, top + 1);
+  lua_settop(L, top);
+  end_task(L, s, t);
+}
+
+void task_resume(lua_State *L, struct sched *s, struct sched_task *t) {
+  struct ph_vm *vm = s->vm;
+  struct sched_task *outer = s->current;
+  lua_State *outer_co = vm->task, *outer_scope_co = vm->scope_co;
+  bool shown = vm->task_shown;
+  int nargs = 0, n;
+  if (t->co == NULL) {
+    if (t->root.effective && !t->start_on_cancel) {
+      drop(L, s, t);
+      return;
+    }
+    begin(L, s, t);
+    nargs = t->nargs + 3;
+  }
+  t->state = TASK_RUNS;
+  s->current = t;
+  ph_watchdog_step(&s->watchdog);
+  vm->task = t->co;
+  vm->scope_co = sched_generator_of(t->scope);
+  vm->task_shown = false;
+  s->inside++;
+  ph_vm_switch(vm, L, t->co);
+  int status = lua_resume(t->co, L, nargs, &n);
+  ph_vm_switch(vm, t->co, L);
+  s->inside--;
+  t->shown |= vm->task_shown;
+  vm->task_shown = shown;
+  vm->task = outer_co;
+  vm->scope_co = outer_scope_co;
+  s->current = outer;
+  if (status == LUA_YIELD && lua_touserdata(t->co, 1) == &ph_vm_park_key) return;
+  if (status == LUA_OK) {
+    if (!t->shown) keep_coroutine(L, s, t->co);
+    end_task(L, s, t);
+  } else {
+    bury(L, s, t, status);
+  }
+}
+
+/* --- turns ------------------------------------------------------------------------------------------------ */
+
+/* Every task that is ready now, once. */
+static bool run_turn(lua_State *L, struct sched *s) {
+  size_t n = s->n_ready;
+  for (size_t i = 0; i < n; i++) {
+    struct sched_task *t = sched_next(s);
+    if (t == NULL) break;
+    task_resume(L, s, t);
+  }
+  return n > 0;
+}
+
+/* Asks the system, without waiting, and has the pollers ask. True: something was delivered. */
+static bool poll_system(lua_State *L, struct lib_state *state) {
+  sched_wake_pollers(state->sched);
+  if (state->loop != NULL) ph_loop_run_once(state->loop, 0);
+  return drain_all(L) > 0;
+}
+
+static bool run_turns(lua_State *L, struct lib_state *state, int64_t deadline, bool patient) {
+  struct sched *s = state->sched;
+  bool ran = false;
+  int64_t polled = 0;
+  s->stirred = false;
+  for (;;) {
+    bool external = state->cores != NULL || state->sources != NULL || !ph_list_empty(&s->pollers);
+    int64_t now = 0;
+    if (external || deadline != PH_NEVER || s->timers.count > 0 || s->deadlines.count > 0) {
+      now = sched_now(s);
+      sched_fire(s, now);
+    }
+    if (!run_turn(L, s)) return ran;
+    ran = true;
+    if (s->stirred || !patient || ph_vm_stop_pending(s->vm) || s->vm->requests != 0 || deadline <= now) return true;
+    if (!external) continue;
+    if (polled == 0) polled = now;
+    if (now - polled < POLL_EVERY_NS && !s->is_virtual) continue;
+    polled = now;
+    if (poll_system(L, state)) return true;
+  }
+}
+
+bool task_run_ready(lua_State *L, struct lib_state *state, int64_t deadline, bool patient) {
+  struct ph_watchdog *w = &state->sched->watchdog;
+  bool outer = w->busy;
+  w->busy = true;
+  bool ran = run_turns(L, state, deadline, patient);
+  w->busy = outer;
+  return ran;
+}
