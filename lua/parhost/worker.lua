@@ -17,11 +17,16 @@ function worker.resolve(spec)
   return fn
 end
 
+-- What parhost.worker() gives.
+local function describe(message, index)
+  return { index = index, pool = message.name, pid = host.pid(), name = ("%s_%d"):format(message.name, index) }
+end
+
 function worker.setup(message, index)
   worker.depth = message.depth
   local lifetime = package.loaded["parhost.lifetime"]
   if lifetime then lifetime.leave_behind() end
-  host.set_worker { index = index, pool = message.name, pid = host.pid() }
+  host.set_worker(describe(message, index))
   if message.process then core_pool.enter(message.process) end
   package.path, package.cpath = message.package_path, message.package_cpath
   _G.arg = message.arg

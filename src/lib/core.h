@@ -49,6 +49,7 @@ struct core {
   struct ph_buf records; /* being delivered, up to `at` */
   size_t at;
   bool decoding;
+  struct ph_pool_stats last;   /* when the pool was over */
   struct ph_loop_watch *watch; /* while the state waits */
 };
 
@@ -74,6 +75,10 @@ void lib_add_source(lua_State *L, struct lib_source *source);
 /* The state's loop, made when it is first asked for. */
 struct ph_loop *lib_loop_of(lua_State *L);
 struct core *check_core(lua_State *L, int idx);
+
+static inline unsigned core_encode_flags(const struct core *c) {
+  return (c->capture ? PH_ENCODE_CAPTURE : 0) | (c->kind == CORE_THREAD ? PH_ENCODE_SAME_PROCESS : 0);
+}
 
 /* Delivers what is ready; gives how many. May raise only what the delivery function raises. */
 lua_Integer drain_core(lua_State *L, struct core *c, int core_idx);

@@ -157,7 +157,7 @@ static void push_info(lua_State *L, struct core *c, int core_idx, const struct p
   lua_setfield(L, -2, "backend");
   if (d->worker == 0) return;
   set_integer(L, "worker", d->worker);
-  set_integer(L, "pid", d->pid);
+  set_integer(L, c->kind == CORE_THREAD ? "tid" : "pid", d->pid);
   set_seconds(L, "seconds", d->run_ns);
 }
 

@@ -11,6 +11,7 @@
 #include "lib/core.h"
 #include "lib/submit.h"
 #include "pool/backend_proc.h"
+#include "pool/backend_thread.h"
 #include "vm/error.h"
 #include "vm/vm.h"
 #include "vm/worker.h"
@@ -168,7 +169,9 @@ static void read_config(lua_State *L, struct core *c) {
   lua_getfield(L, 1, "capture");
   c->capture = lua_toboolean(L, -1);
   lua_pop(L, 1);
-  c->kind = string_field_is(L, "backend", "inline") ? CORE_INLINE : CORE_PROC;
+  c->kind = string_field_is(L, "backend", "inline")   ? CORE_INLINE
+            : string_field_is(L, "backend", "thread") ? CORE_THREAD
+                                                      : CORE_PROC;
   lua_getfield(L, 1, "setup");
   if (lua_istable(L, -1)) config->has_initializer = has_field(L, lua_gettop(L), "initializer");
   lua_pop(L, 1);
@@ -177,8 +180,7 @@ static void read_config(lua_State *L, struct core *c) {
 static void encode_setup(lua_State *L, struct core *c) {
   struct ph_err err;
   struct ph_encoded e;
-  const struct ph_encode_options options = {
-      .root = "options", .flags = c->capture ? PH_ENCODE_CAPTURE : 0, .externs = c->externs};
+  const struct ph_encode_options options = {.root = "options", .flags = core_encode_flags(c), .externs = c->externs};
   lua_getfield(L, 1, "setup");
   if (ph_encode(L, &options, lua_gettop(L), 1, &e, &err) != 0) {
     if (strncmp(err.path, "options[1].", 11) == 0) memmove(err.path, err.path + 11, strlen(err.path + 11) + 1);
@@ -209,8 +211,16 @@ static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
   struct ph_link link;
   struct ph_err err;
   if (ph_link_attach(&link, memfd, bell, &err) != 0) return EXIT_FAILURE;
-  if (start == NULL) return ph_worker_run(&link, index, NULL, LUA_NOREF);
-  return ph_worker_run(&link, index, become_worker(start), start->externs);
+  struct ph_worker_place place = {.index = index, .externs = LUA_NOREF};
+  if (start != NULL) {
+    place.L = become_worker(start);
+    place.externs = start->externs;
+  }
+  return ph_worker_run(&link, &place);
+}
+
+static int thread_main(struct ph_link *link, struct ph_pool *pool, uint32_t index) {
+  return ph_worker_run(link, &(struct ph_worker_place){.index = index, .externs = LUA_NOREF, .pool = pool});
 }
 
 static int count_own_threads(lua_State *L) {
@@ -219,8 +229,7 @@ static int count_own_threads(lua_State *L) {
   return n;
 }
 
-static void open_pool(lua_State *L, struct core *c) {
-  struct ph_err err;
+static void open_proc_pool(lua_State *L, struct core *c, struct ph_err *err) {
   struct worker_start snapshot = {ph_vm_of(L), c->extern_values};
   struct ph_proc_start start = {.main = worker_main};
   start.fork = string_field_is(L, "start_method", "fork");
@@ -229,7 +238,21 @@ static void open_pool(lua_State *L, struct core *c) {
     start.allowed_threads = count_own_threads(L);
   }
   c->config.backend_options = &start;
-  c->pool = ph_pool_new(c->kind == CORE_INLINE ? &ph_backend_inline : &ph_backend_proc, &c->config, &err);
+  c->pool = ph_pool_new(&ph_backend_proc, &c->config, err);
+}
+
+static void open_pool(lua_State *L, struct core *c) {
+  struct ph_err err;
+  const struct ph_thread_start start = {.main = thread_main};
+  if (c->kind == CORE_THREAD) {
+    ph_worker_stdio_share();
+    c->config.backend_options = &start;
+    c->pool = ph_pool_new(&ph_backend_thread, &c->config, &err);
+  } else if (c->kind == CORE_INLINE) {
+    c->pool = ph_pool_new(&ph_backend_inline, &c->config, &err);
+  } else {
+    open_proc_pool(L, c, &err);
+  }
   if (c->pool == NULL) ph_error_raise_err(L, &err);
 }
 
@@ -335,7 +358,10 @@ static int core_finished(lua_State *L) {
     finished = true;
     lua_getiuservalue(L, 1, CORE_SINKS);
     lua_pushnil(L);
-    if (!lua_next(L, -2)) release(L, c);
+    if (!lua_next(L, -2)) {
+      ph_pool_stats(c->pool, &c->last);
+      release(L, c);
+    }
   }
   lua_pushboolean(L, finished);
   return 1;
@@ -374,7 +400,7 @@ static void set_quantiles(lua_State *L, const char *key, const double q[2]) {
 
 static int core_stats(lua_State *L) {
   struct core *c = check_core(L, 1);
-  struct ph_pool_stats s = {.wait_ms = {(double)NAN, (double)NAN}, .run_ms = {(double)NAN, (double)NAN}};
+  struct ph_pool_stats s = c->last;
   if (c->pool != NULL) ph_pool_stats(c->pool, &s);
   const struct {
     const char *key;
@@ -401,11 +427,13 @@ static int core_workers(lua_State *L) {
   lua_insert(L, -2);
   unsigned n = ph_pool_workers(c->pool, infos, max);
   for (unsigned i = 0; i < n; i++) {
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     lua_pushinteger(L, (lua_Integer)infos[i].index + 1);
     lua_setfield(L, -2, "id");
-    lua_pushinteger(L, infos[i].pid);
-    lua_setfield(L, -2, "pid");
+    lua_pushinteger(L, infos[i].tid != 0 ? infos[i].tid : infos[i].pid);
+    lua_setfield(L, -2, infos[i].tid != 0 ? "tid" : "pid");
+    lua_pushfstring(L, "%s_%d", c->config.name, (int)infos[i].index + 1);
+    lua_setfield(L, -2, "name");
     lua_pushstring(L, infos[i].state);
     lua_setfield(L, -2, "state");
     lua_pushinteger(L, (lua_Integer)infos[i].tasks);

@@ -168,11 +168,8 @@ static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
 }
 
 static struct ph_encode_options encode_options(const struct core *c, bool with_task) {
-  return (struct ph_encode_options){.flags = c->capture ? PH_ENCODE_CAPTURE : 0,
-                                    .root = "args",
-                                    .first_is_task = with_task,
-                                    .blobs = &c->store,
-                                    .externs = c->externs};
+  return (struct ph_encode_options){
+      .flags = core_encode_flags(c), .root = "args", .first_is_task = with_task, .blobs = &c->store, .externs = c->externs};
 }
 
 static int submit(lua_State *L, bool here) {

@@ -85,7 +85,14 @@ static void clear_parked(struct ph_pool *p) {
 
 /* --- the dispatcher thread -------------------------------------------------------------------------------- */
 
+static bool any_stopping(const struct ph_pool *p) {
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL && p->workers[i]->state == PH_WORKER_STOPPING) return true;
+  return false;
+}
+
 static bool needs_watching(struct ph_pool *p) {
+  if (p->n_workers > 0 && any_stopping(p)) return true;
   return atomic_load(&p->outstanding) > 0 || p->next_timer != PH_NEVER || (p->state != PH_POOL_OPEN && p->n_workers > 0);
 }
 

@@ -90,6 +90,7 @@ struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_po
     ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
     return NULL;
   }
+  atomic_init(&p->refs, 1);
   p->backend = backend;
   p->config = *config;
   p->average_run = -1;
@@ -121,10 +122,11 @@ static void drop_tasks(struct ph_pool *p) {
   for (size_t i = 0; i < p->map_size; i++) {
     for (struct ph_task *t = p->map[i], *next; t != NULL; t = next) {
       next = t->next_in_map;
-      free(t);
+      ph_task_unref(t);
     }
   }
-  for (struct ph_list *n; (n = ph_list_pop_front(&p->intake)) != NULL;) free(ph_list_entry(n, struct ph_task, node));
+  for (struct ph_list *n; (n = ph_list_pop_front(&p->intake)) != NULL;)
+    ph_task_unref(ph_list_entry(n, struct ph_task, node));
 }
 
 static void drop_records(struct ph_buf *records) {
@@ -153,16 +155,29 @@ void ph_pool_free(struct ph_pool *p) {
   drop_tasks(p);
   drop_records(&p->staged);
   drop_records(&p->done);
-  free_memory(p);
+  ph_pool_unref(p);
+}
+
+void ph_pool_ref(struct ph_pool *p) {
+  atomic_fetch_add(&p->refs, 1);
+}
+
+void ph_pool_unref(struct ph_pool *p) {
+  if (atomic_fetch_sub(&p->refs, 1) == 1) free_memory(p);
 }
 
 /* --- submitting ------------------------------------------------------------------------------------------ */
+
+void ph_task_unref(struct ph_task *t) {
+  if (atomic_fetch_sub(&t->refs, 1) == 1) free(t);
+}
 
 struct ph_task *ph_task_new(size_t payload, size_t n_blobs) {
   if (payload > PH_FRAME_MAX - sizeof(struct ph_task_wire)) return NULL;
   struct ph_task *t = malloc(sizeof *t + n_blobs * sizeof(uint32_t) + payload);
   if (t == NULL) return NULL;
   memset(t, 0, sizeof *t);
+  atomic_init(&t->refs, 1);
   t->options = (struct ph_task_options)PH_TASK_OPTIONS_DEFAULT;
   t->deadline.when = PH_NEVER;
   t->count = 1;
@@ -243,7 +258,7 @@ int64_t ph_pool_intern_blob(struct ph_pool *p, const uint8_t hash[16], const voi
 }
 
 int ph_pool_blob(struct ph_pool *p, uint64_t number, const void **bytes, size_t *len) {
-  if (number >= p->n_blobs) return -1;
+  if (number >= PH_BLOBS_MAX || p->blobs[number] == NULL) return -1;
   *bytes = p->blobs[number]->bytes;
   *len = p->blobs[number]->len;
   return 0;
@@ -440,6 +455,7 @@ static void describe(struct ph_worker *w, struct ph_worker_info *info) {
   *info = (struct ph_worker_info){.index = w->index, .pid = w->pid, .tasks = w->tasks, .since = w->since};
   info->state = t != NULL ? "busy" : names[w->state];
   info->task_id = t != NULL ? t->id : 0;
+  if (w->pool->backend->thread_id != NULL) info->tid = w->pool->backend->thread_id(w);
 }
 
 unsigned ph_pool_workers(struct ph_pool *p, struct ph_worker_info *infos, unsigned n) {

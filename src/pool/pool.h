@@ -11,6 +11,7 @@
 #ifndef PH_POOL_POOL_H
 #define PH_POOL_POOL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,9 +70,10 @@ struct ph_task {
   uint32_t len;
   uint8_t state;
   uint8_t slot;
-  uint8_t stop;     /* enum ph_stop-like source when a forced stop was asked for, else 0 */
-  uint8_t flags;    /* PH_TASK_* */
-  uint32_t blobs[]; /* n_blobs numbers, then len bytes of payload */
+  uint8_t stop;      /* enum ph_stop-like source when a forced stop was asked for, else 0 */
+  uint8_t flags;     /* PH_TASK_* */
+  atomic_uchar refs; /* the pool; and an abandoned thread that may still read the payload */
+  uint32_t blobs[];  /* n_blobs numbers, then len bytes of payload */
 };
 
 enum {
@@ -114,7 +116,7 @@ struct ph_done {
   uint8_t source;
   uint8_t reserved;
   uint32_t worker; /* 1-based, 0: none had it */
-  int32_t pid;
+  int32_t pid;     /* or thread id */
   int32_t exit_code, signal_number;
   int64_t run_ns, limit, max_rss;
   uint8_t *big; /* malloc'ed bytes instead of inline ones, or NULL; the taker frees them */
@@ -137,7 +139,11 @@ extern const struct ph_backend ph_backend_inline;
 struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_pool_config *config, struct ph_err *err);
 /* Only when ph_pool_finished, or to kill everything that is left: blocks until the workers are gone. */
 void ph_pool_free(struct ph_pool *p);
+/* What is left of a freed pool, blobs and configuration, stays for who has a reference: threads that were abandoned. */
+void ph_pool_ref(struct ph_pool *p);
+void ph_pool_unref(struct ph_pool *p);
 
+void ph_task_unref(struct ph_task *t);
 /* Gives a task with room for the payload, options at their defaults; NULL without memory. */
 struct ph_task *ph_task_new(size_t payload, size_t n_blobs);
 /* Takes the task when it gives PH_SUBMIT_OK. */
@@ -148,7 +154,7 @@ enum ph_submit_result ph_pool_admits(struct ph_pool *p);
 /* The number for a blob, -1: put it into the message (too many, too big). Owner only. */
 int64_t ph_pool_intern_blob(struct ph_pool *p, const uint8_t hash[16], const void *bytes, size_t len);
 
-/* Finds the bytes of a blob. Owner only. */
+/* Finds the bytes of a blob. The owner, and threads that run a task which names it. */
 int ph_pool_blob(struct ph_pool *p, uint64_t number, const void **bytes, size_t *len);
 
 /* The setup failed in a run of the owner's own: breaks the pool with this error message (encoded). */
@@ -205,7 +211,7 @@ uint64_t ph_pool_running(struct ph_pool *p);
 
 struct ph_worker_info {
   uint32_t index;
-  pid_t pid;
+  pid_t pid, tid;    /* of a process, of a thread; the other is 0 */
   const char *state; /* "starting", "idle", "busy", "stopping" */
   uint64_t tasks;
   uint64_t task_id; /* 0: none */

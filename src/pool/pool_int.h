@@ -23,7 +23,7 @@ struct ph_worker {
   bool retire;     /* takes no more tasks, stops when it has none */
   bool was_killed; /* by us: its death says nothing about the task */
   bool touched;    /* read from or written to since the last look at its bell */
-  pid_t pid;
+  pid_t pid;       /* of a process, else 0 */
   struct ph_link link;
   struct ph_list handed; /* struct ph_task, in the order of handing out */
   unsigned n_handed;
@@ -59,7 +59,9 @@ struct ph_backend {
   /* Makes the running code look at the stop word of its slot. */
   void (*interrupt)(struct ph_pool *p, struct ph_worker *w);
   void (*kill)(struct ph_pool *p, struct ph_worker *w, bool hard);
-  /* Reports what happened to workers through ph__worker_*; called when `fd` is readable. */
+  pid_t (*thread_id)(const struct ph_worker *w); /* or NULL: workers are processes */
+  /* Reports what happened to workers through ph__worker_*; called when the watched descriptor is readable, and by the
+   * next pump when p->poll_soon is set. */
   void (*poll)(struct ph_pool *p);
   /* May block: ends what is left. */
   void (*close)(struct ph_pool *p);
@@ -73,6 +75,7 @@ struct ph_queue {
 };
 
 struct ph_pool {
+  atomic_uint refs;
   const struct ph_backend *backend;
   void *backend_data;
   struct ph_pool_config config;
@@ -93,6 +96,7 @@ struct ph_pool {
   int64_t steal_at;
   int64_t spawn_retry_at; /* after a failed start, while other workers go on */
   bool terminating;
+  bool poll_soon;
   struct ph_buf staged; /* done records of this pump, published at its end */
   uint64_t staged_ends; /* tasks whose last record is among them */
   uint64_t completed, failed, cancelled, retried, restarts, abandoned;
@@ -165,6 +169,9 @@ struct ph_exit {
   int64_t max_rss;
 };
 void ph__worker_gone(struct ph_worker *w, const struct ph_exit *how);
+/* For a worker that goes on to exist: it must not begin anything any more. The tasks that it has begun fail like those of
+ * a dead one; they are given in `begun` (room for PH_LINK_SLOTS), each with a reference. Gives their number. */
+unsigned ph__worker_disown(struct ph_worker *w, struct ph_task **begun);
 void ph__worker_stop(struct ph_worker *w);
 void ph__worker_corrupt(struct ph_worker *w);
 void ph__break(struct ph_pool *p);

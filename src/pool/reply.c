@@ -21,7 +21,7 @@ static void count_outcome(struct ph_pool *p, uint8_t outcome) {
 static void forget(struct ph_pool *p, struct ph_task *t) {
   ph__map_remove(p, t);
   if (t->options.deadline != PH_NEVER) ph_heap_remove(&p->deadlines, &t->deadline);
-  free(t);
+  ph_task_unref(t);
   p->staged_ends++;
 }
 
@@ -63,7 +63,7 @@ static void finish_item(struct ph_pool *p, struct ph_task *t, struct ph_done *do
 void ph__finish(struct ph_task *t, struct ph_done *done, const void *bytes) {
   struct ph_worker *w = t->worker;
   done->worker = w->index + 1;
-  done->pid = w->pid;
+  done->pid = w->pool->backend->thread_id != NULL ? w->pool->backend->thread_id(w) : w->pid;
   finish_item(w->pool, t, done, bytes);
 }
 
@@ -123,17 +123,31 @@ static int64_t limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_
   return (int64_t)(t->options.memory_limit != 0 ? t->options.memory_limit : p->config.memory_limit);
 }
 
+static void take_bytes_here(struct ph_done *done, const uint8_t *body) {
+  struct ph_bytes_here here;
+  memcpy(&here, body, sizeof here);
+  done->big = here.data;
+  done->len = here.len;
+}
+
+static void drop_bytes(struct ph_done *done) {
+  free(done->big);
+  done->big = NULL;
+  done->len = 0;
+}
+
 static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
   struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
   if (t == NULL || f->item != t->next_item) return false;
   struct ph_pool *p = w->pool;
   struct ph_done done = {.outcome = outcome_of(t, f->flags), .len = f->len};
+  if (f->type == PH_FRAME_REPLY_HERE) take_bytes_here(&done, body);
   done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
   done.source = t->stop != 0 ? t->stop : PH_SOURCE_EXPLICIT;
   done.limit = limit_of(p, t, done.outcome);
   note_times(p, t, ph_link_slot(&w->link, f->slot), done.run_ns);
-  if (done.outcome != PH_DONE_OK && done.outcome != PH_DONE_ERROR) done.len = 0;
-  if (done.len > 0) done.big = ph_link_take_big(&w->link);
+  if (done.outcome != PH_DONE_OK && done.outcome != PH_DONE_ERROR) drop_bytes(&done);
+  if (done.len > 0 && done.big == NULL) done.big = ph_link_take_big(&w->link);
   w->tasks++;
   p->restarts_in_row = 0;
   w->kill_at = PH_NEVER;
@@ -164,12 +178,14 @@ static bool take_frame(struct ph_worker *w, const struct ph_frame *f, const uint
   switch (f->type) {
     case PH_FRAME_READY:
       if (w->state == PH_WORKER_STARTING) w->state = PH_WORKER_READY;
+      if (w->pid == 0) ph__worker_started(w, (pid_t)f->item);
       return true;
     case PH_FRAME_SETUP_FAILED:
       ph__worker_stop(w);
       ph__setup_failed(w->pool, body, f->len);
       return true;
-    case PH_FRAME_REPLY: return take_reply(w, f, body);
+    case PH_FRAME_REPLY:
+    case PH_FRAME_REPLY_HERE: return take_reply(w, f, body);
     case PH_FRAME_SKIPPED: return take_skip(w, f);
     default: return false;
   }

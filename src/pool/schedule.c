@@ -63,11 +63,19 @@ static int send_blob(struct ph_worker *w, uint32_t number) {
   return 0;
 }
 
+/* To a thread: it reads the payload and the blobs where they are. */
+static int send_here(struct ph_worker *w, struct ph_task *t, unsigned slot, const struct ph_task_wire *wire) {
+  const struct ph_bytes_here here = {ph_task_bytes(t), t->len};
+  struct ph_frame f = {.len = sizeof *wire + sizeof here, .slot = (uint16_t)slot, .type = PH_FRAME_TASK_HERE};
+  return ph__write_frame(w, &f, wire, sizeof *wire, &here, sizeof here);
+}
+
 static int send_task(struct ph_worker *w, struct ph_task *t, unsigned slot) {
   const struct ph_pool_config *c = &w->pool->config;
   struct ph_task_wire wire = {
       .id = t->id, .seed = c->seed, .count = t->count, .first = t->next_item, .flags = t->flags, .seeded = c->seeded};
   wire.memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : c->memory_limit;
+  if (w->link.is_local) return send_here(w, t, slot, &wire);
   struct ph_frame f = {.len = (uint32_t)(sizeof wire + t->len), .slot = (uint16_t)slot, .type = PH_FRAME_TASK};
   for (uint32_t i = 0; i < t->n_blobs; i++)
     if (send_blob(w, t->blobs[i]) != 0) return -1;
@@ -257,6 +265,10 @@ void ph__pump(struct ph_pool *p) {
   if (p->next_timer != PH_NEVER) {
     int64_t now = ph_now();
     if (now >= p->next_timer) ph__check_timers(p, now);
+  }
+  if (p->poll_soon) {
+    p->poll_soon = false;
+    p->backend->poll(p);
   }
   if (p->state == PH_POOL_BROKEN) ph__break(p);
   if (p->queue.count > 0) {

@@ -32,7 +32,7 @@ static struct ph_worker *new_worker(struct ph_pool *p, unsigned index) {
 
 static void discard(struct ph_worker *w) {
   struct ph_pool *p = w->pool;
-  if (w->bell_watched) ph__unwatch(p, w->link.bell);
+  if (w->bell_watched && !w->link.is_local) ph__unwatch(p, w->link.bell);
   ph_link_close(&w->link);
   ph_buf_deinit(&w->sent_blobs);
   ph_buf_deinit(&w->backlog);
@@ -64,7 +64,7 @@ static int open_worker(struct ph_pool *p, struct ph_worker *w, struct ph_err *er
   if (p->backend->spawn(p, w, err) != 0) return -1;
   if (ph__write_frame(w, &f, NULL, 0, p->setup, p->config.setup_len) != 0)
     return ph_err_set(err, "os", ENOMEM, "not enough memory");
-  ph__watch(p, w->link.bell, w);
+  if (!w->link.is_local) ph__watch(p, w->link.bell, w);
   w->bell_watched = true;
   return 0;
 }
@@ -146,11 +146,19 @@ static void fail_running(struct ph_worker *w, struct ph_task *t, const struct ph
   ph__finish_rest(p, t, PH_DONE_CANCELLED, done.source);
 }
 
-/* The item that the worker was at, when it had begun one that has no reply. */
-static struct ph_task *interrupted_task(struct ph_worker *w) {
-  struct ph_task *t = ph__running_task(w);
-  if (t == NULL || atomic_load(&ph_link_slot(&w->link, t->slot)->item) != t->next_item) return NULL;
-  return t;
+/* Has the worker begun an item of it that has no reply? */
+static bool is_interrupted(struct ph_worker *w, const struct ph_task *t) {
+  const struct ph_slot *s = ph_link_slot(&w->link, t->slot);
+  return atomic_load(&s->claim) == PH_CLAIM_STARTED && atomic_load(&s->item) == t->next_item;
+}
+
+/* More than one only in threads, where a task that waits runs others. */
+static void fail_interrupted(struct ph_worker *w, const struct ph_exit *how) {
+  for (struct ph_list *n = w->handed.next, *next; n != &w->handed; n = next) {
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    next = n->next;
+    if (is_interrupted(w, t)) fail_running(w, t, how);
+  }
 }
 
 /* --- the end ---------------------------------------------------------------------------------------------- */
@@ -181,13 +189,27 @@ static void note_death(struct ph_worker *w, const struct ph_exit *how, bool duri
 
 void ph__worker_gone(struct ph_worker *w, const struct ph_exit *how) {
   ph__read_replies(w);
-  struct ph_task *t = interrupted_task(w);
   bool death = counts_as_death(w), during_setup = w->state == PH_WORKER_STARTING;
-  if (t != NULL) fail_running(w, t, how);
+  fail_interrupted(w, how);
   w->state = PH_WORKER_GONE;
   release_all(w);
   if (death) note_death(w, how, during_setup);
   discard(w);
+}
+
+unsigned ph__worker_disown(struct ph_worker *w, struct ph_task **begun) {
+  unsigned n_begun = 0;
+  w->was_killed = true;
+  for (struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    struct ph_slot *s = ph_link_slot(&w->link, t->slot);
+    unsigned expected = PH_CLAIM_HANDED;
+    if (atomic_compare_exchange_strong(&s->claim, &expected, PH_CLAIM_REVOKED)) continue;
+    atomic_store(&s->stop, PH_STOP_ALL); /* no further item of a chunk */
+    atomic_fetch_add(&t->refs, 1);
+    begun[n_begun++] = t;
+  }
+  return n_begun;
 }
 
 void ph__worker_spawn_failed(struct ph_worker *w, int error) {

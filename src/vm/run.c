@@ -142,7 +142,7 @@ static int do_item(lua_State *L) {
   if (w->seeded) seed_random(L, w->seed, w->id + r->item);
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   struct ph_err err;
-  const struct ph_encode_options options = {.root = "result", .externs = LUA_NOREF};
+  const struct ph_encode_options options = {.root = "result", .flags = r->encode_flags, .externs = LUA_NOREF};
   if (ph_encode(L, &options, 1, lua_gettop(L), &r->reply, &err) != 0) ph_error_raise_err(L, &err);
   return 0;
 }
@@ -165,7 +165,7 @@ static void chain_traceback(lua_State *L, int err, int traceback) {
 static int do_error(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
   struct ph_err err;
-  const struct ph_encode_options options = {.root = "error", .externs = LUA_NOREF};
+  const struct ph_encode_options options = {.root = "error", .flags = r->encode_flags, .externs = LUA_NOREF};
   chain_traceback(L, 2, 3);
   if (ph_encode(L, &options, 2, 2, &r->reply, &err) == 0) return 0;
   if (strncmp(err.path, "error[1]", 8) == 0) memmove(err.path + 5, err.path + 8, strlen(err.path + 8) + 1);
@@ -180,7 +180,7 @@ static int do_error(lua_State *L) {
 static int do_error_text(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
   struct ph_err err;
-  const struct ph_encode_options options = {.root = "error", .externs = LUA_NOREF};
+  const struct ph_encode_options options = {.root = "error", .flags = r->encode_flags, .externs = LUA_NOREF};
   lua_pushliteral(L, "the error value of the task could not be sent (not enough memory, or its __dump failed)");
   lua_pushnil(L);
   ph_encode(L, &options, 2, 2, &r->reply, &err);
@@ -305,15 +305,14 @@ int ph_run_message(struct ph_run *r, struct ph_slot *slot, const struct ph_task_
   return run_items(r, slot, 0, wire, payload, len);
 }
 
-int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const uint8_t *body, size_t len) {
+int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
+                const uint8_t *payload, size_t len) {
   unsigned expected = PH_CLAIM_HANDED;
-  struct ph_task_wire wire;
   if (!atomic_compare_exchange_strong(&slot->claim, &expected, PH_CLAIM_STARTED)) {
     struct ph_frame f = {.slot = (uint16_t)slot_number, .type = PH_FRAME_SKIPPED};
     return r->send(r, &f, NULL);
   }
-  memcpy(&wire, body, sizeof wire);
-  return run_items(r, slot, slot_number, &wire, body + sizeof wire, len - sizeof wire);
+  return run_items(r, slot, slot_number, wire, payload, len);
 }
 
 struct ph_run *ph_run_begin(struct ph_run *r, struct ph_vm *vm, lua_State *L) {

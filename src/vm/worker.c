@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "vm/run.h"
@@ -16,6 +17,7 @@
 #define SPIN_CREDIT_MAX 8
 #define SPIN_RETRY 16
 #define BIG_GROWTH ((size_t)4 << 20)
+#define BIG_REPLY 4096u /* bytes from which on a thread's results go by reference */
 
 struct blob {
   void *bytes;
@@ -25,7 +27,8 @@ struct blob {
 struct worker {
   struct ph_run run;
   struct ph_link *link;
-  struct blob *blobs; /* by number */
+  struct ph_pool *pool; /* of a thread, which reads the blobs there; else NULL */
+  struct blob *blobs;   /* by number */
   size_t n_blobs;
   int spin_credit;
   unsigned spin_skipped;
@@ -54,6 +57,7 @@ static int take_blob(struct worker *w, uint32_t number, const uint8_t *body, siz
 
 static int resolve_blob(void *ud, uint64_t number, const void **bytes, size_t *len) {
   struct worker *w = ud;
+  if (w->pool != NULL) return ph_pool_blob(w->pool, number, bytes, len);
   if (number >= w->n_blobs || w->blobs[number].bytes == NULL) return -1;
   *bytes = w->blobs[number].bytes;
   *len = w->blobs[number].len;
@@ -62,16 +66,29 @@ static int resolve_blob(void *ud, uint64_t number, const void **bytes, size_t *l
 
 /* --- frames ----------------------------------------------------------------------------------------------- */
 
+/* The pool gets a copy to keep. */
+static int send_here(struct ph_link *link, struct ph_frame f, const void *body) {
+  struct ph_bytes_here here = {malloc(f.len), f.len};
+  if (here.data == NULL) return -1;
+  memcpy(here.data, body, f.len);
+  f.type = PH_FRAME_REPLY_HERE;
+  f.len = sizeof here;
+  int status = ph_link_send(link, &f, &here);
+  if (status != 0) free(here.data);
+  return status;
+}
+
 static int send_on_link(struct ph_run *r, const struct ph_frame *f, const void *body) {
   struct ph_link *link = r->out;
-  if (ph_link_send(link, f, body) != 0) return -1;
+  bool by_reference = link->is_local && f->type == PH_FRAME_REPLY && f->len > BIG_REPLY;
+  if ((by_reference ? send_here(link, *f, body) : ph_link_send(link, f, body)) != 0) return -1;
   ph_link_wake(link);
   return 0;
 }
 
 /* After a failure the worker leaves: tasks that are on their way must not run in it. */
 static int set_up(struct worker *w, const uint8_t *body, size_t len) {
-  struct ph_frame f = {.type = PH_FRAME_READY};
+  struct ph_frame f = {.type = PH_FRAME_READY, .item = w->pool == NULL ? (uint32_t)getpid() : 0};
   w->run.reply = (struct ph_encoded){0};
   bool ok = ph_run_setup(&w->run, body, len);
   if (!ok) {
@@ -83,12 +100,27 @@ static int set_up(struct worker *w, const uint8_t *body, size_t len) {
   return ok ? 0 : 1;
 }
 
+static int run_task_here(struct worker *w, const struct ph_frame *f, const uint8_t *body) {
+  struct ph_task_wire wire;
+  struct ph_bytes_here here;
+  memcpy(&wire, body, sizeof wire);
+  memcpy(&here, body + sizeof wire, sizeof here);
+  return ph_run_task(&w->run, ph_link_slot(w->link, f->slot), f->slot, &wire, here.data, here.len);
+}
+
+static int run_task(struct worker *w, const struct ph_frame *f, const uint8_t *body) {
+  struct ph_task_wire wire;
+  memcpy(&wire, body, sizeof wire);
+  return ph_run_task(&w->run, ph_link_slot(w->link, f->slot), f->slot, &wire, body + sizeof wire, f->len - sizeof wire);
+}
+
 /* 0 go on, 1 leave, -1 the host is gone. */
 static int handle_frame(struct worker *w, const struct ph_frame *f, const uint8_t *body) {
   switch (f->type) {
     case PH_FRAME_SETUP: return set_up(w, body, f->len);
     case PH_FRAME_BLOB: return take_blob(w, f->item, body, f->len);
-    case PH_FRAME_TASK: return ph_run_task(&w->run, ph_link_slot(w->link, f->slot), f->slot, body, f->len);
+    case PH_FRAME_TASK: return run_task(w, f, body);
+    case PH_FRAME_TASK_HERE: return run_task_here(w, f, body);
     default: return 1;
   }
 }
@@ -104,7 +136,7 @@ static void collect_while_idle(struct worker *w) {
   if (w->run.vm->used < w->heap_after_gc * 2 + BIG_GROWTH) return;
   lua_gc(w->run.L, LUA_GCCOLLECT);
   w->heap_after_gc = w->run.vm->used;
-  malloc_trim(0);
+  if (w->pool == NULL) malloc_trim(0); /* it would stop all threads of this process */
 }
 
 static bool spin(struct worker *w) {
@@ -136,23 +168,43 @@ static int serve(struct worker *w) {
   }
 }
 
-int ph_worker_run(struct ph_link *link, uint32_t index, lua_State *L, int externs) {
-  const struct ph_vm_options options = {.is_worker = true};
-  struct worker w = {.link = link, .spin_credit = 1};
-  bool own = L == NULL;
-  struct ph_vm *vm = own ? NULL : ph_vm_of(L);
-  if (own) {
-    ph_worker_stdio_open();
-    vm = ph_vm_open(&options);
+static struct ph_vm *open_vm(const struct worker *w) {
+  bool is_thread = w->pool != NULL;
+  const struct ph_vm_options options = {.is_worker = true, .exit_raises = is_thread};
+  if (!is_thread) ph_worker_stdio_open();
+  struct ph_vm *vm = ph_vm_open(&options);
+  if (!is_thread || vm == NULL) return vm;
+  ph_worker_stdio_enter(vm->L);
+  ph_codec_baseline(vm->L); /* the new print is no global of the user's */
+  return vm;
+}
+
+/* The state of a process goes with it; a thread's must go now. */
+static void close_vm(const struct worker *w, struct ph_vm *vm, int status) {
+  if (w->pool != NULL) {
+    ph_vm_close(vm);
+    ph_worker_stdio_leave();
+    return;
   }
+  if (status > 0) ph_vm_close(vm);
+  fflush(NULL);
+}
+
+int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
+  struct worker w = {.link = link, .pool = place->pool, .spin_credit = 1};
+  bool own = place->L == NULL;
+  struct ph_vm *vm = own ? open_vm(&w) : ph_vm_of(place->L);
   if (vm == NULL) return EXIT_FAILURE;
-  w.run = (struct ph_run){.index = index, .externs = externs, .send = send_on_link, .out = link};
+  w.run = (struct ph_run){.index = place->index, .externs = place->externs, .send = send_on_link, .out = link};
+  if (w.pool != NULL) w.run.encode_flags = PH_ENCODE_SAME_PROCESS;
   w.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &w};
-  struct ph_run *outer = ph_run_begin(&w.run, vm, own ? vm->L : L);
+  struct ph_run *outer = ph_run_begin(&w.run, vm, own ? vm->L : place->L);
   int status = serve(&w);
   ph_run_end(&w.run, outer);
-  if (own && status > 0) ph_vm_close(vm);
-  fflush(NULL);
+  if (own)
+    close_vm(&w, vm, status);
+  else
+    fflush(NULL);
   for (size_t i = 0; i < w.n_blobs; i++) free(w.blobs[i].bytes);
   free(w.blobs);
   return status > 0 ? EXIT_SUCCESS : EXIT_FAILURE;

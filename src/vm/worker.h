@@ -11,10 +11,16 @@
 #include "pool/pool.h"
 #include "vm/vm.h"
 
-/* A worker's life on a link, from its first frame to STOP or the end of the host. `index` is 0-based. Opens and closes
- * a state of its own, unless `L` is given (start method "fork": a coroutine of the state that was there, see
- * ph_vm_become_worker). Gives the exit code. */
-int ph_worker_run(struct ph_link *link, uint32_t index, lua_State *L, int externs);
+struct ph_worker_place {
+  uint32_t index; /* 0-based */
+  int externs;    /* LUA_NOREF without */
+  lua_State *L;   /* NULL, or with start method "fork" a coroutine of the state that was there: see ph_vm_become_worker */
+  struct ph_pool *pool; /* of a worker that is a thread, else NULL */
+};
+
+/* A worker's life on a link, from its first frame to STOP or the end of the host. Opens and closes a state of its own,
+ * unless the place has one. Gives the exit code. */
+int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place);
 
 /* Runs one task at once in the calling thread, in a fresh state, and adds its records to the pool, whose
  * configuration this is. Takes the task. -1 without memory for a state. */

@@ -9,6 +9,11 @@ function tasks.surroundings()
   return text
 end
 
+-- What only this worker's state has.
+function tasks.thread_id()
+  return tostring(_G)
+end
+
 function tasks.first_and_length(list)
   return list[1], #list
 end
