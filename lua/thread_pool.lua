@@ -13,6 +13,7 @@ return {
     name = "thread_pool",
     backend = "thread",
     default_workers = default_workers,
+    nested = "the handle of a thread_pool cannot leave its process",
   },
   wait = futures.wait,
   as_completed = futures.as_completed,

@@ -64,7 +64,7 @@ function block.wait(subject, deadline)
     elseif not subject._lively and not alive() then
       return nil, deadlock(subject)
     end
-    step(deadline)
+    step(deadline, true)
     flush()
   end
   return true

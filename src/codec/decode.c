@@ -122,6 +122,7 @@ static int begin_instance(lua_State *L, struct reader *r, size_t offset, bool sh
   uint8_t dumped = 0;
   if (get_name(L, r) != WHOLE) return BAD;
   if (!get_varint(r, &blob) || get_bytes(r, &dumped, 1) != WHOLE) return bad(r, "instance");
+  if (*lua_tostring(L, -1) == '@' && !r->allow_code) return bad(r, "instance of a module");
   if (!ph__push_class(L, r->c, -1, r->blobs, blob)) {
     return ph_err_set(r->err, "not_serializable", 0,
                       "class '%.80s' is not registered here (call parhost.register in a module that both sides load)",

@@ -171,7 +171,8 @@ static void begin_table(lua_State *L, struct ph_codec *c) {
 
 static int put_instance(lua_State *L, struct ph_codec *c) {
   int object = lua_gettop(L) - 1, class = object + 1;
-  if (lua_getfield(L, class, "__parhost_nested") == LUA_TSTRING) {
+  bool stays = c->options->flags & PH_ENCODE_SAME_PROCESS;
+  if (lua_getfield(L, class, "__parhost_nested") == LUA_TSTRING && !stays) {
     const char *message = lua_tostring(L, -1);
     lua_settop(L, object);
     return refuse(L, c, "nested", message);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the bindings of pools share: one `struct core` per pool, a userdata of the state that made it; and what a
- * state has one of. All of it belongs to the state's thread. */
+ * What the bindings of pools share: one `struct core` per pool and state, a userdata of the state that made the pool or
+ * got its handle; and what a state has one of. All of it belongs to the state's thread. */
 #ifndef PH_LIB_CORE_H
 #define PH_LIB_CORE_H
 
@@ -35,6 +35,8 @@ struct core_site { /* cache: where a submit came from -> number of its text */
 struct core {
   struct core *next, **place; /* list of the state's open cores */
   struct ph_pool *pool;       /* NULL: over */
+  struct ph_client *client;
+  bool is_guest; /* the pool belongs to another thread */
   struct ph_pool_config config;
   enum core_kind kind;
   bool capture;
@@ -43,7 +45,6 @@ struct core {
   uint32_t blob_labels[4096]; /* text number of the task whose function is this blob; 0: not yet known */
   uint32_t n_texts;
   struct core_site sites[CORE_SITES];
-  uint64_t last_id;
   struct ph_buf scratch, chunk_blobs; /* a chunk being put together */
   struct ph_buf setup;
   struct ph_buf records; /* being delivered, up to `at` */

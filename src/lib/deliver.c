@@ -234,7 +234,7 @@ static bool next_record(struct core *c, struct record *r) {
   if (c->at >= c->records.len) {
     c->at = 0;
     if (c->records.cap > (1u << 20)) ph_buf_reset(&c->records, 0);
-    if (!ph_pool_take_done(c->pool, &c->records)) return false;
+    if (!ph_client_take_done(c->client, &c->records)) return false;
   }
   r->core = c;
   memcpy(&r->done, c->records.data + c->at, sizeof r->done);

@@ -9,6 +9,7 @@
 #include "lib/core.h"
 #include "vm/error.h"
 #include "vm/vm.h"
+#include "vm/worker.h"
 
 struct ph_loop *lib_loop_of(lua_State *L) {
   struct lib_state *s = lib_state_of(L);
@@ -26,7 +27,7 @@ static void watch_pools(lua_State *L, struct lib_state *s) {
   struct ph_err err;
   for (struct core *c = s->cores; c != NULL; c = c->next) {
     if (c->watch != NULL || c->pool == NULL) continue;
-    c->watch = ph_loop_watch(lib_loop_of(L), ph_pool_fd(c->pool), &err);
+    c->watch = ph_loop_watch(lib_loop_of(L), ph_client_fd(c->client), &err);
     if (c->watch == NULL) ph_error_raise_err(L, &err);
   }
 }
@@ -34,18 +35,18 @@ static void watch_pools(lua_State *L, struct lib_state *s) {
 /* Tells the pools that we wait; false: one of them has something at once. `last` is the first one not told. */
 static bool begin_waits(struct lib_state *s, int64_t *deadline, struct core **last) {
   for (*last = s->cores; *last != NULL; *last = (*last)->next)
-    if ((*last)->pool != NULL && !ph_pool_wait_begin((*last)->pool, deadline)) return false;
+    if ((*last)->pool != NULL && !ph_client_wait_begin((*last)->client, deadline)) return false;
   return true;
 }
 
 static void end_waits(struct lib_state *s, const struct core *last) {
   for (struct core *c = s->cores; c != last; c = c->next)
-    if (c->pool != NULL) ph_pool_wait_end(c->pool);
+    if (c->pool != NULL) ph_client_wait_end(c->client);
 }
 
 static bool spin(struct lib_state *s) {
   struct core *only = s->cores;
-  return only != NULL && only->next == NULL && only->pool != NULL && ph_pool_spin(only->pool);
+  return only != NULL && only->next == NULL && only->pool != NULL && ph_client_spin(only->client);
 }
 
 static void sleep_until(lua_State *L, struct lib_state *s, int64_t deadline) {
@@ -65,12 +66,27 @@ static int64_t deadline_argument(lua_State *L, int idx) {
   return ph_seconds_to_ns(seconds);
 }
 
+/* A worker thread that waits for tasks of its own pool runs them itself when they have not begun. */
+static bool help(lua_State *L, const struct lib_state *s) {
+  const struct ph_pool *own = ph_worker_pool();
+  if (own == NULL) return false;
+  for (struct core *c = s->cores; c != NULL; c = c->next)
+    if (c->is_guest && c->pool == own && ph_client_outstanding(c->client) > 0) return ph_worker_help(L, c->client, false);
+  return false;
+}
+
+static void wait_once(lua_State *L, struct lib_state *s, int64_t deadline, bool may_help) {
+  if (!may_help || !help(L, s)) sleep_until(L, s, deadline);
+  ph_worker_helped();
+}
+
+/* step([deadline [, may_help]]) */
 static int loop_step(lua_State *L) {
   struct lib_state *s = lib_state_of(L);
   int64_t deadline = deadline_argument(L, 1);
   ph_vm_check_stop(L);
   if (drain_all(L) > 0) return 0;
-  sleep_until(L, s, deadline);
+  wait_once(L, s, deadline, lua_toboolean(L, 2));
   ph_vm_check_stop(L);
   drain_all(L);
   return 0;
@@ -80,7 +96,8 @@ static int loop_alive(lua_State *L) {
   const struct lib_state *s = lib_state_of(L);
   bool alive = false;
   for (struct core *c = s->cores; c != NULL && !alive; c = c->next)
-    alive = c->pool != NULL && (ph_pool_outstanding(c->pool) > 0 || c->at < c->records.len || ph_pool_has_done(c->pool));
+    alive =
+        c->pool != NULL && (ph_client_outstanding(c->client) > 0 || c->at < c->records.len || ph_client_has_done(c->client));
   for (struct lib_source *o = s->sources; o != NULL && !alive; o = o->next) alive = o->alive(o);
   lua_pushboolean(L, alive);
   return 1;

@@ -91,8 +91,10 @@ static void delist(lua_State *L, struct core *c) {
 static void release(lua_State *L, struct core *c) {
   if (c->watch != NULL) ph_loop_unwatch(c->watch);
   c->watch = NULL;
-  if (c->pool != NULL) ph_pool_free(c->pool);
+  if (c->pool != NULL && c->is_guest) ph_client_close(c->client);
+  if (c->pool != NULL && !c->is_guest) ph_pool_free(c->pool);
   c->pool = NULL;
+  c->client = NULL;
   delist(L, c);
   ph_buf_deinit(&c->scratch);
   ph_buf_deinit(&c->chunk_blobs);
@@ -254,6 +256,7 @@ static void open_pool(lua_State *L, struct core *c) {
     open_proc_pool(L, c, &err);
   }
   if (c->pool == NULL) ph_error_raise_err(L, &err);
+  c->client = ph_pool_owner(c->pool);
 }
 
 static int64_t intern_blob(void *ud, const uint8_t hash[16], const void *bytes, size_t len) {
@@ -261,18 +264,47 @@ static int64_t intern_blob(void *ud, const uint8_t hash[16], const void *bytes, 
   return ph_pool_intern_blob(c->pool, hash, bytes, len);
 }
 
-static int pool_new(lua_State *L) {
+/* Pushes a core without a pool. */
+static struct core *new_core(lua_State *L) {
   static _Thread_local uint64_t stores; /* ids are compared within a state only */
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
   struct core *c = lua_newuserdatauv(L, sizeof *c, CORE_USERVALUES);
   memset(c, 0, sizeof *c);
   c->externs = c->extern_values = LUA_NOREF;
+  c->last.wait_ms[0] = c->last.wait_ms[1] = c->last.run_ms[0] = c->last.run_ms[1] = (double)NAN;
+  c->store = (struct ph_blob_store){.intern = intern_blob, .ud = c, .id = ++stores};
   luaL_setmetatable(L, CORE_METATABLE);
   for (int i = 1; i <= CORE_USERVALUES; i++) {
     lua_newtable(L);
-    lua_setiuservalue(L, 2, i);
+    lua_setiuservalue(L, -2, i);
   }
+  return c;
+}
+
+/* guest(number, kind, capture) -> core for a pool of another state of this process, which may be over. */
+static int pool_guest(lua_State *L) {
+  static const char *const kinds[] = {"proc_pool", "thread_pool", "inline", NULL};
+  struct ph_err err;
+  uint64_t number = (uint64_t)luaL_checkinteger(L, 1);
+  enum core_kind kind = (enum core_kind)luaL_checkoption(L, 2, NULL, kinds);
+  struct core *c = new_core(L);
+  c->client = ph_client_open(number, &err);
+  c->is_guest = true;
+  if (c->client == NULL) {
+    if (err.kind != NULL) ph_error_raise_err(L, &err);
+    return 1;
+  }
+  c->pool = ph_client_pool(c->client);
+  c->config = *ph_pool_config_of(c->pool);
+  c->kind = kind;
+  c->capture = lua_toboolean(L, 3);
+  enlist(L, c);
+  return 1;
+}
+
+static int pool_new(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  struct core *c = new_core(L);
   read_config(L, c);
   if (has_field(L, 1, "externs")) {
     lua_getfield(L, 1, "externs");
@@ -282,7 +314,6 @@ static int pool_new(lua_State *L) {
   }
   encode_setup(L, c);
   open_pool(L, c);
-  c->store = (struct ph_blob_store){.intern = intern_blob, .ud = c, .id = ++stores};
   enlist(L, c);
   return 1;
 }
@@ -350,11 +381,16 @@ static int core_kill(lua_State *L) {
   return 0;
 }
 
+static bool is_over(struct core *c) {
+  if (!c->is_guest) return ph_pool_finished(c->pool);
+  return !ph_pool_is_open(c->pool) && ph_client_outstanding(c->client) == 0 && !ph_client_has_done(c->client);
+}
+
 /* Over and everything delivered: the pool's memory goes at once. */
 static int core_finished(lua_State *L) {
   struct core *c = check_core(L, 1);
   bool finished = c->pool == NULL;
-  if (!finished && c->at >= c->records.len && ph_pool_finished(c->pool)) {
+  if (!finished && c->at >= c->records.len && is_over(c)) {
     finished = true;
     lua_getiuservalue(L, 1, CORE_SINKS);
     lua_pushnil(L);
@@ -369,7 +405,9 @@ static int core_finished(lua_State *L) {
 
 static int core_idle(lua_State *L) {
   struct core *c = check_core(L, 1);
-  lua_pushboolean(L, c->pool == NULL || ph_pool_outstanding(c->pool) == 0);
+  bool idle = c->pool == NULL;
+  if (!idle) idle = (c->is_guest ? ph_client_outstanding(c->client) : ph_pool_outstanding(c->pool)) == 0;
+  lua_pushboolean(L, idle);
   return 1;
 }
 
@@ -379,78 +417,21 @@ static int core_warm_up(lua_State *L) {
   return 0;
 }
 
-static int core_busy(lua_State *L) {
-  struct core *c = check_core(L, 1);
-  lua_Integer running = c->pool != NULL ? (lua_Integer)ph_pool_running(c->pool) : 0;
-  lua_pushinteger(L, running);
-  lua_pushinteger(L, c->pool != NULL ? (lua_Integer)ph_pool_outstanding(c->pool) - running : 0);
-  return 2;
-}
-
-static void set_quantiles(lua_State *L, const char *key, const double q[2]) {
-  lua_createtable(L, 0, 2);
-  if (!isnan(q[0])) {
-    lua_pushnumber(L, q[0]);
-    lua_setfield(L, -2, "p50");
-    lua_pushnumber(L, q[1]);
-    lua_setfield(L, -2, "p99");
-  }
-  lua_setfield(L, -2, key);
-}
-
-static int core_stats(lua_State *L) {
-  struct core *c = check_core(L, 1);
-  struct ph_pool_stats s = c->last;
-  if (c->pool != NULL) ph_pool_stats(c->pool, &s);
-  const struct {
-    const char *key;
-    uint64_t value;
-  } rows[] = {{"workers", s.workers}, {"idle", s.idle},           {"busy", s.busy},          {"queued", s.queued},
-              {"running", s.running}, {"completed", s.completed}, {"failed", s.failed},      {"cancelled", s.cancelled},
-              {"retried", s.retried}, {"restarts", s.restarts},   {"abandoned", s.abandoned}};
-  lua_createtable(L, 0, 13);
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    lua_pushinteger(L, (lua_Integer)rows[i].value);
-    lua_setfield(L, -2, rows[i].key);
-  }
-  set_quantiles(L, "wait_ms", s.wait_ms);
-  set_quantiles(L, "run_ms", s.run_ms);
-  return 1;
-}
-
-static int core_workers(lua_State *L) {
-  struct core *c = check_core(L, 1);
-  lua_newtable(L);
-  if (c->pool == NULL) return 1;
-  unsigned max = c->config.max_workers;
-  struct ph_worker_info *infos = lua_newuserdatauv(L, max * sizeof *infos, 0);
-  lua_insert(L, -2);
-  unsigned n = ph_pool_workers(c->pool, infos, max);
-  for (unsigned i = 0; i < n; i++) {
-    lua_createtable(L, 0, 7);
-    lua_pushinteger(L, (lua_Integer)infos[i].index + 1);
-    lua_setfield(L, -2, "id");
-    lua_pushinteger(L, infos[i].tid != 0 ? infos[i].tid : infos[i].pid);
-    lua_setfield(L, -2, infos[i].tid != 0 ? "tid" : "pid");
-    lua_pushfstring(L, "%s_%d", c->config.name, (int)infos[i].index + 1);
-    lua_setfield(L, -2, "name");
-    lua_pushstring(L, infos[i].state);
-    lua_setfield(L, -2, "state");
-    lua_pushinteger(L, (lua_Integer)infos[i].tasks);
-    lua_setfield(L, -2, "tasks");
-    if (infos[i].task_id != 0) {
-      lua_pushinteger(L, (lua_Integer)infos[i].task_id);
-      lua_setfield(L, -2, "task");
-    }
-    lua_pushnumber(L, (lua_Number)infos[i].since / 1e9);
-    lua_setfield(L, -2, "since");
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  return 1;
-}
-
 static int core_fd(lua_State *L) {
-  lua_pushinteger(L, ph_pool_fd(open_core(L)->pool));
+  lua_pushinteger(L, ph_client_fd(open_core(L)->client));
+  return 1;
+}
+
+static int core_is_open(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  lua_pushboolean(L, c->pool != NULL && ph_pool_is_open(c->pool));
+  return 1;
+}
+
+/* What `guest` finds the pool by. */
+static int core_number(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  lua_pushinteger(L, c->pool != NULL ? (lua_Integer)ph_pool_number(c->pool) : 0);
   return 1;
 }
 
@@ -494,9 +475,12 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                      {"stats", core_stats},
                                      {"workers", core_workers},
                                      {"fd", core_fd},
+                                     {"number", core_number},
+                                     {"open", core_is_open},
                                      {"__gc", core_gc},
                                      {NULL, NULL}};
   static const luaL_Reg functions[] = {{"new", pool_new},
+                                       {"guest", pool_guest},
                                        {"prepare", pool_prepare},
                                        {"options", task_options},
                                        {"drain", pool_drain},

@@ -130,16 +130,19 @@ static void set_sink(lua_State *L, uint64_t id, bool present) {
 
 /* The task in C memory, from here on nothing may raise. The sink is entered before. */
 static struct ph_task *make_task(lua_State *L, struct core *c, const struct naming *n, const struct ph_buf *bytes,
-                                 const struct ph_buf *blobs) {
-  set_sink(L, c->last_id + 1, true);
+                                 const struct ph_buf *blobs, uint32_t count) {
+  uint64_t id = ph_pool_take_ids(c->pool, count);
+  set_sink(L, id, true);
   struct ph_task *t = ph_task_new(bytes->len, blobs->len / sizeof *t->blobs);
   if (t == NULL) {
-    set_sink(L, c->last_id + 1, false);
+    set_sink(L, id, false);
     if (bytes->len > (size_t)INT_MAX) ph_error_raise(L, "not_serializable", "the arguments take more than 2 GiB");
     ph_error_raise(L, "os", "not enough memory for the arguments of a task");
   }
   if (blobs->len > 0) memcpy(t->blobs, blobs->data, blobs->len);
   if (bytes->len > 0) memcpy(ph_task_bytes(t), bytes->data, bytes->len);
+  t->id = id;
+  t->count = count;
   t->options = n->options;
   t->tag = n->tag;
   t->label = n->label;
@@ -150,15 +153,13 @@ static struct ph_task *make_task(lua_State *L, struct core *c, const struct nami
 /* Takes the task; pushes its id. */
 static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
   struct ph_err err;
-  t->id = c->last_id + 1;
-  c->last_id += t->count;
   lua_Integer id = (lua_Integer)t->id;
   if (here || c->kind == CORE_INLINE) {
-    if (ph_worker_run_here(c->pool, &c->config, t, &err) != 0) {
+    if (ph_worker_run_here(c->client, &c->config, t, &err) != 0) {
       set_sink(L, (uint64_t)id, false);
       ph_error_raise_err(L, &err);
     }
-  } else if (ph_pool_submit(c->pool, t) != PH_SUBMIT_OK) { /* closed or broken since it was admitted */
+  } else if (ph_client_submit(c->client, t) != PH_SUBMIT_OK) { /* closed or broken since it was admitted */
     free(t);
     set_sink(L, (uint64_t)id, false);
     admit(L, c);
@@ -182,7 +183,7 @@ static int submit(lua_State *L, bool here) {
   struct naming n = name_task(L, c, &e);
   const struct ph_buf bytes = {(uint8_t *)(uintptr_t)e.data, e.len, e.len};
   const struct ph_buf blobs = {(uint8_t *)(uintptr_t)e.blobs, e.n_blobs * sizeof *e.blobs, 0};
-  return send(L, c, make_task(L, c, &n, &bytes, &blobs), here);
+  return send(L, c, make_task(L, c, &n, &bytes, &blobs, 1), here);
 }
 
 int core_submit(lua_State *L) {
@@ -241,8 +242,7 @@ int core_submit_chunk(lua_State *L) {
     add_part(L, c, top + 1, push_arguments(L, n_lists, k), false, &e);
     lua_settop(L, top);
   }
-  struct ph_task *t = make_task(L, c, &n, &c->scratch, &c->chunk_blobs);
-  t->count = (uint32_t)(last - first + 1);
+  struct ph_task *t = make_task(L, c, &n, &c->scratch, &c->chunk_blobs, (uint32_t)(last - first + 1));
   t->flags = PH_TASK_CHUNK | (lua_toboolean(L, 9) ? PH_TASK_STAR : 0);
   return send(L, c, t, false);
 }

@@ -124,7 +124,8 @@ static void drive(struct ph_pool *p) {
   p->driving = true;
   for (;;) {
     ph__pump(p);
-    if (p->quit || p->owner_waiting || !needs_watching(p) || atomic_load(&p->owner_activity) != seen) break;
+    bool owner_active = p->waiting_guests == 0 && atomic_load(&p->owner_activity) != seen;
+    if (p->quit || p->owner_waiting || !needs_watching(p) || owner_active) break;
     if (park_all(p)) sleep_in_epoll(p);
   }
   p->driving = false;
@@ -145,7 +146,7 @@ static void *dispatch(void *arg) {
       p->asleep = true;
       pthread_cond_wait(&p->wake_dispatcher, &p->lock);
       p->asleep = false;
-    } else if (atomic_load(&p->owner_activity) != seen) {
+    } else if (p->waiting_guests == 0 && atomic_load(&p->owner_activity) != seen) {
       seen = atomic_load(&p->owner_activity);
       tick(p);
     } else {
@@ -203,12 +204,14 @@ void ph__dispatch_close(struct ph_pool *p) {
   ph__dispatch_stop(p);
   if (p->epoll_fd >= 0) close(p->epoll_fd);
   if (p->kick_fd >= 0) close(p->kick_fd);
-  pthread_cond_destroy(&p->wake_dispatcher);
+  p->epoll_fd = p->kick_fd = -1;
+  pthread_cond_destroy(&p->wake_dispatcher); /* nobody signals it when the pool is over */
 }
 
 /* --- the owner -------------------------------------------------------------------------------------------- */
 
 static void rouse(struct ph_pool *p) {
+  if (p->over) return;
   if (!p->has_dispatcher && !p->quit) start_dispatcher(p);
   if (p->asleep && needs_watching(p)) pthread_cond_signal(&p->wake_dispatcher);
 }
@@ -219,28 +222,57 @@ void ph__nudge(struct ph_pool *p) {
   atomic_fetch_add(&p->owner_activity, 1);
   ph__pump(p);
   rouse(p);
-  if (p->driving && p->next_timer != PH_NEVER) kick(p); /* it may have to wake earlier than it thought */
+  if (!p->over && p->driving && p->next_timer != PH_NEVER) kick(p); /* it may have to wake earlier than it thought */
   pthread_mutex_unlock(&p->lock);
 }
 
-int ph_pool_fd(const struct ph_pool *p) {
-  return p->epoll_fd;
+int ph_client_fd(const struct ph_client *c) {
+  return c->fd >= 0 ? c->fd : c->pool->epoll_fd;
 }
 
-bool ph_pool_wait_begin(struct ph_pool *p, int64_t *deadline) {
+/* A guest does not drive: the dispatcher does, unless the owner waits. */
+static bool guest_wait_begin(struct ph_client *c) {
+  struct ph_pool *p = c->pool;
+  pthread_mutex_lock(&p->lock);
+  c->waiting = true;
+  p->waiting_guests++;
+  ph__pump(p);
+  if (!p->over) rouse(p);
+  pthread_mutex_unlock(&p->lock);
+  return !atomic_load(&c->has_done);
+}
+
+static void guest_wait_end(struct ph_client *c) {
+  uint64_t count;
+  pthread_mutex_lock(&c->pool->lock);
+  if (c->waiting) c->pool->waiting_guests--;
+  c->waiting = false;
+  pthread_mutex_unlock(&c->pool->lock);
+  ssize_t n = read(c->fd, &count, sizeof count);
+  (void)n;
+}
+
+bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline) {
+  struct ph_pool *p = c->pool;
+  if (c->fd >= 0) return guest_wait_begin(c);
   pthread_mutex_lock(&p->lock);
   p->owner_waiting = true;
   do ph__pump(p);
-  while (!atomic_load(&p->has_done) && !park_all(p));
-  bool wait = !atomic_load(&p->has_done);
+  while (!atomic_load(&c->has_done) && !park_all(p));
+  bool wait = !atomic_load(&c->has_done);
   if (!wait) p->owner_waiting = false;
   if (p->next_timer < *deadline) *deadline = p->next_timer;
   pthread_mutex_unlock(&p->lock);
   return wait;
 }
 
-void ph_pool_wait_end(struct ph_pool *p) {
+void ph_client_wait_end(struct ph_client *c) {
   struct epoll_event events[16];
+  struct ph_pool *p = c->pool;
+  if (c->fd >= 0) {
+    guest_wait_end(c);
+    return;
+  }
   pthread_mutex_lock(&p->lock);
   clear_parked(p);
   int n = epoll_wait(p->epoll_fd, events, 16, 0);
@@ -277,16 +309,18 @@ static bool may_spin(struct ph_pool *p) {
   return p->spin_credit > 0 || ++p->spin_skipped % SPIN_RETRY == 0;
 }
 
-bool ph_pool_spin(struct ph_pool *p) {
+bool ph_client_spin(struct ph_client *c) {
+  struct ph_pool *p = c->pool;
+  if (c->fd >= 0) return atomic_load(&c->has_done);
   pthread_mutex_lock(&p->lock);
-  bool found = atomic_load(&p->has_done);
+  bool found = atomic_load(&c->has_done);
   if (!found && may_spin(p)) {
     int64_t end = ph_now() + SPIN_NS;
     while (!found && ph_now() < end) {
       for (int i = 0; i < 32 && !any_readable(p); i++) __builtin_ia32_pause();
       if (!any_readable(p)) continue;
       ph__pump(p);
-      found = atomic_load(&p->has_done);
+      found = atomic_load(&c->has_done);
     }
     if (found && p->spin_credit < SPIN_CREDIT_MAX) p->spin_credit += 2;
     if (!found && p->spin_credit > 0) p->spin_credit--;

@@ -22,6 +22,7 @@ struct ph_worker {
   bool bell_watched;
   bool retire;     /* takes no more tasks, stops when it has none */
   bool was_killed; /* by us: its death says nothing about the task */
+  bool waits;      /* a task of it waits, and helps: it is handed nothing */
   bool touched;    /* read from or written to since the last look at its bell */
   pid_t pid;       /* of a process, else 0 */
   struct ph_link link;
@@ -74,8 +75,28 @@ struct ph_queue {
   size_t count;
 };
 
+/* Whoever submits. What is not atomic is guarded by the pool's lock, `done` by done_lock. */
+struct ph_client {
+  struct ph_pool *pool;
+  struct ph_client *next_dirty;
+  bool is_dirty; /* has staged records */
+  bool closed;   /* nobody takes records any more; goes with its last task */
+  bool waiting;
+  struct ph_buf staged; /* done records of this pump, published at its end */
+  uint64_t staged_ends; /* tasks whose last record is among them */
+  atomic_uint_least64_t outstanding;
+  int fd; /* rung when records are published; -1: the owner, who polls the pool */
+
+  pthread_mutex_t done_lock;
+  struct ph_buf done;
+  atomic_bool has_done;
+};
+
 struct ph_pool {
   atomic_uint refs;
+  uint64_t number;
+  struct ph_pool *next_open; /* of the process (client.c) */
+  atomic_uint_least64_t last_id;
   const struct ph_backend *backend;
   void *backend_data;
   struct ph_pool_config config;
@@ -97,8 +118,10 @@ struct ph_pool {
   int64_t spawn_retry_at; /* after a failed start, while other workers go on */
   bool terminating;
   bool poll_soon;
-  struct ph_buf staged; /* done records of this pump, published at its end */
-  uint64_t staged_ends; /* tasks whose last record is among them */
+  bool over; /* freed by its owner: only guests look at it now */
+  struct ph_client owner;
+  struct ph_client *dirty; /* clients with staged records */
+  unsigned waiting_guests;
   uint64_t completed, failed, cancelled, retried, restarts, abandoned;
   struct ph_histogram wait_times, run_times;
   bool has_priorities; /* some task had one: early handed ones may have to give way */
@@ -109,11 +132,8 @@ struct ph_pool {
   atomic_size_t n_intake;
   atomic_uint_least64_t outstanding;
 
-  pthread_mutex_t done_lock;
-  struct ph_buf done;
-  atomic_bool has_done;
-
-  /* Blobs: written by the owner, read by whoever hands out; published by the submit that names them. */
+  /* Blobs: written under blob_lock, read by whoever hands out; published by the submit that names them. */
+  pthread_mutex_t blob_lock;
   struct ph_blob *blobs[PH_BLOBS_MAX];
   uint32_t n_blobs;
   size_t blob_bytes;
@@ -141,6 +161,10 @@ void ph__pump(struct ph_pool *p);
 bool ph__revoke(struct ph_task *t);
 /* A worker that has work in hand (the slot's memory says it has begun): its running task, or NULL. */
 struct ph_task *ph__running_task(struct ph_worker *w);
+/* A handed task that has not begun goes back to the queue, in front of what came later. False: it has begun. */
+bool ph__take_back(struct ph_pool *p, struct ph_task *t);
+/* Puts a task that is in no list into a slot of the worker; `claim`: HANDED or STARTED. */
+void ph__put_into_slot(struct ph_worker *w, struct ph_task *t, unsigned slot, enum ph_claim claim);
 void ph__take_intake(struct ph_pool *p);
 void ph__flush_backlog(struct ph_worker *w);
 /* Copies a frame into the ring, or its rest into the backlog. -1 without memory. */
@@ -154,8 +178,17 @@ void ph__finish(struct ph_task *t, struct ph_done *done, const void *bytes);
 /* One record with this outcome for every item that is left; frees the task. It must be in no list and no slot. */
 void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outcome, uint8_t source);
 void ph__publish(struct ph_pool *p);
-/* Fills in what comes from the task, counts, and appends a record to the staged ones. -1 without memory. */
+/* Fills in what comes from the task, counts, and appends a record to the staged ones of its client. -1 without memory. */
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes);
+
+/* client.c */
+int ph__client_init(struct ph_client *c, struct ph_pool *p);
+void ph__client_deinit(struct ph_client *c);
+void ph__free_client(struct ph_client *c);
+void ph__pool_enter(struct ph_pool *p);
+void ph__pool_leave(struct ph_pool *p);
+/* Behind publishing: lets a guest that waits know. */
+void ph__client_ring(struct ph_client *c);
 /* Breaks the pool because its setup raised this (encoded) error. */
 void ph__setup_failed(struct ph_pool *p, const void *error, size_t len);
 void ph__release_slot(struct ph_worker *w, unsigned slot);

@@ -21,22 +21,28 @@ static void count_outcome(struct ph_pool *p, uint8_t outcome) {
 static void forget(struct ph_pool *p, struct ph_task *t) {
   ph__map_remove(p, t);
   if (t->options.deadline != PH_NEVER) ph_heap_remove(&p->deadlines, &t->deadline);
+  t->client->staged_ends++;
   ph_task_unref(t);
-  p->staged_ends++;
 }
 
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
   size_t inline_len = done->big != NULL ? 0 : done->len, padded = (inline_len + 7) / 8 * 8;
-  if (ph_buf_reserve(&p->staged, sizeof *done + padded) != 0) return -1;
+  struct ph_client *c = t->client;
+  if (ph_buf_reserve(&c->staged, sizeof *done + padded) != 0) return -1;
+  if (!c->is_dirty) {
+    c->is_dirty = true;
+    c->next_dirty = p->dirty;
+    p->dirty = c;
+  }
   done->id = t->id;
   done->tag = t->tag;
   done->label = t->label;
   done->site = t->site;
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
-  ph_buf_put(&p->staged, done, sizeof *done);
-  ph_buf_put(&p->staged, bytes, inline_len);
-  p->staged.len += padded - inline_len;
+  ph_buf_put(&c->staged, done, sizeof *done);
+  ph_buf_put(&c->staged, bytes, inline_len);
+  c->staged.len += padded - inline_len;
   return 0;
 }
 
@@ -74,21 +80,34 @@ void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outco
   }
 }
 
-void ph__publish(struct ph_pool *p) {
-  if (p->staged.len == 0) return;
-  pthread_mutex_lock(&p->done_lock);
-  if (p->done.len == 0) {
-    struct ph_buf emptied = p->done;
-    p->done = p->staged;
-    p->staged = emptied;
-  } else if (ph_buf_put(&p->done, p->staged.data, p->staged.len) == 0) {
-    p->staged.len = 0;
+static void publish_to(struct ph_pool *p, struct ph_client *c) {
+  pthread_mutex_lock(&c->done_lock);
+  if (c->done.len == 0) {
+    struct ph_buf emptied = c->done;
+    c->done = c->staged;
+    c->staged = emptied;
+  } else if (ph_buf_put(&c->done, c->staged.data, c->staged.len) == 0) {
+    c->staged.len = 0;
   }
-  atomic_store_explicit(&p->has_done, true, memory_order_release);
-  pthread_mutex_unlock(&p->done_lock);
-  atomic_fetch_sub(&p->outstanding, p->staged_ends); /* not before: nothing outstanding means nothing more will come */
-  p->staged_ends = 0;
-  if (p->staged.len == 0) ph_buf_reset(&p->staged, RECORDS_KEEP);
+  atomic_store_explicit(&c->has_done, true, memory_order_release);
+  pthread_mutex_unlock(&c->done_lock);
+  uint64_t ends = c->staged_ends; /* not before: nothing outstanding means nothing more will come */
+  c->staged_ends = 0;
+  atomic_fetch_sub(&p->outstanding, ends);
+  bool last = atomic_fetch_sub(&c->outstanding, ends) == ends;
+  if (c->staged.len == 0) ph_buf_reset(&c->staged, RECORDS_KEEP);
+  if (c->closed && last)
+    ph__free_client(c);
+  else
+    ph__client_ring(c);
+}
+
+void ph__publish(struct ph_pool *p) {
+  for (struct ph_client *c; (c = p->dirty) != NULL;) {
+    p->dirty = c->next_dirty;
+    c->is_dirty = false;
+    publish_to(p, c);
+  }
 }
 
 /* --- replies ---------------------------------------------------------------------------------------------- */
@@ -123,6 +142,15 @@ static int64_t limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_
   return (int64_t)(t->options.memory_limit != 0 ? t->options.memory_limit : p->config.memory_limit);
 }
 
+/* Does the worker have another task that it was asked to stop? Below a task that waits and helps. */
+static bool others_stop(const struct ph_worker *w, const struct ph_task *than) {
+  for (const struct ph_list *n = w->handed.next; n != &w->handed && w->kill_at != PH_NEVER; n = n->next) {
+    const struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    if (t != than && (t->stop != 0 || (t->flags & PH_TASK_TIMED_OUT))) return true;
+  }
+  return false;
+}
+
 static void take_bytes_here(struct ph_done *done, const uint8_t *body) {
   struct ph_bytes_here here;
   memcpy(&here, body, sizeof here);
@@ -150,8 +178,8 @@ static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint
   if (done.len > 0 && done.big == NULL) done.big = ph_link_take_big(&w->link);
   w->tasks++;
   p->restarts_in_row = 0;
-  w->kill_at = PH_NEVER;
   t->flags &= (uint8_t)~PH_TASK_TIMED_OUT;
+  if (!others_stop(w, t)) w->kill_at = PH_NEVER;
   if (t->next_item + 1 == t->count) ph__release_slot(w, f->slot);
   ph__finish(t, &done, body);
   return true;

@@ -66,6 +66,7 @@ static int open_worker(struct ph_pool *p, struct ph_worker *w, struct ph_err *er
     return ph_err_set(err, "os", ENOMEM, "not enough memory");
   if (!w->link.is_local) ph__watch(p, w->link.bell, w);
   w->bell_watched = true;
+  ph_link_park(&w->link, false); /* whoever waits already looks at its bell, too */
   return 0;
 }
 
@@ -255,9 +256,7 @@ void ph__stop_task(struct ph_task *t, uint8_t source, int64_t grace_ns) {
   ask_to_stop(t, t->stop, PH_STOP_ALL, grace_ns);
 }
 
-static void check_timeout(struct ph_worker *w, int64_t now) {
-  struct ph_task *t = ph__running_task(w);
-  if (t == NULL || t->options.timeout_ns == PH_NEVER || (t->flags & PH_TASK_TIMED_OUT) || t->stop != 0) return;
+static void check_timeout(struct ph_worker *w, struct ph_task *t, int64_t now) {
   struct ph_slot *s = ph_link_slot(&w->link, t->slot);
   int64_t started = atomic_load(&s->started);
   int64_t due = (started > 0 ? started : now) + t->options.timeout_ns;
@@ -273,10 +272,12 @@ static void check_timeout(struct ph_worker *w, int64_t now) {
 static void check_handed_timeouts(struct ph_worker *w, int64_t now) {
   for (struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
     struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-    if (t->options.timeout_ns != PH_NEVER && !(t->flags & PH_TASK_TIMED_OUT) && t->stop == 0)
+    if (t->options.timeout_ns == PH_NEVER || (t->flags & PH_TASK_TIMED_OUT) || t->stop != 0) continue;
+    if (atomic_load(&ph_link_slot(&w->link, t->slot)->claim) == PH_CLAIM_STARTED)
+      check_timeout(w, t, now);
+    else
       ph__set_timer(w->pool, now + t->options.timeout_ns);
   }
-  check_timeout(w, now);
 }
 
 static void check_kill(struct ph_worker *w, int64_t now) {

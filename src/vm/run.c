@@ -300,9 +300,13 @@ static int run_items(struct ph_run *r, struct ph_slot *slot, unsigned slot_numbe
   return 0;
 }
 
-int ph_run_message(struct ph_run *r, struct ph_slot *slot, const struct ph_task_wire *wire, const uint8_t *payload,
-                   size_t len) {
-  return run_items(r, slot, 0, wire, payload, len);
+int ph_run_message(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
+                   const uint8_t *payload, size_t len) {
+  return run_items(r, slot, slot_number, wire, payload, len);
+}
+
+void ph_run_catch_up(struct ph_run *r) {
+  if (must_stop(r)) ph_vm_interrupt(r->vm, (enum ph_stop)atomic_load(&r->slot->stop_source));
 }
 
 int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,

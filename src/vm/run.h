@@ -42,8 +42,10 @@ bool ph_run_setup(struct ph_run *r, const void *message, size_t len);
  * Gives what `send` gave when that was not 0. */
 int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
                 const uint8_t *payload, size_t len);
-/* The same for a message that came on no link: the items of `wire`, in slot number 0. */
-int ph_run_message(struct ph_run *r, struct ph_slot *slot, const struct ph_task_wire *wire, const uint8_t *payload,
-                   size_t len);
+/* The same for a task that came on no link, and has begun. */
+int ph_run_message(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
+                   const uint8_t *payload, size_t len);
+/* A stop request for this run came while another one was on top of it: it is made good now. */
+void ph_run_catch_up(struct ph_run *r);
 
 #endif

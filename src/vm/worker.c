@@ -17,7 +17,8 @@
 #define SPIN_CREDIT_MAX 8
 #define SPIN_RETRY 16
 #define BIG_GROWTH ((size_t)4 << 20)
-#define BIG_REPLY 4096u /* bytes from which on a thread's results go by reference */
+#define HELP_DEPTH_MAX 100 /* each takes some of the C stack */
+#define BIG_REPLY 4096u    /* bytes from which on a thread's results go by reference */
 
 struct blob {
   void *bytes;
@@ -33,7 +34,12 @@ struct worker {
   int spin_credit;
   unsigned spin_skipped;
   size_t heap_after_gc;
+  unsigned depth; /* tasks on top of the one that came on the link */
+  bool waits;     /* has told the pool so */
+  bool leaves;    /* was told to, in the middle of a task */
 };
+
+static _Thread_local struct worker *current_worker; /* of threads */
 
 /* --- blobs ------------------------------------------------------------------------------------------------ */
 
@@ -156,8 +162,97 @@ static int wait_for_work(struct worker *w) {
   return ph_link_wait(w->link, false, 0);
 }
 
+/* --- helping ---------------------------------------------------------------------------------------------- */
+
+/* What running a task sets in the vm, and the one below needs again. */
+struct below {
+  struct ph_run *run;
+  lua_State *running;
+  size_t limit;
+};
+
+static struct below begin_on_top(struct worker *w, struct ph_run *top, lua_State *co) {
+  struct ph_vm *vm = w->run.vm;
+  struct below b = {.running = vm->running, .limit = vm->limit};
+  vm->limit = 0;
+  *top = (struct ph_run){.index = w->run.index,
+                         .externs = LUA_NOREF,
+                         .encode_flags = w->run.encode_flags,
+                         .store = w->run.store,
+                         .send = w->run.send,
+                         .out = w->run.out};
+  b.run = ph_run_begin(top, vm, co);
+  ph_vm_switch(vm, b.running, co);
+  w->depth++;
+  return b;
+}
+
+static void end_on_top(struct worker *w, struct ph_run *top, const struct below *b) {
+  struct ph_vm *vm = w->run.vm;
+  w->depth--;
+  ph_vm_switch(vm, top->L, b->running);
+  ph_run_end(top, b->run);
+  vm->limit = b->limit;
+  ph_run_catch_up(b->run);
+}
+
+struct ph_pool *ph_worker_pool(void) {
+  return current_worker != NULL ? current_worker->pool : NULL;
+}
+
+/* Everything that is in the ring has been taken back by ph_pool_waits, but for a request to leave. */
+static void skip_revoked(struct worker *w) {
+  struct ph_frame f;
+  const uint8_t *body;
+  while (ph_link_readable(w->link) && ph_link_read(w->link, &f, &body) > 0) {
+    if (f.type == PH_FRAME_STOP) w->leaves = true;
+    if (f.type == PH_FRAME_TASK_HERE) run_task_here(w, &f, body);
+  }
+}
+
+static void begin_waiting(struct worker *w) {
+  if (w->waits) return;
+  w->waits = true;
+  ph_pool_waits(w->pool, w->run.index, w->link);
+  skip_revoked(w);
+}
+
+bool ph_worker_help(lua_State *L, struct ph_client *c, bool any) {
+  struct worker *w = current_worker;
+  struct ph_help help;
+  struct ph_run top;
+  if (w == NULL || w->depth >= HELP_DEPTH_MAX) return false;
+  luaL_checkstack(L, 4, NULL);
+  lua_State *co = lua_newthread(L);
+  begin_waiting(w);
+  bool found = ph_pool_help(w->pool, w->run.index, w->link, c, any, &help);
+  if (found) {
+    const struct ph_task *t = help.task;
+    const struct ph_pool_config *config = ph_pool_config_of(w->pool);
+    const struct ph_task_wire wire = {.id = t->id,
+                                      .memory_limit = help.memory_limit,
+                                      .seed = config->seed,
+                                      .count = help.count,
+                                      .first = help.first,
+                                      .flags = help.flags,
+                                      .seeded = config->seeded};
+    struct below below = begin_on_top(w, &top, co);
+    ph_run_message(&top, ph_link_slot(w->link, help.slot), help.slot, &wire, ph_task_bytes((struct ph_task *)t), t->len);
+    end_on_top(w, &top, &below);
+  }
+  lua_pop(L, 1);
+  return found;
+}
+
+void ph_worker_helped(void) {
+  struct worker *w = current_worker;
+  if (w == NULL || !w->waits) return;
+  w->waits = false;
+  ph_pool_helped(w->pool, w->run.index, w->link);
+}
+
 static int serve(struct worker *w) {
-  for (;;) {
+  while (!w->leaves) {
     struct ph_frame f;
     const uint8_t *body;
     int status = ph_link_read(w->link, &f, &body);
@@ -166,6 +261,7 @@ static int serve(struct worker *w) {
     status = status > 0 ? handle_frame(w, &f, body) : wait_for_work(w);
     if (status != 0) return status;
   }
+  return 1;
 }
 
 static struct ph_vm *open_vm(const struct worker *w) {
@@ -199,7 +295,9 @@ int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
   if (w.pool != NULL) w.run.encode_flags = PH_ENCODE_SAME_PROCESS;
   w.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &w};
   struct ph_run *outer = ph_run_begin(&w.run, vm, own ? vm->L : place->L);
+  current_worker = w.pool != NULL ? &w : NULL;
   int status = serve(&w);
+  current_worker = NULL;
   ph_run_end(&w.run, outer);
   if (own)
     close_vm(&w, vm, status);

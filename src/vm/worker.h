@@ -24,7 +24,15 @@ int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place);
 
 /* Runs one task at once in the calling thread, in a fresh state, and adds its records to the pool, whose
  * configuration this is. Takes the task. -1 without memory for a state. */
-int ph_worker_run_here(struct ph_pool *p, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err);
+int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err);
+
+/* In a worker thread that waits: runs one task of `c`, a client of the worker's own pool, or with `any` of others, on top
+ * of the one that waits. False: there is none, or tasks lie too deep on each other already. */
+bool ph_worker_help(lua_State *L, struct ph_client *c, bool any);
+/* Behind helping and waiting: what waited goes on. */
+void ph_worker_helped(void);
+/* The pool whose worker this thread is, or NULL. */
+struct ph_pool *ph_worker_pool(void);
 
 /* Installs the handler that interrupts running tasks. */
 void ph_worker_install_handler(void);

@@ -1,0 +1,139 @@
+-- SPDX-License-Identifier: MIT
+-- Pools used by their own workers, and by others.
+package.path = "tests/spec/?.lua;" .. package.path
+local assert = require "luassert"
+local busted = require "busted"
+local futures = require "futures"
+local gate = require "support.gate"
+local program = require "support.program"
+local thread_pool = require "thread_pool"
+
+local describe, it = busted.describe, busted.it
+local _ENV = package.loaded._G -- that of tasks, instead of the one that busted makes for this file
+
+local function same(...) return ... end
+
+local function fib(pool, n)
+  if n < 2 then return n end
+  local a, b = pool:submit(fib, pool, n - 1), pool:submit(fib, pool, n - 2)
+  return a:result() + b:result()
+end
+
+describe("a thread_pool in its own workers", function()
+  it("TH-03 a task may wait for tasks of its own pool", function()
+    for workers = 1, 3 do
+      local pool <close> = thread_pool.new(workers)
+      assert.equal(7, pool:submit(function(p) return p:submit(math.abs, -7):result() end, pool):result(20))
+      assert.equal(55, pool:submit(fib, pool, 10):result(60))
+      assert.equal(workers, pool:stats().workers)
+    end
+  end)
+
+  it("helps with maps, views, chunks and errors", function()
+    local pool <close> = thread_pool.new(1)
+    local function sum(p, view)
+      local total = 0
+      for _, n in p:map(function(n) return n * n end, { 1, 2, 3, 4 }) do total = total + n end
+      for _, n in p:with { chunk_size = 2 }:map_unordered(function(n) return n end, { 10, 20, 30 }) do
+        total = total + n
+      end
+      local _, err = view:submit(error, "inner"):outcome()
+      return total, err
+    end
+    assert.same({ 90, "inner" }, { pool:submit(sum, pool, pool:with { name = "inside" }):result(20) })
+  end)
+
+  it("goes on with tasks that were handed to the worker early", function()
+    local pool <close> = thread_pool.new(1)
+    local g = gate.new()
+    local list = { pool:submit(function(p, path)
+      require("support.gate").pass(path)
+      return p:submit(same, "child"):result()
+    end, pool, g.path) }
+    for i = 2, 70 do list[i] = pool:submit(same, i) end
+    g:open()
+    assert.equal("child", list[1]:result(20))
+    for i = 2, 70 do assert.equal(i, list[i]:result(20)) end
+  end)
+
+  it("a task that waits can be stopped, and times out", function()
+    local pool <close> = thread_pool.new(2)
+    local function wait_for_child(p, path) return p:submit(function(at) require("support.gate").pass(at) end, path):result() end
+    for _, how in ipairs { "cancel", "timeout" } do
+      local g = gate.new()
+      local view = how == "timeout" and pool:with { timeout = 0.05 } or pool
+      local f = view:submit(wait_for_child, pool, g.path)
+      local open = g:reached()
+      if how == "cancel" then f:cancel { force = true } end
+      local ok, err = f:outcome(20)
+      open()
+      assert.is_false(ok)
+      assert.is_true(futures.is(err, how == "cancel" and "cancelled" or "timeout"), tostring(err))
+      assert.equal(1, pool:submit(same, 1):result(20))
+    end
+    assert.equal(0, pool:stats().abandoned)
+  end)
+
+  it("other pools' workers may use it", function()
+    local pool <close> = thread_pool.new { max_workers = 1, name = "mine" }
+    local other <close> = thread_pool.new(2)
+    local function use(p)
+      return p:submit(math.abs, -5):result(), p:name(), p:map(math.abs, { -1, -2 }):collect()[2], tostring(p)
+    end
+    local shown = 'parhost.thread_pool: "mine" (1 workers at most)'
+    assert.same({ 5, "mine", 2, shown }, { other:submit(use, pool):result(20) })
+    assert.same({ 5, "mine", 2, shown }, { other:submit(function() return use(pool) end):result(20) })
+    local back = other:submit(same, pool):result(20)
+    assert.equal(3, back:submit(math.abs, -3):result(20))
+  end)
+
+  it("a guest does not end it, and finds it ended", function()
+    local pool = thread_pool.new { max_workers = 1, name = "mine" }
+    local other <close> = thread_pool.new(1)
+    for _, method in ipairs { "close", "shutdown", "kill", "terminate", "join" } do
+      local ok, err = other:submit(function(p, name) return pcall(p[name], p) end, pool, method):result(20)
+      assert.is_false(ok)
+      assert.is_true(futures.is(err, "invalid_state"), tostring(err))
+      assert.matches('thread_pool "mine" is ended by the state that made it', err.message)
+    end
+    assert.equal(2, pool:submit(same, 2):result(20))
+    other:submit(function(p) keep = p end, pool):result(20) -- luacheck: ignore
+    pool:close()
+    for _, task in ipairs { function() return pcall(keep.submit, keep, print) end, -- luacheck: ignore
+      function() return pcall(keep.map, keep, print, { 1 }) end } do -- luacheck: ignore
+      local ok, err = other:submit(task):result(20)
+      assert.is_false(ok)
+      assert.is_true(futures.is(err, "shutdown"), tostring(err))
+    end
+    local ok, err = other:submit(function(p) return pcall(p.submit, p, print) end, pool):result(20)
+    assert.is_false(ok)
+    assert.is_true(futures.is(err, "shutdown"), tostring(err))
+    assert.equal(0, other:submit(function() return keep:stats().workers end):result(20)) -- luacheck: ignore
+  end)
+
+  it("tasks of a guest whose worker ends go on, unheard", function()
+    local pool <close> = thread_pool.new(1)
+    local g = gate.new()
+    do
+      local other <close> = thread_pool.new(1)
+      other:submit(function(p, path) p:submit(function(at) require("support.gate").pass(at) end, path) end, pool, g.path):result(20)
+    end
+    g:open()
+    assert.is_true(pool:drain(20))
+    assert.equal(1, pool:stats().completed)
+  end)
+
+  it("its handle does not leave the process", function()
+    local out, err, code = program.run [[
+      local proc_pool, thread_pool = require "proc_pool", require "thread_pool"
+      local processes <close> = proc_pool.new(1)
+      local threads <close> = thread_pool.new(1)
+      print(pcall(processes.submit, processes, print, threads))
+      print(pcall(require("parhost").dump_value, threads))
+      print(threads:submit(function(p) return p:submit(math.abs, -1):result() end, processes):result(20))]]
+    assert.same({ "", 0 }, { err, code })
+    assert.equal("false\tparhost.nested: args[1]: the handle of a thread_pool cannot leave its process\n"
+      .. "false\tparhost.nested: value: the handle of a thread_pool cannot leave its process\n1\n",
+      (out:gsub("value%[1%]", "value")))
+  end)
+end)
