@@ -10,5 +10,6 @@ const struct ph_module ph_modules[] = {
     {"parhost.core.host", luaopen_parhost_core_host},
     {"parhost.core.loop", luaopen_parhost_core_loop},
     {"parhost.core.pool", luaopen_parhost_core_pool},
+    {"parhost.core.station", luaopen_parhost_core_station},
     {NULL, NULL},
 };

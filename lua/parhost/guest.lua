@@ -4,6 +4,8 @@
 local core_pool = require "parhost.core.pool"
 local errors = require "futures.error"
 local executor = require "parhost.executor"
+local future = require "futures.future"
+local station = require "parhost.core.station"
 
 local guest = {}
 
@@ -52,6 +54,61 @@ local receive = {}
 function receive.pool(data)
   require(data.pool.kind)
   return executor.guest(life_of(data.number, data.pool), data.given)
+end
+
+-- Futures ---------------------------------------------------------------------------------------------------
+
+local cells = setmetatable({}, { __mode = "k" }) -- future -> its cell
+local elsewhere = setmetatable({}, { __mode = "k" }) -- future from another state -> its cell
+local unsettled = {} -- cell -> future: held until then
+
+local function settle(cell, f)
+  unsettled[cell] = nil
+  local ok, err = pcall(cell.settle, cell, f:_status())
+  if not ok then cell:settle(false, errors.text(err)) end
+end
+
+local Relay = {}
+Relay.__index = Relay
+function Relay:_settled(f) settle(self.cell, f) end
+
+-- A future that another state settles goes on by the same cell.
+local function cell_of(f)
+  local cell = cells[f] or elsewhere[f]
+  if cell then return cell end
+  cell = station.cell()
+  cells[f], unsettled[cell] = cell, f
+  if f:_ready() then
+    settle(cell, f)
+  else
+    f:_watch(setmetatable({ cell = cell }, Relay))
+  end
+  return cell
+end
+
+-- What travels in place of a future.
+function guest.dump_future(f)
+  local cell = cell_of(f)
+  station.hold(cell)
+  return { what = "future", number = cell:number(), name = f:name() }
+end
+
+-- The SOURCE of a future that another state settles.
+local Elsewhere = {}
+Elsewhere.__index = Elsewhere
+function Elsewhere.cancel_task() return false end
+function Elsewhere.task_state() return "pending" end
+function Elsewhere:task_name() return self.name end
+
+function receive.future(data)
+  local f = future.from(setmetatable({ name = data.name }, Elsewhere))
+  local cell = station.subscribe(data.number, f)
+  if cell then
+    elsewhere[f] = cell
+  else
+    f:_cancelled("it is gone", "shutdown")
+  end
+  return f
 end
 
 -- What the codec calls for the bytes of a handle.

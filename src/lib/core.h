@@ -18,7 +18,8 @@ enum {
   CORE_SINKS = 1, /* id -> sink, until its last delivery */
   CORE_TEXTS,     /* number -> label or place of submission, and back */
   CORE_REASONS,   /* id -> reason of a cancellation */
-  CORE_USERVALUES = 3,
+  CORE_HOLDS,     /* id -> cells that its message names */
+  CORE_USERVALUES = 4,
 };
 
 enum core_kind { CORE_PROC, CORE_THREAD, CORE_INLINE };
@@ -50,6 +51,7 @@ struct core {
   struct ph_buf records; /* being delivered, up to `at` */
   size_t at;
   bool decoding;
+  bool has_holds;
   struct ph_pool_stats last;   /* when the pool was over */
   struct ph_loop_watch *watch; /* while the state waits */
 };
@@ -69,6 +71,7 @@ struct lib_state {
   struct lib_source *sources;
   struct ph_loop *loop; /* made by the first wait */
   int deliver;          /* registry reference */
+  size_t n_holds;       /* cells in the message that is being made (station_lib.c) */
 };
 
 struct lib_state *lib_state_of(lua_State *L);
@@ -95,5 +98,6 @@ int luaopen_parhost_core_pool(lua_State *L);
 int luaopen_parhost_core_loop(lua_State *L);
 int luaopen_parhost_core_codec(lua_State *L);
 int luaopen_parhost_core_host(lua_State *L);
+int luaopen_parhost_core_station(lua_State *L);
 
 #endif

@@ -214,6 +214,13 @@ static int push_outcome(lua_State *L, struct core *c, int core_idx, const struct
   return 4;
 }
 
+static void drop_holds(lua_State *L, int core_idx, uint64_t id) {
+  lua_getiuservalue(L, core_idx, CORE_HOLDS);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, (lua_Integer)id);
+  lua_pop(L, 1);
+}
+
 static void deliver_record(lua_State *L, struct core *c, int core_idx, const struct record *r, int deliver) {
   luaL_checkstack(L, 16, "too many deliveries");
   lua_rawgeti(L, LUA_REGISTRYINDEX, deliver);
@@ -224,6 +231,7 @@ static void deliver_record(lua_State *L, struct core *c, int core_idx, const str
     lua_rawseti(L, -3, (lua_Integer)r->done.id);
   }
   lua_remove(L, -2);
+  if (r->done.last && c->has_holds) drop_holds(L, core_idx, r->done.id);
   lua_pushinteger(L, r->done.tag + r->done.item);
   int n = push_outcome(L, c, core_idx, r);
   lua_call(L, 2 + n, 0);

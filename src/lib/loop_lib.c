@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "lib/core.h"
+#include "lib/station_lib.h"
+#include "pool/link.h"
 #include "vm/error.h"
 #include "vm/vm.h"
 #include "vm/worker.h"
@@ -75,32 +77,91 @@ static bool help(lua_State *L, const struct lib_state *s) {
   return false;
 }
 
-static void wait_once(lua_State *L, struct lib_state *s, int64_t deadline, bool may_help) {
-  if (!may_help || !help(L, s)) sleep_until(L, s, deadline);
-  ph_worker_helped();
+/* Without a limit: other states may have to know that this one waits. True: nobody can end this wait; pushes who waits
+ * for what. */
+static bool sleep_blocked(lua_State *L, struct lib_state *s, int subject) {
+  struct lib_blocking b;
+  char text[1024];
+  int top = lua_gettop(L);
+  watch_pools(L, s);
+  lib_begin_blocking(L, s, subject, &b);
+  switch (ph_station_block(b.station, &b.wait, text, sizeof text)) {
+    case PH_PROSPECT_WAIT:
+      sleep_until(L, s, PH_NEVER);
+      ph_station_unblock(b.station);
+      break;
+    case PH_PROSPECT_HELP: ph_worker_help(L, NULL, true); break;
+    case PH_PROSPECT_STUCK: lua_pushstring(L, text); return true;
+  }
+  lua_settop(L, top);
+  return false;
 }
 
-/* step([deadline [, may_help]]) */
+static bool wait_once(lua_State *L, struct lib_state *s, int64_t deadline, int subject) {
+  bool stuck = false;
+  if (subject == 0 || !help(L, s)) {
+    if (subject != 0 && deadline == PH_NEVER && lib_may_be_stuck(s))
+      stuck = sleep_blocked(L, s, subject);
+    else
+      sleep_until(L, s, deadline);
+  }
+  ph_worker_helped();
+  return stuck;
+}
+
+/* step([deadline [, subject]]) -> nothing, or who waits for what when nobody can end this wait. With the subject of a wait
+ * in plain code, a worker thread may run other tasks meanwhile. */
 static int loop_step(lua_State *L) {
   struct lib_state *s = lib_state_of(L);
   int64_t deadline = deadline_argument(L, 1);
   ph_vm_check_stop(L);
   if (drain_all(L) > 0) return 0;
-  wait_once(L, s, deadline, lua_toboolean(L, 2));
+  if (wait_once(L, s, deadline, lua_istable(L, 2) ? 2 : 0)) return 1;
   ph_vm_check_stop(L);
   drain_all(L);
   return 0;
 }
 
-static int loop_alive(lua_State *L) {
-  const struct lib_state *s = lib_state_of(L);
+static bool any_alive(const struct lib_state *s) {
   bool alive = false;
   for (struct core *c = s->cores; c != NULL && !alive; c = c->next)
     alive =
         c->pool != NULL && (ph_client_outstanding(c->client) > 0 || c->at < c->records.len || ph_client_has_done(c->client));
   for (struct lib_source *o = s->sources; o != NULL && !alive; o = o->next) alive = o->alive(o);
-  lua_pushboolean(L, alive);
+  return alive;
+}
+
+static int loop_alive(lua_State *L) {
+  lua_pushboolean(L, any_alive(lib_state_of(L)));
   return 1;
+}
+
+/* The link in slot 1. Callbacks run in block.poll. */
+static int wait_idly(lua_State *L) {
+  struct ph_link *link = lua_touserdata(L, 1);
+  struct lib_state *s = lib_state_of(L);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "parhost.block");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "poll");
+  lua_call(L, 0, 0);
+  watch_pools(L, s);
+  ph_link_ring_also(link, ph_loop_wake_fd(lib_loop_of(L)));
+  if (ph_link_park(link, false)) sleep_until(L, s, PH_NEVER);
+  ph_link_clear_parked(link);
+  ph_link_ring_also(link, -1);
+  drain_all(L);
+  lua_getfield(L, -1, "poll");
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+bool lib_idle(lua_State *L, struct ph_link *link) {
+  if (!any_alive(lib_state_of(L))) return false;
+  lua_pushcfunction(L, wait_idly);
+  lua_pushlightuserdata(L, link);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  return true;
 }
 
 int luaopen_parhost_core_loop(lua_State *L) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/core.h"
+#include "lib/station_lib.h"
 #include "lib/submit.h"
 #include "pool/backend_proc.h"
 #include "pool/backend_thread.h"
@@ -23,16 +24,17 @@ static const char state_key = 0;
 
 static int close_state(lua_State *L) {
   struct lib_state *s = lua_touserdata(L, 1);
-  if (s->loop == NULL) return 0;
   struct ph_vm *vm = ph_vm_of(L);
   if (vm != NULL) vm->wake_fd = -1;
   for (struct core *c = s->cores; c != NULL; c = c->next) {
     if (c->watch != NULL) ph_loop_unwatch(c->watch);
     c->watch = NULL;
   }
-  for (struct lib_source *o = s->sources; o != NULL; o = o->next) o->close(o);
-  s->sources = NULL;
-  ph_loop_free(s->loop);
+  for (struct lib_source *o; (o = s->sources) != NULL;) {
+    s->sources = o->next;
+    o->close(o); /* may free it */
+  }
+  if (s->loop != NULL) ph_loop_free(s->loop);
   s->loop = NULL;
   return 0;
 }
@@ -222,7 +224,8 @@ static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
 }
 
 static int thread_main(struct ph_link *link, struct ph_pool *pool, uint32_t index) {
-  return ph_worker_run(link, &(struct ph_worker_place){.index = index, .externs = LUA_NOREF, .pool = pool});
+  return ph_worker_run(link,
+                       &(struct ph_worker_place){.index = index, .externs = LUA_NOREF, .pool = pool, .idle = lib_idle});
 }
 
 static int count_own_threads(lua_State *L) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/core.h"
+#include "lib/station_lib.h"
 #include "vm/error.h"
 #include "vm/worker.h"
 
@@ -128,11 +129,21 @@ static void set_sink(lua_State *L, uint64_t id, bool present) {
   lua_pop(L, 1);
 }
 
+static void set_holds(lua_State *L, struct core *c, uint64_t id) {
+  if (lib_state_of(L)->n_holds == 0) return;
+  c->has_holds = true;
+  lua_getiuservalue(L, 1, CORE_HOLDS);
+  lib_take_holds(L);
+  lua_rawseti(L, -2, (lua_Integer)id);
+  lua_pop(L, 1);
+}
+
 /* The task in C memory, from here on nothing may raise. The sink is entered before. */
 static struct ph_task *make_task(lua_State *L, struct core *c, const struct naming *n, const struct ph_buf *bytes,
                                  const struct ph_buf *blobs, uint32_t count) {
   uint64_t id = ph_pool_take_ids(c->pool, count);
   set_sink(L, id, true);
+  set_holds(L, c, id);
   struct ph_task *t = ph_task_new(bytes->len, blobs->len / sizeof *t->blobs);
   if (t == NULL) {
     set_sink(L, id, false);

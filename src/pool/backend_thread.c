@@ -58,7 +58,11 @@ struct thread_backend {
   sigset_t mask; /* of who made the pool: for code that the workers run */
 };
 
-static atomic_uint n_abandoned;
+static atomic_uint n_running, n_abandoned;
+
+unsigned ph_threads_running(void) {
+  return atomic_load(&n_running);
+}
 
 unsigned ph_threads_abandoned(void) {
   return atomic_load(&n_abandoned);
@@ -98,6 +102,7 @@ static void unref_worker(struct thread_worker *t) {
 static void end_thread(struct thread_worker *t, int exit_code) {
   int fate = RUNS;
   uint64_t one = 1;
+  atomic_fetch_sub(&n_running, 1);
   ph_link_close(&t->link);
   t->exit_code = exit_code;
   if (atomic_compare_exchange_strong(&t->fate, &fate, ENDED)) {
@@ -170,6 +175,7 @@ static int start_thread(struct thread_worker *t) {
   int status = pthread_create(&t->thread, NULL, run_thread, t);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   if (status != 0) atomic_fetch_sub(&t->refs, 1);
+  if (status == 0) atomic_fetch_add(&n_running, 1);
   return status;
 }
 

@@ -19,6 +19,8 @@ struct ph_thread_start {
   ph_thread_main *main;
 };
 
+/* Worker threads that run now. */
+unsigned ph_threads_running(void);
 /* How many threads of this process were abandoned and have not ended since. */
 unsigned ph_threads_abandoned(void);
 

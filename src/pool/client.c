@@ -150,6 +150,7 @@ int ph_client_add_done(struct ph_client *c, struct ph_task *t, struct ph_done *d
 
 void ph__client_ring(struct ph_client *c) {
   uint64_t one = 1;
+  if (c->fd < 0) ph__wake_owner(c->pool);
   if (!c->waiting) return;
   c->waiting = false;
   c->pool->waiting_guests--;

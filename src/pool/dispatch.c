@@ -44,6 +44,10 @@ static void kick(struct ph_pool *p) {
   (void)n; /* full: it is awake already */
 }
 
+void ph__wake_owner(struct ph_pool *p) {
+  if (p->owner_asleep) kick(p);
+}
+
 static void bell_rang(struct ph_worker *w) {
   if (ph_link_unpark(&w->link) == 0) return;
   ph__unwatch(w->pool, w->link.bell); /* gone: the backend will say how */
@@ -261,6 +265,7 @@ bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline) {
   while (!atomic_load(&c->has_done) && !park_all(p));
   bool wait = !atomic_load(&c->has_done);
   if (!wait) p->owner_waiting = false;
+  p->owner_asleep = wait;
   if (p->next_timer < *deadline) *deadline = p->next_timer;
   pthread_mutex_unlock(&p->lock);
   return wait;
@@ -274,6 +279,7 @@ void ph_client_wait_end(struct ph_client *c) {
     return;
   }
   pthread_mutex_lock(&p->lock);
+  p->owner_asleep = false;
   clear_parked(p);
   int n = epoll_wait(p->epoll_fd, events, 16, 0);
   handle_events(p, events, n);

@@ -69,6 +69,8 @@ void ph_link_close(struct ph_link *link);
 /* Both ends of a link to a thread. `bell`: the eventfd that the worker rings, which must outlive its side. Each side
  * closes its own end, in any order. */
 int ph_link_open_local(struct ph_link *host, struct ph_link *worker, int bell, struct ph_err *err);
+/* Worker, local: the host also writes to this eventfd when it rings; -1: not. */
+void ph_link_ring_also(struct ph_link *worker, int fd);
 /* Host, local: from now on every wait and send of the worker fails. */
 void ph_link_hang_up(struct ph_link *host);
 

@@ -143,6 +143,7 @@ struct ph_pool {
   pthread_t dispatcher;
   pthread_cond_t wake_dispatcher;
   bool has_dispatcher, quit, asleep, driving, owner_waiting;
+  bool owner_asleep;          /* between begin and end of its wait */
   atomic_uint owner_activity; /* counts the owner's pumps */
   int epoll_fd, kick_fd;
   atomic_bool hungry; /* a task that is submitted now could begin at once */
@@ -220,6 +221,8 @@ void ph__watch_backend(struct ph_pool *p, int fd);
 /* Ends the dispatcher thread; the descriptors stay open until ph__dispatch_close. */
 void ph__dispatch_stop(struct ph_pool *p);
 void ph__unwatch(struct ph_pool *p, int fd);
+/* Somebody else has changed what the owner waits for. */
+void ph__wake_owner(struct ph_pool *p);
 /* After the owner has changed something: sees to it that somebody acts on it. Takes and leaves the lock itself. */
 void ph__nudge(struct ph_pool *p);
 

@@ -39,6 +39,7 @@ static void discard(struct ph_worker *w) {
   p->workers[w->index] = NULL;
   p->n_workers--;
   free(w);
+  ph__wake_owner(p);
 }
 
 static bool any_worker_alive(const struct ph_pool *p) {

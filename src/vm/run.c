@@ -305,6 +305,10 @@ int ph_run_message(struct ph_run *r, struct ph_slot *slot, unsigned slot_number,
   return run_items(r, slot, slot_number, wire, payload, len);
 }
 
+const struct ph_run *ph_run_current(void) {
+  return current_run;
+}
+
 void ph_run_catch_up(struct ph_run *r) {
   if (must_stop(r)) ph_vm_interrupt(r->vm, (enum ph_stop)atomic_load(&r->slot->stop_source));
 }

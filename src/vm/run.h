@@ -45,6 +45,8 @@ int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, co
 /* The same for a task that came on no link, and has begun. */
 int ph_run_message(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
                    const uint8_t *payload, size_t len);
+/* The run of this thread, or NULL. */
+const struct ph_run *ph_run_current(void);
 /* A stop request for this run came while another one was on top of it: it is made good now. */
 void ph_run_catch_up(struct ph_run *r);
 

@@ -30,6 +30,7 @@ struct worker {
   struct ph_link *link;
   struct ph_pool *pool; /* of a thread, which reads the blobs there; else NULL */
   struct blob *blobs;   /* by number */
+  bool (*idle)(lua_State *L, struct ph_link *link);
   size_t n_blobs;
   int spin_credit;
   unsigned spin_skipped;
@@ -159,6 +160,7 @@ static bool spin(struct worker *w) {
 static int wait_for_work(struct worker *w) {
   if (spin(w)) return 0;
   collect_while_idle(w);
+  if (w->idle != NULL && w->idle(w->run.L, w->link)) return 0;
   return ph_link_wait(w->link, false, 0);
 }
 
@@ -194,6 +196,17 @@ static void end_on_top(struct worker *w, struct ph_run *top, const struct below 
   ph_run_end(top, b->run);
   vm->limit = b->limit;
   ph_run_catch_up(b->run);
+}
+
+uint32_t ph_worker_describe(char *text, size_t size) {
+  const struct ph_run *r = ph_run_current();
+  if (current_worker == NULL || r == NULL || r->wire == NULL) {
+    snprintf(text, size, current_worker == NULL ? "the program" : "a worker");
+    return 0;
+  }
+  const char *name = ph_pool_config_of(current_worker->pool)->name;
+  snprintf(text, size, "%s#%llu", name, (unsigned long long)(r->wire->id + (r->item == UINT32_MAX ? 0 : r->item)));
+  return current_worker->run.index;
 }
 
 struct ph_pool *ph_worker_pool(void) {
@@ -287,7 +300,7 @@ static void close_vm(const struct worker *w, struct ph_vm *vm, int status) {
 }
 
 int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
-  struct worker w = {.link = link, .pool = place->pool, .spin_credit = 1};
+  struct worker w = {.link = link, .pool = place->pool, .idle = place->idle, .spin_credit = 1};
   bool own = place->L == NULL;
   struct ph_vm *vm = own ? open_vm(&w) : ph_vm_of(place->L);
   if (vm == NULL) return EXIT_FAILURE;

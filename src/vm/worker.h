@@ -16,6 +16,8 @@ struct ph_worker_place {
   int externs;    /* LUA_NOREF without */
   lua_State *L;   /* NULL, or with start method "fork" a coroutine of the state that was there: see ph_vm_become_worker */
   struct ph_pool *pool; /* of a worker that is a thread, else NULL */
+  /* Of a thread: called when there is nothing to do; true when it has done or waited for something else. */
+  bool (*idle)(lua_State *L, struct ph_link *link);
 };
 
 /* A worker's life on a link, from its first frame to STOP or the end of the host. Opens and closes a state of its own,
@@ -31,6 +33,8 @@ int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config,
 bool ph_worker_help(lua_State *L, struct ph_client *c, bool any);
 /* Behind helping and waiting: what waited goes on. */
 void ph_worker_helped(void);
+/* The number of this worker thread; writes who it is for people: the task, "pool#id", or the program. */
+uint32_t ph_worker_describe(char *text, size_t size);
 /* The pool whose worker this thread is, or NULL. */
 struct ph_pool *ph_worker_pool(void);
 
