@@ -210,6 +210,12 @@ end
 Future.__parhost_module = "parhost.guest"
 function Future:__dump() return require("parhost.guest").dump_future(self) end
 
+-- The core and the id of the task that settles it, or nothing.
+function Future:_task()
+  local source = self[SOURCE]
+  if source and source.core then return source.core, self[ID] end
+end
+
 function Future:_describe()
   return self:name() or tostring(self)
 end

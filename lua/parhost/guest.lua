@@ -76,7 +76,7 @@ function Relay:_settled(f) settle(self.cell, f) end
 local function cell_of(f)
   local cell = cells[f] or elsewhere[f]
   if cell then return cell end
-  cell = station.cell()
+  cell = station.cell(f:_task())
   cells[f], unsettled[cell] = cell, f
   if f:_ready() then
     settle(cell, f)
@@ -101,10 +101,11 @@ function Elsewhere.task_state() return "pending" end
 function Elsewhere:task_name() return self.name end
 
 function receive.future(data)
-  local f = future.from(setmetatable({ name = data.name }, Elsewhere))
+  local source = setmetatable({ name = data.name }, Elsewhere)
+  local f = future.from(source)
   local cell = station.subscribe(data.number, f)
   if cell then
-    elsewhere[f] = cell
+    source.cell, elsewhere[f] = cell, cell
   else
     f:_cancelled("it is gone", "shutdown")
   end

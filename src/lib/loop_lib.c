@@ -69,28 +69,30 @@ static int64_t deadline_argument(lua_State *L, int idx) {
 }
 
 /* A worker thread that waits for tasks of its own pool runs them itself when they have not begun. */
-static bool help(lua_State *L, const struct lib_state *s) {
+static bool help(lua_State *L, const struct lib_state *s, int subject) {
   const struct ph_pool *own = ph_worker_pool();
+  struct ph_help_wish wish = {0};
   if (own == NULL) return false;
   for (struct core *c = s->cores; c != NULL; c = c->next)
-    if (c->is_guest && c->pool == own && ph_client_outstanding(c->client) > 0) return ph_worker_help(L, c->client, false);
-  return false;
+    if (c->is_guest && c->pool == own && ph_client_outstanding(c->client) > 0) wish.client = c->client;
+  wish.id = lib_awaited_task(L, subject, own);
+  return (wish.id != 0 || wish.client != NULL) && ph_worker_help(L, &wish);
 }
 
-/* Without a limit: other states may have to know that this one waits. True: nobody can end this wait; pushes who waits
- * for what. */
-static bool sleep_blocked(lua_State *L, struct lib_state *s, int subject) {
+/* Other states may have to know that this one waits. True: nobody can end this wait; pushes who waits for what. */
+static bool sleep_blocked(lua_State *L, struct lib_state *s, int64_t deadline, int subject) {
   struct lib_blocking b;
   char text[1024];
   int top = lua_gettop(L);
   watch_pools(L, s);
-  lib_begin_blocking(L, s, subject, &b);
+  lib_begin_blocking(L, s, subject, deadline != PH_NEVER, &b);
+  ph_worker_waits();
   switch (ph_station_block(b.station, &b.wait, text, sizeof text)) {
     case PH_PROSPECT_WAIT:
-      sleep_until(L, s, PH_NEVER);
+      sleep_until(L, s, deadline);
       ph_station_unblock(b.station);
       break;
-    case PH_PROSPECT_HELP: ph_worker_help(L, NULL, true); break;
+    case PH_PROSPECT_HELP: ph_worker_help(L, &(struct ph_help_wish){.any = true}); break;
     case PH_PROSPECT_STUCK: lua_pushstring(L, text); return true;
   }
   lua_settop(L, top);
@@ -99,9 +101,9 @@ static bool sleep_blocked(lua_State *L, struct lib_state *s, int subject) {
 
 static bool wait_once(lua_State *L, struct lib_state *s, int64_t deadline, int subject) {
   bool stuck = false;
-  if (subject == 0 || !help(L, s)) {
-    if (subject != 0 && deadline == PH_NEVER && lib_may_be_stuck(s))
-      stuck = sleep_blocked(L, s, subject);
+  if (subject == 0 || !help(L, s, subject)) {
+    if (subject != 0 && deadline > ph_now() && lib_may_be_stuck(s))
+      stuck = sleep_blocked(L, s, deadline, subject);
     else
       sleep_until(L, s, deadline);
   }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * parhost.core.station: futures that several states of this process see. cell() -> a new outcome, cell:settle(status, ...);
- * subscribe(number, sink): deliver(sink, 0, status, ...) when it is settled. Also how a state waits without a limit. */
+ * subscribe(number, sink): deliver(sink, 0, status, ...) when it is settled. Also how a state waits. */
 #include "lib/station_lib.h"
 
 #include <lauxlib.h>
@@ -131,10 +131,13 @@ static struct ph_cell *check_cell(lua_State *L) {
   return *(struct ph_cell **)luaL_checkudata(L, 1, CELL_METATABLE);
 }
 
+/* cell([core, id]) */
 static int make_cell(lua_State *L) {
+  const struct core *core = lua_isnoneornil(L, 1) ? NULL : check_core(L, 1);
+  uint64_t pool = core != NULL && core->pool != NULL ? ph_pool_number(core->pool) : 0;
   struct station *s = station_of(L);
   struct ph_cell **c = new_cell(L);
-  *c = ph_cell_new(s->place);
+  *c = ph_cell_new(s->place, pool, (uint64_t)luaL_optinteger(L, 2, 0));
   return *c != NULL ? 1 : luaL_error(L, "not enough memory");
 }
 
@@ -211,7 +214,24 @@ static int subscribe(lua_State *L) {
   return 1;
 }
 
-/* --- waiting without a limit ------------------------------------------------------------------------------ */
+/* A future (lua/futures/future.lua): slot 5 its source, 6 the id. */
+uint64_t lib_awaited_task(lua_State *L, int idx, const struct ph_pool *pool) {
+  int top = lua_gettop(L);
+  uint64_t id = 0;
+  if (lua_rawgeti(L, idx, 5) == LUA_TTABLE) {
+    lua_getfield(L, -1, "core");
+    const struct core *core = luaL_testudata(L, -1, CORE_METATABLE);
+    lua_getfield(L, top + 1, "cell");
+    struct ph_cell *const *cell = luaL_testudata(L, -1, CELL_METATABLE);
+    lua_rawgeti(L, idx, 6);
+    if (core != NULL && core->pool == pool) id = (uint64_t)lua_tointeger(L, -1);
+    if (cell != NULL && *cell != NULL) id = ph_cell_task(*cell, pool);
+  }
+  lua_settop(L, top);
+  return id;
+}
+
+/* --- waiting ------------------------------------------------------------------------------ */
 
 /* The subject of block.wait in slot 1. */
 static int describe_subject(lua_State *L) {
@@ -240,7 +260,7 @@ bool lib_may_be_stuck(const struct lib_state *state) {
   return ph_threads_running() > 0 && !others_alive(state);
 }
 
-void lib_begin_blocking(lua_State *L, struct lib_state *state, int subject, struct lib_blocking *b) {
+void lib_begin_blocking(lua_State *L, struct lib_state *state, int subject, bool has_limit, struct lib_blocking *b) {
   struct ph_wait *w = &b->wait;
   *b = (struct lib_blocking){.station = station_of(L)->place};
   unsigned n = 0;
@@ -249,6 +269,7 @@ void lib_begin_blocking(lua_State *L, struct lib_state *state, int subject, stru
   for (const struct core *c = state->cores; c != NULL; c = c->next)
     if (c->client != NULL) w->clients[w->n_clients++] = c->client;
   w->wake_fd = ph_loop_wake_fd(lib_loop_of(L));
+  w->has_limit = has_limit;
   w->serves = ph_worker_pool();
   w->worker = ph_worker_describe(w->who, sizeof w->who);
   copy_description(L, subject, w->what, sizeof w->what);

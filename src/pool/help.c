@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Tasks for a worker thread that waits inside one of its own: first what it waits for, then, when nobody else is left to do
+ * Tasks for a worker thread that waits inside one of its own: what it waits for, then, when nobody else is left to do
  * it, anything. Such a task is put into a slot of the worker as begun, without a frame. */
 #include "pool/pool_int.h"
 
@@ -67,15 +67,33 @@ static struct ph_worker *asking(struct ph_pool *p, uint32_t worker, const struct
   return w != NULL && w->link.shared == link->shared && w->state <= PH_WORKER_READY ? w : NULL;
 }
 
-bool ph_pool_help(struct ph_pool *p, uint32_t worker, const struct ph_link *link, struct ph_client *c, bool any,
+static struct ph_task *take_this(struct ph_pool *p, uint64_t id) {
+  struct ph_task *t = ph__map_find(p, id);
+  if (t == NULL) return NULL;
+  if (t->state == PH_TASK_QUEUED) {
+    ph__queue_remove(&p->queue, t);
+    return t;
+  }
+  bool is_first = t->worker->handed.next == &t->node;
+  return !is_first && ph__revoke(t) ? t : NULL;
+}
+
+static struct ph_task *take_wish(struct ph_pool *p, const struct ph_help_wish *wish) {
+  struct ph_client *c = wish->client;
+  struct ph_task *t = wish->id != 0 ? take_this(p, wish->id) : NULL;
+  if (t == NULL && c != NULL && atomic_load(&c->outstanding) > 0 && !atomic_load(&c->has_done)) t = take(p, c);
+  if (t == NULL && wish->any) t = take(p, NULL);
+  return t;
+}
+
+bool ph_pool_help(struct ph_pool *p, uint32_t worker, const struct ph_link *link, const struct ph_help_wish *wish,
                   struct ph_help *help) {
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
   struct ph_worker *w = asking(p, worker, link);
   struct ph_task *t = NULL;
   bool can = w != NULL && ~w->slots_used != 0;
-  if (can && c != NULL && atomic_load(&c->outstanding) > 0 && !atomic_load(&c->has_done)) t = take(p, c);
-  if (can && t == NULL && any) t = take(p, NULL);
+  if (can) t = take_wish(p, wish);
   if (t != NULL) {
     unsigned slot = (unsigned)__builtin_ctzll(~w->slots_used);
     ph__put_into_slot(w, t, slot, PH_CLAIM_STARTED);

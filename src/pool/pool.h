@@ -189,10 +189,14 @@ struct ph_help {
 
 /* From now on the worker is handed nothing, and what was handed to it has been taken back: it is to skip that. */
 void ph_pool_waits(struct ph_pool *p, uint32_t worker, const struct ph_link *link);
-/* Finds a task of this client that has not begun, in the queue or handed to
- * whatever worker; with `any` one of others when there is none. `link` is the asking worker's: it may have been abandoned.
- * False: there is none. */
-bool ph_pool_help(struct ph_pool *p, uint32_t worker, const struct ph_link *link, struct ph_client *c, bool any,
+/* What to look for, in this order, among the tasks that have not begun. */
+struct ph_help_wish {
+  uint64_t id;              /* this one; 0: none in particular */
+  struct ph_client *client; /* the newest of this client, or NULL */
+  bool any;                 /* the next in the queue */
+};
+/* `link` is the asking worker's: it may have been abandoned. False: there is none. */
+bool ph_pool_help(struct ph_pool *p, uint32_t worker, const struct ph_link *link, const struct ph_help_wish *wish,
                   struct ph_help *help);
 /* The task that waited goes on: the worker is handed tasks again. */
 void ph_pool_helped(struct ph_pool *p, uint32_t worker, const struct ph_link *link);

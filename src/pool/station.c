@@ -15,10 +15,12 @@ static uint64_t last_number;
 
 /* --- cells ------------------------------------------------------------------------------------------------ */
 
-struct ph_cell *ph_cell_new(struct ph_station *owner) {
+struct ph_cell *ph_cell_new(struct ph_station *owner, uint64_t pool, uint64_t id) {
   struct ph_cell *c = calloc(1, sizeof *c);
   if (c == NULL) return NULL;
   atomic_init(&c->refs, 1);
+  c->pool = pool;
+  c->id = id;
   ph_list_init(&c->subscriptions);
   pthread_mutex_lock(&ph__stations_lock);
   c->number = ++last_number;
@@ -28,6 +30,10 @@ struct ph_cell *ph_cell_new(struct ph_station *owner) {
   ph_list_push_back(&owner->cells, &c->of_owner);
   pthread_mutex_unlock(&ph__stations_lock);
   return c;
+}
+
+uint64_t ph_cell_task(const struct ph_cell *c, const struct ph_pool *pool) {
+  return c->pool == ph_pool_number(pool) ? c->id : 0;
 }
 
 uint64_t ph_cell_number(const struct ph_cell *c) {
@@ -62,7 +68,6 @@ void ph_cell_unref(struct ph_cell *c) {
 
 static void post(struct ph_subscription *s) {
   uint64_t one = 1;
-  atomic_fetch_sub(&s->station->n_open, 1);
   ph_list_push_back(&s->station->mailbox, &s->node);
   ssize_t n = write(s->station->fd, &one, sizeof one);
   (void)n; /* full: it is readable */
@@ -132,6 +137,7 @@ struct ph_station *ph_station_open(struct ph_err *err) {
 }
 
 static void drop(struct ph_subscription *s) {
+  atomic_fetch_sub(&s->station->n_open, 1);
   ph_list_remove(&s->node);
   ph_list_remove(&s->of_station);
   unref(s->cell);

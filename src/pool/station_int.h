@@ -20,7 +20,7 @@ struct ph_station {
   struct ph_list mailbox;
   struct ph_list subscriptions; /* all, by of_station */
   struct ph_list cells;         /* that it owns */
-  atomic_uint n_open;           /* subscriptions that have not come in */
+  atomic_uint n_open;           /* subscriptions that have not been taken */
   int fd;
   struct ph_list blocked; /* in the list of the process while it is */
   const struct ph_wait *wait;
@@ -29,7 +29,7 @@ struct ph_station {
 
 struct ph_cell {
   atomic_uint refs;
-  uint64_t number;
+  uint64_t number, pool, id;
   struct ph_cell *next; /* with the same hash */
   struct ph_list of_owner;
   struct ph_station *owner; /* NULL: gone, or settled */

@@ -91,7 +91,7 @@ static bool will_be_woken(struct ph_station *s) {
   return false;
 }
 
-static void search(void) {
+static void search(bool limits_count) {
   bool changed = true;
   for (struct ph_list *n = blocked.next; n != &blocked; n = n->next)
     ph_list_entry(n, struct ph_station, blocked)->stuck = true;
@@ -99,7 +99,8 @@ static void search(void) {
     changed = false;
     for (struct ph_list *n = blocked.next; n != &blocked; n = n->next) {
       struct ph_station *s = ph_list_entry(n, struct ph_station, blocked);
-      if (!s->stuck || !will_be_woken(s)) continue;
+      bool ends = limits_count && s->wait->has_limit;
+      if (!s->stuck || !(ends || will_be_woken(s))) continue;
       s->stuck = false;
       changed = true;
     }
@@ -113,7 +114,7 @@ static bool has_waiting(struct ph_pool *p) {
   return waiting;
 }
 
-/* Another stuck worker whose pool has tasks that wait looks again, and runs one. */
+/* Another worker that is stuck while tasks of its pool wait looks again, and runs one. */
 static bool wake_helper(void) {
   for (struct ph_list *n = blocked.next; n != &blocked; n = n->next) {
     const struct ph_station *s = ph_list_entry(n, struct ph_station, blocked);
@@ -146,18 +147,22 @@ static void describe(const struct ph_station *first, char *text, size_t size) {
   }
 }
 
+/* Limits do not help: first it is looked for what can be done without them. */
+static enum ph_prospect find_prospect(struct ph_station *s, char *text, size_t size) {
+  search(false);
+  if (s->stuck && s->wait->serves != NULL && has_waiting(s->wait->serves)) return PH_PROSPECT_HELP;
+  if (wake_helper()) return PH_PROSPECT_WAIT;
+  search(true);
+  if (!s->stuck || wake_victims(s) || s->wait->is_lively) return PH_PROSPECT_WAIT;
+  describe(s, text, size);
+  return PH_PROSPECT_STUCK;
+}
+
 enum ph_prospect ph_station_block(struct ph_station *s, const struct ph_wait *wait, char *text, size_t size) {
-  enum ph_prospect prospect = PH_PROSPECT_WAIT;
   pthread_mutex_lock(&ph__stations_lock);
   s->wait = wait;
   ph_list_push_front(&blocked, &s->blocked);
-  search();
-  if (s->stuck && wait->serves != NULL && has_waiting(wait->serves)) {
-    prospect = PH_PROSPECT_HELP;
-  } else if (s->stuck && !wake_helper() && !wake_victims(s) && !wait->is_lively) {
-    prospect = PH_PROSPECT_STUCK;
-    describe(s, text, size);
-  }
+  enum ph_prospect prospect = find_prospect(s, text, size);
   if (prospect != PH_PROSPECT_WAIT) ph_list_remove(&s->blocked);
   pthread_mutex_unlock(&ph__stations_lock);
   return prospect;

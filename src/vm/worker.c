@@ -230,7 +230,7 @@ static void begin_waiting(struct worker *w) {
   skip_revoked(w);
 }
 
-bool ph_worker_help(lua_State *L, struct ph_client *c, bool any) {
+bool ph_worker_help(lua_State *L, const struct ph_help_wish *wish) {
   struct worker *w = current_worker;
   struct ph_help help;
   struct ph_run top;
@@ -238,7 +238,7 @@ bool ph_worker_help(lua_State *L, struct ph_client *c, bool any) {
   luaL_checkstack(L, 4, NULL);
   lua_State *co = lua_newthread(L);
   begin_waiting(w);
-  bool found = ph_pool_help(w->pool, w->run.index, w->link, c, any, &help);
+  bool found = ph_pool_help(w->pool, w->run.index, w->link, wish, &help);
   if (found) {
     const struct ph_task *t = help.task;
     const struct ph_pool_config *config = ph_pool_config_of(w->pool);
@@ -255,6 +255,10 @@ bool ph_worker_help(lua_State *L, struct ph_client *c, bool any) {
   }
   lua_pop(L, 1);
   return found;
+}
+
+void ph_worker_waits(void) {
+  if (current_worker != NULL) begin_waiting(current_worker);
 }
 
 void ph_worker_helped(void) {

@@ -28,9 +28,11 @@ int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place);
  * configuration this is. Takes the task. -1 without memory for a state. */
 int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err);
 
-/* In a worker thread that waits: runs one task of `c`, a client of the worker's own pool, or with `any` of others, on top
- * of the one that waits. False: there is none, or tasks lie too deep on each other already. */
-bool ph_worker_help(lua_State *L, struct ph_client *c, bool any);
+/* In a worker thread that waits: runs one task of the worker's own pool on top of the one that waits. False: there is none
+ * that was wished, or tasks lie too deep on each other already. */
+bool ph_worker_help(lua_State *L, const struct ph_help_wish *wish);
+/* Before waiting: the worker is handed nothing. */
+void ph_worker_waits(void);
 /* Behind helping and waiting: what waited goes on. */
 void ph_worker_helped(void);
 /* The number of this worker thread; writes who it is for people: the task, "pool#id", or the program. */
