@@ -15,6 +15,7 @@
 -- A future belongs to the Lua state that made it and settles exactly once.
 local block = require "parhost.block"
 local check = require "parhost.check"
+local core = require "parhost.core.pool"
 local dispatch = require "futures.dispatch"
 local errors = require "futures.error"
 local options = require "parhost.options"
@@ -34,6 +35,7 @@ Future.__index = Future
 -- The metatables of everything that is a future.
 local kinds = { [Future] = true }
 local future = { Future = Future, kinds = kinds }
+core.set_keeper("future", Future) -- one value for a future without callbacks is put in by src/lib/deliver.c
 
 function future.is_future(value)
   local metatable = getmetatable(value)

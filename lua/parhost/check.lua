@@ -50,6 +50,11 @@ function check.bad_self(name, what, value)
   check.misuse(("calling '%s' on bad self (%s expected, got %s)"):format(name, what, check.type_name(value)))
 end
 
+-- `self` of a method of `class`, a metatable with a __name.
+function check.self(self, class, name)
+  if getmetatable(self) ~= class then check.bad_self(name, class.__name, self) end
+end
+
 -- A number of seconds, or nil.
 function check.seconds(value, n, name)
   if value == nil then return nil end

@@ -80,6 +80,7 @@ local function start_map(self, name, fn, lists, how)
   local h = home_of(self, name)
   check_function(fn, name)
   h.life:check_open()
+  how.pool = self._pool or self
   return map.start(h, name, fn, lists, how)
 end
 

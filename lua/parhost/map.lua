@@ -9,18 +9,21 @@
 --   VALUES[k]     the result when it is one value and not nil; else the mark SPECIAL, with more in special[k]
 --   TAKEN         how many results came out of next()
 --   BUFFER        buffer_size or false
+--   SLOW          true when a single value takes more than putting it into VALUES, as src/lib/deliver.c does:
+--                 closed, or a watcher is waiting
 --   CHUNK_AT      ordered: where the next chunk begins; `current` is the id of the one before
 -- and ids[k] is the id of a chunk. Ordered: at its first item, until that is taken; unordered: at each of its
 -- items, until that is delivered.
 local block = require "parhost.block"
 local check = require "parhost.check"
+local core_pool = require "parhost.core.pool"
 local errors = require "futures.error"
 local host = require "parhost.core.host"
 local trace = require "futures.trace"
 
 local map = {}
 
-local VALUES <const>, TAKEN <const>, BUFFER <const>, CHUNK_AT <const> = 1, 2, 3, 4
+local VALUES <const>, TAKEN <const>, BUFFER <const>, CHUNK_AT <const>, SLOW <const> = 1, 2, 3, 4, 5
 local SPECIAL <const>, ONE_NIL <const> = {}, { n = 2, true, nil }
 local CHUNK_MAX <const> = 1000
 local select = select
@@ -113,10 +116,11 @@ local function send_up_to(self, limit)
     if self.pulls then last = pull_up_to(self, last) end
     if last <= self.sent then
       self.total = self.sent
-      return
+      break
     end
     send(self, self.sent + 1, math.tointeger(last))
   end
+  if self.closed or self.sent >= (self.total or math.huge) then self.pool = nil end
 end
 
 -- With a buffer: as results are taken, in whole chunks.
@@ -152,8 +156,8 @@ function Map:_ready()
   return self[VALUES][self[TAKEN] + 1] ~= nil
 end
 
-function Map:_watch(watcher) self.watcher = watcher end
-function Map:_unwatch() self.watcher = nil end
+function Map:_watch(watcher) self.watcher, self[SLOW] = watcher, true end
+function Map:_unwatch() self.watcher, self[SLOW] = nil, self.closed or false end
 function Map:_describe() return "a result of " .. self.name end
 
 local function cancel_chunk(self, id, force)
@@ -173,9 +177,10 @@ end
 
 local function close(self, force)
   if self.closed then return end
-  self.closed = true
+  self.closed, self[SLOW] = true, true
   if self[TAKEN] < self.sent then cancel_rest(self, force) end
   self[VALUES], self.ids, self.special, self.ready, self.lists, self.pulls = {}, {}, {}, {}, {}, nil
+  self.pool = nil
 end
 
 -- Ends the iteration and cancels everything that has not started.
@@ -247,6 +252,8 @@ function Map:next()
   if value == SPECIAL then return take_special(self, k) end
   return k, value
 end
+
+core_pool.set_keeper("map", Map)
 
 local Unordered = { __name = "parhost.map_unordered", unordered = true }
 for key, value in pairs(Map) do
@@ -324,15 +331,17 @@ end
 
 local cancel_unless_started = { __close = function(guard) if guard.map then guard.map:close() end end }
 
--- `how`: { star =, unordered = }. Sends everything, or as much as the buffer takes.
+-- `how`: { star =, unordered =, pool = }. The pool's handle is held until the end of the input: collected, it would take
+-- no more. Sends everything, or as much as the buffer takes.
 function map.start(home, name, fn, given, how)
   local lists, pulls, total = read_input(given, name)
   local timeout = home.given.timeout
   local deadline = block.deadline(timeout)
   local limit = math.min(deadline or math.huge, home.given.deadline or math.huge)
   local self = setmetatable({
-    {}, 0, home.buffer_size or false, 1,
-    home = home, name = name, fn = fn, star = how.star or false, lists = lists, pulls = pulls, total = total,
+    {}, 0, home.buffer_size or false, 1, false,
+    home = home, name = name, fn = fn, star = how.star or false, pool = how.pool,
+    lists = lists, pulls = pulls, total = total,
     options = home:core_options(nil, limit < math.huge and limit or nil),
     deadline = deadline, seconds = timeout,
     chunk = home.chunk_size, sent = 0, ids = {}, lengths = {}, special = {}, ready = {}, last_ready = 0,

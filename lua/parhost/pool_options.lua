@@ -162,12 +162,11 @@ function pool_options.core_config(kind, o)
     max_queue = o.max_queue, on_worker_death = o.on_worker_death, max_restarts = o.max_restarts,
     grace = o.grace, seed = o.seed, memory_limit = o.memory_limit, start_method = o.start_method,
     capture = o.capture == "globals",
-    setup = {
-      name = o.name, depth = worker.depth + 1, preload = o.preload or {},
-      initializer = o.initializer, init_args = o.init_args or {},
+    surroundings = {
+      name = o.name, depth = worker.depth + 1, process = process_of(kind, o),
       package_path = package.path, package_cpath = package.cpath, arg = _G.arg,
-      process = process_of(kind, o),
     },
+    setup = { preload = o.preload or {}, initializer = o.initializer, init_args = o.init_args or {} },
   }
 end
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What a worker does in its fresh state before its first task. The message comes from
--- lua/parhost/executor.lua.
+-- What a worker does in its fresh state before its first task. Both parts of the message come from
+-- lua/parhost/pool_options.lua.
 local core_pool = require "parhost.core.pool"
 local host = require "parhost.core.host"
 
@@ -22,14 +22,17 @@ local function describe(message, index)
   return { index = index, pool = message.name, pid = host.pid(), name = ("%s_%d"):format(message.name, index) }
 end
 
-function worker.setup(message, index)
-  worker.depth = message.depth
+function worker.enter(surroundings, index)
+  worker.depth = surroundings.depth
   local lifetime = package.loaded["parhost.lifetime"]
   if lifetime then lifetime.leave_behind() end
-  host.set_worker(describe(message, index))
-  if message.process then core_pool.enter(message.process) end
-  package.path, package.cpath = message.package_path, message.package_cpath
-  _G.arg = message.arg
+  host.set_worker(describe(surroundings, index))
+  if surroundings.process then core_pool.enter(surroundings.process) end
+  package.path, package.cpath = surroundings.package_path, surroundings.package_cpath
+  _G.arg = surroundings.arg
+end
+
+function worker.setup(message)
   for _, name in ipairs(message.preload) do require(name) end
   local initializer, args = message.initializer, message.init_args
   if type(initializer) == "string" then initializer = worker.resolve(initializer) end

@@ -2,14 +2,13 @@
  * Registered classes: a class is the metatable of its instances. Its definition travels once per worker, as a blob;
  * without a blob store (results, dump_value) both ends must know the name. */
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "codec/codec_int.h"
 
-#define ERROR_CLASS "parhost.Error" /* error objects: always registered, by the name of their metatable */
-
 static bool is_error_class(lua_State *L, int idx) {
-  luaL_getmetatable(L, ERROR_CLASS);
+  luaL_getmetatable(L, PH_ERROR_CLASS);
   bool is = lua_rawequal(L, -1, idx);
   lua_pop(L, 1);
   return is;
@@ -32,7 +31,7 @@ bool ph__push_class_name(lua_State *L, struct ph_codec *c, int idx) {
   idx = lua_absindex(L, idx);
   if (push_module_of(L, c, idx)) return true;
   if (is_error_class(L, idx)) {
-    lua_pushliteral(L, ERROR_CLASS);
+    lua_pushliteral(L, PH_ERROR_CLASS);
     return true;
   }
   lua_getiuservalue(L, c->self, PH_UV_CLASSES);
@@ -44,13 +43,33 @@ bool ph__push_class_name(lua_State *L, struct ph_codec *c, int idx) {
   return false;
 }
 
-static void enter(lua_State *L, int classes, int name, int class) {
+static int get_field(lua_State *L) {
+  lua_gettable(L, 1);
+  return 1;
+}
+
+int ph__push_class_field(lua_State *L, struct ph_codec *c, int idx, const char *name) {
+  idx = lua_absindex(L, idx);
+  lua_pushstring(L, name);
+  int type = lua_rawget(L, idx);
+  if (type != LUA_TNIL || !lua_getmetatable(L, idx)) return type;
+  lua_pop(L, 2);
+  lua_pushcfunction(L, get_field); /* may run an __index of the user's */
+  lua_pushvalue(L, idx);
+  lua_pushstring(L, name);
+  ph__call_out(L, c, 2, 1);
+  return lua_type(L, -1);
+}
+
+void ph__enter_class(lua_State *L, struct ph_codec *c, int name, int class) {
+  lua_getiuservalue(L, c->self, PH_UV_CLASSES);
   lua_pushvalue(L, name);
   lua_pushvalue(L, class);
-  lua_rawset(L, classes);
+  lua_rawset(L, -3);
   lua_pushvalue(L, class);
   lua_pushvalue(L, name);
-  lua_rawset(L, classes);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
 }
 
 void ph_codec_register(lua_State *L) {
@@ -69,93 +88,86 @@ void ph_codec_register(lua_State *L) {
   lua_rawget(L, 4);
   if (!lua_isnil(L, -1) && !lua_rawequal(L, -1, 1))
     luaL_argerror(L, 2, lua_pushfstring(L, "the class is registered as '%s' already", lua_tostring(L, -1)));
-  enter(L, 4, 1, 2);
+  ph__enter_class(L, c, 1, 2);
 }
+
+#define REFUSED (-2) /* among numbers; -1: the store is full */
 
 /* --- definitions ------------------------------------------------------------------------------------------ */
 
-/* A copy of the class without what belongs to this side: the definition as plain data. A class may refer to itself
- * (Point.__index = Point): such fields are named in a list. */
-static void push_definition(lua_State *L, int class) {
-  lua_createtable(L, 2, 0);
-  lua_newtable(L);
-  lua_newtable(L);
-  int fields = lua_gettop(L) - 1, selves = fields + 1;
-  for (lua_pushnil(L); lua_next(L, class); lua_pop(L, 1)) {
-    lua_pushvalue(L, -2);
-    if (lua_rawequal(L, -2, class)) {
-      lua_rawseti(L, selves, (lua_Integer)lua_rawlen(L, selves) + 1);
-    } else {
-      lua_pushvalue(L, -2);
-      lua_rawset(L, fields);
-    }
-  }
-  lua_rawseti(L, fields - 1, 2);
-  lua_rawseti(L, fields - 1, 1);
-}
-
+/* class, struct ph_err -> bytes, or nil with the error filled */
 static int encode_definition(lua_State *L) {
   struct ph_encoded e;
-  struct ph_err err;
-  const struct ph_encode_options options = {.root = "class", .externs = LUA_NOREF};
-  push_definition(L, 1);
-  if (ph_encode(L, &options, -1, 1, &e, &err) != 0) luaL_error(L, "class '%s': %s", lua_tostring(L, 2), err.message);
-  lua_pushlstring(L, (const char *)e.data, e.len);
+  const struct ph_encode_options options = {
+      .root = "class", .first_is_root = true, .flags = PH_ENCODE_DEFINE, .externs = LUA_NOREF};
+  if (ph_encode(L, &options, 1, 1, &e, lua_touserdata(L, 2)) == 0)
+    lua_pushlstring(L, (const char *)e.data, e.len);
+  else
+    lua_pushnil(L);
   return 1;
 }
 
-/* The number is cached per store, under the name of the class and the store's id. */
-uint64_t ph__class_blob(lua_State *L, struct ph_codec *c, int idx) {
-  const struct ph_blob_store *store = c->options->blobs;
-  if (store == NULL || is_error_class(L, idx)) return 0;
-  if (push_module_of(L, c, idx)) {
-    lua_pop(L, 1);
-    return 0;
-  }
-  lua_getiuservalue(L, c->self, PH_UV_CLASSES);
-  lua_pushvalue(L, idx);
-  lua_rawget(L, -2);
-  lua_pushfstring(L, "%s\n%I", lua_tostring(L, -1), (LUAI_UACINT)store->id); /* no class can have this name: see register */
-  lua_pushvalue(L, -1);
-  int64_t number = -1;
-  if (lua_rawget(L, -4) == LUA_TNIL) {
-    uint8_t hash[16];
-    size_t len;
-    lua_pushcfunction(L, encode_definition);
-    lua_pushvalue(L, idx);
-    lua_pushvalue(L, -5);
-    ph__call_out(L, c, 2, 1);
-    const char *bytes = lua_tolstring(L, -1, &len);
-    ph__hash128(bytes, len, hash);
-    number = store->intern(store->ud, hash, bytes, len);
-    lua_pop(L, 1);
-    lua_pushvalue(L, -2);
-    lua_pushinteger(L, number);
-    lua_rawset(L, -6);
-  } else {
-    number = lua_tointeger(L, -1);
-  }
-  lua_pop(L, 4);
-  if (number >= 0) {
-    uint32_t n = (uint32_t)number;
-    if (ph_buf_put(&c->refs, &n, sizeof n) != 0) ph__no_memory(L);
-  }
-  return (uint64_t)(number + 1);
+/* `inner`: what is wrong with the definition of the class at idx. */
+static void refuse_definition(lua_State *L, struct ph_codec *c, int idx, const struct ph_err *inner) {
+  if (c->err == NULL) return;
+  size_t n = strlen(inner->path);
+  bool has_path = strncmp(inner->message, inner->path, n) == 0;
+  *c->err = *inner;
+  ph__push_class_name(L, c, idx);
+  snprintf(c->err->path, sizeof c->err->path, "@class '%.60s': %.180s", lua_tostring(L, -1), inner->path);
+  snprintf(c->err->message, sizeof c->err->message, "%s", inner->message + (has_path ? n + 2 : 0));
+  lua_pop(L, 1);
 }
 
-/* definition (fields, selves) on the stack top -> class */
-static void build_class(lua_State *L) {
-  int definition = lua_gettop(L);
-  lua_rawgeti(L, definition, 1);
-  lua_rawgeti(L, definition, 2);
-  lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_rawgeti(L, -1, i);
-    lua_pushvalue(L, -3);
-    lua_rawset(L, -4);
+static int64_t intern_definition(lua_State *L, struct ph_codec *c, int class) {
+  const struct ph_blob_store *store = c->options->blobs;
+  struct ph_err err;
+  uint8_t hash[16];
+  size_t len;
+  int64_t number = REFUSED;
+  lua_pushcfunction(L, encode_definition);
+  lua_pushvalue(L, class);
+  lua_pushlightuserdata(L, &err);
+  ph__call_out(L, c, 2, 1);
+  const char *bytes = lua_tolstring(L, -1, &len);
+  if (bytes != NULL) {
+    ph__hash128(bytes, len, hash);
+    number = store->intern(store->ud, hash, bytes, len);
+  } else {
+    refuse_definition(L, c, class, &err);
   }
   lua_pop(L, 1);
-  lua_replace(L, definition);
+  return number;
+}
+
+/* The number is cached per store, under the name of the class and the store's id. */
+bool ph__class_blob(lua_State *L, struct ph_codec *c, int idx, uint64_t *blob_plus_1) {
+  const struct ph_blob_store *store = c->options->blobs;
+  *blob_plus_1 = 0;
+  if (store == NULL || is_error_class(L, idx)) return true;
+  if (push_module_of(L, c, idx)) {
+    lua_pop(L, 1);
+    return true;
+  }
+  lua_getiuservalue(L, c->self, PH_UV_CLASSES);
+  int classes = lua_gettop(L);
+  lua_pushvalue(L, idx);
+  lua_rawget(L, classes);
+  lua_pushfstring(L, "%s\n%I", lua_tostring(L, -1), (LUAI_UACINT)store->id); /* no class can have this name: see register */
+  lua_pushvalue(L, -1);
+  bool known = lua_rawget(L, classes) != LUA_TNIL;
+  int64_t number = known ? lua_tointeger(L, -1) : intern_definition(L, c, idx);
+  if (!known && number != REFUSED) {
+    lua_pushvalue(L, -2);
+    lua_pushinteger(L, number);
+    lua_rawset(L, classes);
+  }
+  lua_settop(L, classes - 1);
+  if (number >= 0) {
+    ph__note_blob(L, c, (uint32_t)number);
+    *blob_plus_1 = (uint64_t)number + 1;
+  }
+  return number != REFUSED;
 }
 
 static int decode_definition(lua_State *L) {
@@ -163,7 +175,6 @@ static int decode_definition(lua_State *L) {
   size_t len;
   const char *bytes = lua_tolstring(L, 1, &len);
   if (ph_decode(L, NULL, LUA_NOREF, bytes, len, &err) != 1 || !lua_istable(L, -1)) luaL_error(L, "bad class definition");
-  build_class(L);
   return 1;
 }
 
@@ -171,8 +182,8 @@ bool ph__push_class(lua_State *L, struct ph_codec *c, int idx, const struct ph_b
   const void *bytes;
   size_t len;
   idx = lua_absindex(L, idx);
-  if (strcmp(lua_tostring(L, idx), ERROR_CLASS) == 0) {
-    luaL_newmetatable(L, ERROR_CLASS);
+  if (strcmp(lua_tostring(L, idx), PH_ERROR_CLASS) == 0) {
+    luaL_newmetatable(L, PH_ERROR_CLASS);
     return true;
   }
   lua_getiuservalue(L, c->self, PH_UV_CLASSES);
@@ -184,7 +195,7 @@ bool ph__push_class(lua_State *L, struct ph_codec *c, int idx, const struct ph_b
   lua_pop(L, 1);
   if (lua_tostring(L, idx)[0] == '@') {
     lua_pushstring(L, lua_tostring(L, idx) + 1);
-    ph__require(L, c);
+    ph__require(L, c, true);
     lua_remove(L, -2);
     return true;
   }
@@ -195,7 +206,7 @@ bool ph__push_class(lua_State *L, struct ph_codec *c, int idx, const struct ph_b
   lua_pushcfunction(L, decode_definition);
   lua_pushlstring(L, bytes, len);
   ph__call_out(L, c, 1, 1);
-  enter(L, lua_gettop(L) - 1, idx, lua_gettop(L));
+  ph__enter_class(L, c, idx, lua_gettop(L)); /* again; or a module that has not registered it */
   lua_remove(L, -2);
   return true;
 }

@@ -12,7 +12,7 @@ static int codec_gc(lua_State *L) {
   ph_buf_deinit(&c->out);
   ph_buf_deinit(&c->refs);
   ph_ptrmap_deinit(&c->seen);
-  ph_ptrmap_deinit(&c->modules);
+  ph_ptrmap_deinit(&c->named);
   free(c->levels.array);
   c->levels = (struct ph_levels){NULL, 0, 0};
   return 0;
@@ -77,6 +77,8 @@ struct ph_codec *ph__codec_push(lua_State *L) {
   }
   c = lua_touserdata(L, -1);
   while (c->calling_out) c = push_inner(L);
+  if (lua_gc(L, LUA_GCISRUNNING) != 1) c = push_inner(L); /* perhaps a finalizer, in the middle of another message */
+  while (c->calling_out) c = push_inner(L);
   return c;
 }
 
@@ -89,8 +91,7 @@ void ph__call_out(lua_State *L, struct ph_codec *c, int nargs, int nresults) {
 
 struct ph_level *ph__level_push(lua_State *L, struct ph_codec *c, uint8_t kind, int index) {
   struct ph_levels *s = &c->levels;
-  if (s->count >= PH_DEPTH_MAX) luaL_error(L, "nesting too deep (more than %d levels)", PH_DEPTH_MAX);
-  luaL_checkstack(L, 16, "nesting too deep");
+  if (s->count >= PH_DEPTH_MAX || !lua_checkstack(L, 16)) return NULL;
   if (s->count == s->cap) {
     size_t cap = s->cap == 0 ? 32 : s->cap * 2;
     struct ph_level *array = realloc(s->array, cap * sizeof *array);
@@ -106,14 +107,12 @@ struct ph_level *ph__level_push(lua_State *L, struct ph_codec *c, uint8_t kind, 
 void ph_codec_baseline(lua_State *L) {
   int top = lua_gettop(L);
   ph__codec_push(L);
-  lua_newtable(L);
+  lua_getiuservalue(L, -1, PH_UV_BASELINE); /* filled, not replaced: the codecs of a state share it */
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
     lua_rawset(L, top + 2);
   }
-  lua_settop(L, top + 2);
-  lua_setiuservalue(L, top + 1, PH_UV_BASELINE);
   lua_settop(L, top);
 }

@@ -35,7 +35,8 @@ enum {
 
 struct ph_encode_options {
   unsigned flags;
-  const char *root;   /* names value i in error paths as root[i]: "args", "result", "error" */
+  const char *root;   /* names value i in error paths as root[i]: "args", "result" */
+  bool first_is_root; /* value 1 is root itself: "error.x" rather than "error[1].x" */
   bool first_is_task; /* value 1 is the task's function ("function" in paths); root[1] is the value behind it */
   const struct ph_blob_store *blobs; /* or NULL: everything goes into the message */
   int externs; /* registry reference of a table value -> integer: these values travel as that integer; or

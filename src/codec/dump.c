@@ -5,12 +5,12 @@
  *   flags   1 byte: 1 = holds functions
  *   build   7 bytes: Lua version and release, sizes of integer, number, instruction and size_t, byte order
  *   check   8 bytes: SipHash-2-4 of the message; under the key of this process tree when it holds functions, so that
- *           bytecode is only ever loaded from our own dumps; under a key of zeros otherwise
- *
- * SipHash is by Jean-Philippe Aumasson and Daniel J. Bernstein (2012). */
+ *           bytecode is only ever loaded from our own dumps; under a key of zeros otherwise, which only finds damage */
+#include <errno.h>
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/random.h>
 
 #include "codec/codec_int.h"
@@ -28,50 +28,11 @@ static bool has_tree_key;
 
 void ph_codec_init_key(void) {
   if (has_tree_key) return;
-  has_tree_key = getrandom(tree_key, sizeof tree_key, 0) == (ssize_t)sizeof tree_key;
-  if (!has_tree_key) memcpy(tree_key, "no randomness...", sizeof tree_key);
+  ssize_t n;
+  do n = getrandom(tree_key, sizeof tree_key, 0);
+  while (n < 0 && errno == EINTR);
+  if (n < 0) memcpy(tree_key, (const void *)getauxval(AT_RANDOM), sizeof tree_key); /* forbidden: what the kernel gave */
   has_tree_key = true;
-}
-
-static uint64_t rotate(uint64_t x, int n) {
-  return (x << n) | (x >> (64 - n));
-}
-
-static void sip_round(uint64_t v[4]) {
-  v[0] += v[1];
-  v[2] += v[3];
-  v[1] = rotate(v[1], 13) ^ v[0];
-  v[3] = rotate(v[3], 16) ^ v[2];
-  v[0] = rotate(v[0], 32);
-  v[2] += v[1];
-  v[0] += v[3];
-  v[1] = rotate(v[1], 17) ^ v[2];
-  v[3] = rotate(v[3], 21) ^ v[0];
-  v[2] = rotate(v[2], 32);
-}
-
-static void sip_block(uint64_t v[4], uint64_t block) {
-  v[3] ^= block;
-  sip_round(v);
-  sip_round(v);
-  v[0] ^= block;
-}
-
-static uint64_t siphash(const uint8_t key[16], const uint8_t *p, size_t len) {
-  uint64_t k0, k1, block;
-  memcpy(&k0, key, 8);
-  memcpy(&k1, key + 8, 8);
-  uint64_t v[4] = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u, k1 ^ 0x7465646279746573u};
-  for (size_t left = len; left >= 8; left -= 8, p += 8) {
-    memcpy(&block, p, 8);
-    sip_block(v, block);
-  }
-  block = 0;
-  memcpy(&block, p, len % 8);
-  sip_block(v, block | (uint64_t)len << 56);
-  v[2] ^= 0xff;
-  for (int i = 0; i < 4; i++) sip_round(v);
-  return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 static void build_id(uint8_t id[BUILD_LEN]) {
@@ -88,13 +49,13 @@ static void build_id(uint8_t id[BUILD_LEN]) {
 static uint64_t checksum(uint8_t flags, const uint8_t *message, size_t len) {
   static const uint8_t zeros[16];
   if (flags & HAS_CODE) ph_codec_init_key();
-  return siphash(flags & HAS_CODE ? tree_key : zeros, message, len);
+  return ph__siphash(flags & HAS_CODE ? tree_key : zeros, message, len);
 }
 
 int ph_codec_dump(lua_State *L, int idx, struct ph_err *err) {
   struct ph_encoded e;
   uint8_t header[HEADER_LEN] = MAGIC;
-  const struct ph_encode_options options = {.root = "value", .externs = LUA_NOREF};
+  const struct ph_encode_options options = {.root = "value", .first_is_root = true, .externs = LUA_NOREF};
   if (ph_encode(L, &options, idx, 1, &e, err) != 0) return -1;
   header[4] = e.has_code ? HAS_CODE : 0;
   build_id(header + 5);
@@ -125,6 +86,7 @@ static int check_header(const uint8_t *p, size_t len, struct ph_err *err) {
   if (memcmp(p + 5, build, BUILD_LEN) != 0)
     return reject(err, "dumped on another kind of machine (word sizes or byte order)");
   memcpy(&check, p + 5 + BUILD_LEN, 8);
+  if (p[4] & ~HAS_CODE) return reject(err, "dumped by a later version of parhost");
   if (check == checksum(p[4], p + HEADER_LEN, len - HEADER_LEN)) return 0;
   return reject(err, p[4] & HAS_CODE ? "damaged, or holds functions and was dumped by another program run"
                                      : "the dumped value is damaged");

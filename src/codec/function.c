@@ -2,6 +2,7 @@
  * What the encoder knows of a Lua function, kept by closure: its bytecode, the hash of that, and the globals it reads.
  * A closure never changes its prototype, so none of this goes stale; upvalues are read anew for every message. */
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "codec/codec_int.h"
@@ -52,4 +53,24 @@ struct ph_function *ph__function_push(lua_State *L, struct ph_codec *c, int idx)
   }
   lua_remove(L, -2);
   return lua_touserdata(L, -1);
+}
+
+void ph__warn_big_upvalue(lua_State *L, struct ph_codec *c, const struct ph_level *l) {
+  size_t size = c->out.len - l->start;
+  if (size < PH_BIG_UPVALUE || l->i > 64) return;
+  struct ph_function *f = ph__function_push(L, c, l->index);
+  uint64_t bit = 1ull << (l->i - 1);
+  if (!(f->warned & bit)) {
+    lua_Debug ar;
+    char text[512];
+    f->warned |= bit;
+    const char *name = lua_getupvalue(L, l->index, (int)l->i);
+    lua_pop(L, 1);
+    lua_pushvalue(L, l->index);
+    lua_getinfo(L, ">S", &ar);
+    snprintf(text, sizeof text, "parhost: upvalue '%s' of function %s:%d takes %.1f MiB in every message", name,
+             ar.short_src, ar.linedefined, (double)size / (1 << 20));
+    lua_warning(L, text, 0);
+  }
+  lua_pop(L, 1);
 }

@@ -19,6 +19,24 @@ static bool is_user_global(lua_State *L, struct ph_codec *c) {
   return !same;
 }
 
+/* The names that were ever sent: when such a global is nil later, that is sent, too. */
+static bool was_sent(lua_State *L, struct ph_codec *c, int name) {
+  lua_getiuservalue(L, c->self, PH_UV_SENT);
+  lua_pushvalue(L, name);
+  bool sent = lua_rawget(L, -2) != LUA_TNIL;
+  lua_pop(L, 2);
+  return sent;
+}
+
+/* Name and value are on the stack. */
+static void note_sent(lua_State *L, struct ph_codec *c) {
+  lua_getiuservalue(L, c->self, PH_UV_SENT);
+  lua_pushvalue(L, -3);
+  lua_pushboolean(L, true);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
 /* Name and value are on the stack. What cannot travel, or is too big, is left out. */
 static void put_capture(lua_State *L, struct ph_codec *c) {
   struct ph_err *outer = c->err;
@@ -30,20 +48,24 @@ static void put_capture(lua_State *L, struct ph_codec *c) {
   ph__put_string(L, c, -1);
   lua_pop(L, 1);
   c->err = NULL;
+  c->limit = is_table ? start + PH_CAPTURE_MAX : SIZE_MAX;
   int status = ph__put_tree(L, c);
+  c->limit = SIZE_MAX;
   c->err = outer;
-  if (status == OK && !(is_table && c->out.len - start > PH_CAPTURE_MAX)) return;
+  if (status == OK) {
+    note_sent(L, c);
+    return;
+  }
   c->out.len = start;
   c->n_captures = captures;
   c->refs.len = refs;
-  ph_ptrmap_forget_from(&c->seen, start);
+  ph_ptrmap_forget_from(&c->seen, (uint32_t)start);
+  c->open_dumps = 0;
 }
 
 /* Marks an address as looked at; false when it was already. */
 static bool first_time(lua_State *L, struct ph_codec *c, const void *key) {
-  if (ph_ptrmap_get(&c->seen, key) != PH_PTRMAP_NONE) return false;
-  ph__note_seen(L, c, key, 0);
-  return true;
+  return !ph__seen(L, c, key, &(uint32_t){0});
 }
 
 /* The globals that a function reads; the list of their names is on the stack top. */
@@ -57,7 +79,7 @@ static void put_captures_of(lua_State *L, struct ph_codec *c) {
     if (!first_time(L, c, lua_tostring(L, -1) + 1)) continue; /* + 1: the string itself has a mark of its own */
     lua_pushvalue(L, -1);
     lua_rawget(L, names + 1);
-    if (!lua_isnil(L, -1) && is_user_global(L, c)) put_capture(L, c);
+    if (lua_isnil(L, -1) ? was_sent(L, c, names + 2) : is_user_global(L, c)) put_capture(L, c);
   }
   lua_settop(L, names);
 }
@@ -82,8 +104,10 @@ static void reset(lua_State *L, struct ph_codec *c, const struct ph_encode_optio
   c->err = err;
   c->levels.count = 0;
   c->refs.len = 0;
+  c->limit = SIZE_MAX;
+  c->open_dumps = 0;
   c->n_captures = 0;
-  c->modules_known = c->has_code = false;
+  c->named_known = c->has_code = false;
   ph_buf_reset(&c->out, 1 << 20);
   ph_ptrmap_clear(&c->seen);
   if (!c->has_anchors) return;
@@ -101,6 +125,8 @@ static void complete_error(const struct ph_encode_options *o, int i, struct ph_e
     snprintf(err->path, sizeof err->path, "%s", rest + 1);
   else if (o->first_is_task && i == 0)
     snprintf(err->path, sizeof err->path, "function%.240s", rest);
+  else if (o->first_is_root && i == 0)
+    snprintf(err->path, sizeof err->path, "%s%.200s", o->root, *o->root == '\0' && rest[0] == '.' ? rest + 1 : rest);
   else
     snprintf(err->path, sizeof err->path, "%s[%d]%.200s", o->root, o->first_is_task ? i : i + 1, rest);
   snprintf(err->message, sizeof err->message, "%.130s: %.120s", err->path, what);

@@ -19,18 +19,30 @@ bool ph__push_module_name(lua_State *L, int idx) {
   return false;
 }
 
-void ph__require(lua_State *L, struct ph_codec *c) {
+bool ph__require(lua_State *L, struct ph_codec *c, bool may_run) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, -2);
   if (lua_rawget(L, -2) != LUA_TNIL) {
     lua_replace(L, -3);
     lua_pop(L, 1);
-    return;
+    return true;
   }
   lua_pop(L, 2);
+  if (!may_run) return false;
   lua_getglobal(L, "require");
   lua_insert(L, -2);
   ph__call_out(L, c, 1, 1);
+  return true;
+}
+
+bool ph__push_original_global(lua_State *L, struct ph_codec *c, int module, int field) {
+  if (strcmp(lua_tostring(L, module), LUA_GNAME) != 0) return false;
+  lua_getiuservalue(L, c->self, PH_UV_BASELINE);
+  lua_pushvalue(L, field);
+  bool found = lua_rawget(L, -2) == LUA_TFUNCTION;
+  lua_remove(L, -2);
+  if (!found) lua_pop(L, 1);
+  return found;
 }
 
 /* names[function] = { module, field } for the functions of one module (name and table on the stack top). */
@@ -59,6 +71,10 @@ static void rebuild_names(lua_State *L, struct ph_codec *c) {
   lua_newtable(L);
   int names = top + 1;
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushliteral(L, LUA_GNAME); /* globals as they were: the user's own may stand in their place */
+  lua_getiuservalue(L, c->self, PH_UV_BASELINE);
+  enter_module(L, names);
+  lua_settop(L, top + 2);
   for (int globals = 0; globals < 2; globals++) { /* string.format rather than a global alias of it */
     for (lua_pushnil(L); lua_next(L, top + 2); lua_pop(L, 1)) {
       bool is_globals = lua_topointer(L, -1) == c->globals;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "codec/ptrmap.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define KEEP ((size_t)1 << 16) /* entries worth keeping between messages */
 
+/* Objects that lie near each other get places near each other (caches like that), those of different 64 KiB regions do
+ * not collide in series. */
 static size_t place_of(const struct ph_ptrmap *m, const void *key) {
-  uint64_t h = (uint64_t)(uintptr_t)key * 0x9e3779b97f4a7c15u;
-  return (size_t)(h >> 20) & (m->size - 1);
+  uint64_t p = (uint64_t)(uintptr_t)key, region = (p >> 16) * 0x9e3779b97f4a7c15u;
+  return (size_t)((p >> 4) + (region >> 24)) & (m->size - 1);
 }
 
 void ph_ptrmap_deinit(struct ph_ptrmap *m) {
@@ -22,22 +25,18 @@ void ph_ptrmap_clear(struct ph_ptrmap *m) {
   m->generation++;
 }
 
-uint64_t ph_ptrmap_get(const struct ph_ptrmap *m, const void *key) {
-  if (m->count == 0) return PH_PTRMAP_NONE;
+/* The entry of the key, or the free one where it belongs. */
+static struct ph_ptrmap_entry *find(const struct ph_ptrmap *m, const void *key) {
   for (size_t i = place_of(m, key);; i = (i + 1) & (m->size - 1)) {
-    const struct ph_ptrmap_entry *e = &m->entries[i];
-    if (e->key == NULL || e->generation != m->generation) return PH_PTRMAP_NONE;
-    if (e->key == key) return e->value;
+    struct ph_ptrmap_entry *e = &m->entries[i];
+    if (e->key == key || e->key == NULL || e->generation != m->generation) return e;
   }
 }
 
-static void insert(struct ph_ptrmap *m, const void *key, uint64_t value) {
-  size_t i = place_of(m, key);
-  while (m->entries[i].key != NULL && m->entries[i].generation == m->generation) {
-    if (m->entries[i].key == key) break; /* forgotten before */
-    i = (i + 1) & (m->size - 1);
-  }
-  m->entries[i] = (struct ph_ptrmap_entry){key, value, m->generation};
+uint32_t ph_ptrmap_get(const struct ph_ptrmap *m, const void *key) {
+  if (m->count == 0) return PH_PTRMAP_NONE;
+  const struct ph_ptrmap_entry *e = find(m, key);
+  return e->key == key && e->generation == m->generation ? e->value : PH_PTRMAP_NONE;
 }
 
 static int grow(struct ph_ptrmap *m) {
@@ -46,22 +45,29 @@ static int grow(struct ph_ptrmap *m) {
   if (bigger.entries == NULL) return -1;
   for (size_t i = 0; i < m->size; i++) {
     const struct ph_ptrmap_entry *e = &m->entries[i];
-    if (e->key != NULL && e->generation == m->generation) insert(&bigger, e->key, e->value);
+    if (e->key == NULL || e->generation != m->generation) continue;
+    *find(&bigger, e->key) = (struct ph_ptrmap_entry){e->key, e->value, 1};
   }
   free(m->entries);
   *m = bigger;
   return 0;
 }
 
-int ph_ptrmap_put(struct ph_ptrmap *m, const void *key, uint64_t value) {
+int ph_ptrmap_add(struct ph_ptrmap *m, const void *key, uint32_t *value) {
   if (m->generation == 0) m->generation = 1;
   if (m->count * 2 >= m->size && grow(m) != 0) return -1;
-  insert(m, key, value);
-  m->count++;
+  struct ph_ptrmap_entry *e = find(m, key);
+  bool present = e->key == key && e->generation == m->generation;
+  if (present && e->value != PH_PTRMAP_NONE) {
+    *value = e->value;
+    return 1;
+  }
+  if (!present) m->count++;
+  *e = (struct ph_ptrmap_entry){key, *value, m->generation};
   return 0;
 }
 
-void ph_ptrmap_forget_from(struct ph_ptrmap *m, uint64_t from) {
+void ph_ptrmap_forget_from(struct ph_ptrmap *m, uint32_t from) {
   for (size_t i = 0; i < m->size; i++) {
     struct ph_ptrmap_entry *e = &m->entries[i];
     if (e->key != NULL && e->generation == m->generation && e->value >= from) e->value = PH_PTRMAP_NONE;

@@ -9,7 +9,7 @@
 
 struct ph_ptrmap_entry {
   const void *key;
-  uint64_t value;
+  uint32_t value;
   uint32_t generation;
 };
 
@@ -19,15 +19,15 @@ struct ph_ptrmap {
   uint32_t generation;
 };
 
-#define PH_PTRMAP_NONE UINT64_MAX
+#define PH_PTRMAP_NONE UINT32_MAX
 
 void ph_ptrmap_deinit(struct ph_ptrmap *m);
 void ph_ptrmap_clear(struct ph_ptrmap *m);
 /* The number of a key, PH_PTRMAP_NONE when unknown. */
-uint64_t ph_ptrmap_get(const struct ph_ptrmap *m, const void *key);
-/* -1 without memory. The key must be unknown. */
-int ph_ptrmap_put(struct ph_ptrmap *m, const void *key, uint64_t value);
-/* Forgets the entries whose number is `from` or above (their numbers become PH_PTRMAP_NONE). */
-void ph_ptrmap_forget_from(struct ph_ptrmap *m, uint64_t from);
+uint32_t ph_ptrmap_get(const struct ph_ptrmap *m, const void *key);
+/* 1: the key was known, *value is its number now; 0: it got the number *value; -1 without memory. */
+int ph_ptrmap_add(struct ph_ptrmap *m, const void *key, uint32_t *value);
+/* Forgets the entries whose number is `from` or above. */
+void ph_ptrmap_forget_from(struct ph_ptrmap *m, uint32_t from);
 
 #endif

@@ -34,8 +34,9 @@ struct core_site { /* cache: where a submit came from -> number of its text */
 };
 
 struct core {
-  struct core *next, **place; /* list of the state's open cores */
-  struct ph_pool *pool;       /* NULL: over */
+  const void *kind_of_userdata; /* core_mark */
+  struct core *next, **place;   /* list of the state's open cores */
+  struct ph_pool *pool;         /* NULL: over */
   struct ph_client *client;
   bool is_guest; /* the pool belongs to another thread */
   struct ph_pool_config config;
@@ -46,6 +47,8 @@ struct core {
   uint32_t blob_labels[4096]; /* text number of the task whose function is this blob; 0: not yet known */
   uint32_t n_texts;
   struct core_site sites[CORE_SITES];
+  const void *own_caller;             /* see is_known_caller */
+  unsigned submissions;               /* see take_what_is_done */
   struct ph_buf scratch, chunk_blobs; /* a chunk being put together */
   struct ph_buf setup;
   struct ph_buf records; /* being delivered, up to `at` */
@@ -53,6 +56,7 @@ struct core {
   bool decoding;
   bool has_holds;
   struct ph_pool_stats last;   /* when the pool was over */
+  unsigned forks;              /* as in lib_state: of the process that made it */
   struct ph_loop_watch *watch; /* while the state waits */
 };
 
@@ -69,15 +73,19 @@ struct lib_source {
 struct lib_state {
   struct core *cores;
   struct lib_source *sources;
-  struct ph_loop *loop; /* made by the first wait */
-  int deliver;          /* registry reference */
-  size_t n_holds;       /* cells in the message that is being made (station_lib.c) */
+  struct ph_loop *loop;     /* made by the first wait */
+  unsigned forks;           /* of which process pools and loop are: see lib_state.c */
+  int deliver;              /* registry reference */
+  size_t n_holds;           /* cells in the message that is being made (station_lib.c) */
+  const void *future, *map; /* metatables of sinks that can be settled without an upcall */
 };
 
 struct lib_state *lib_state_of(lua_State *L);
 void lib_add_source(lua_State *L, struct lib_source *source);
 /* The state's loop, made when it is first asked for. */
 struct ph_loop *lib_loop_of(lua_State *L);
+/* Is on the path of every submit: knows a core by its size and mark, without looking for a metatable by name. */
+extern const char core_mark;
 struct core *check_core(lua_State *L, int idx);
 
 static inline unsigned core_encode_flags(const struct core *c) {

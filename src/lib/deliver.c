@@ -3,9 +3,11 @@
  *
  * The cursor into the records is in the core, and moves before the upcall: a delivery may wait, and that wait then
  * delivers what comes behind. Bytes are decoded before anything else runs. */
+#include <errno.h>
 #include <lauxlib.h>
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,29 +36,43 @@ void push_text(lua_State *L, int core_idx, uint32_t n) {
 static const char *likely_cause(int signal_number) {
   switch (signal_number) {
     case SIGKILL: return " (killed from outside; out of memory?)";
-    case SIGSEGV:
-    case SIGBUS: return " (a crash in C code)";
+    case SIGSEGV: return " (a crash in C code, or its stack overflowed)";
+    case SIGBUS:
+    case SIGILL:
+    case SIGFPE: return " (a crash in C code)";
     case SIGABRT: return " (C code gave up)";
     case SIGXCPU: return " (CPU time limit)";
+    case SIGXFSZ: return " (file size limit)";
+    case SIGSYS: return " (a forbidden system call)";
+    case SIGHUP:
     case SIGTERM: return " (asked to end from outside)";
     default: return "";
   }
 }
 
+static const char *signal_name(int number, char buffer[16]) {
+  const char *name = sigabbrev_np(number);
+  if (name != NULL)
+    snprintf(buffer, 16, "SIG%s", name);
+  else
+    snprintf(buffer, 16, "signal %d", number); /* a real-time signal */
+  return buffer;
+}
+
 static void push_died(lua_State *L, int core_idx, const struct ph_done *d) {
-  const char *label;
+  char name[16];
   push_text(L, core_idx, d->label);
-  label = lua_isnil(L, -1) ? NULL : lua_tostring(L, -1);
+  const char *label = lua_isnil(L, -1) ? NULL : lua_tostring(L, -1);
+  const char *running = label != NULL ? " while running " : "", *what = label != NULL ? label : "";
   if (d->signal_number != 0)
-    ph_error_push(L, "worker_died", "worker %d (pid %d) was ended by SIG%s%s%s%s", (int)d->worker, (int)d->pid,
-                  sigabbrev_np(d->signal_number), likely_cause(d->signal_number), label != NULL ? " while running " : "",
-                  label != NULL ? label : "");
+    ph_error_push(L, "worker_died", "worker %d (pid %d) was ended by %s%s%s%s", (int)d->worker, (int)d->pid,
+                  signal_name(d->signal_number, name), likely_cause(d->signal_number), running, what);
   else
     ph_error_push(L, "worker_died", "worker %d (pid %d) exited with code %d%s%s", (int)d->worker, (int)d->pid,
-                  (int)d->exit_code, label != NULL ? " while running " : "", label != NULL ? label : "");
+                  (int)d->exit_code, running, what);
   set_integer(L, "pid", d->pid);
   if (d->signal_number != 0) {
-    lua_pushfstring(L, "SIG%s", sigabbrev_np(d->signal_number));
+    lua_pushstring(L, name);
     lua_setfield(L, -2, "signal");
   } else {
     set_integer(L, "exit_code", d->exit_code);
@@ -92,6 +108,11 @@ static void push_timeout(lua_State *L, const struct ph_done *d) {
 static void push_memory(lua_State *L, const struct ph_done *d) {
   ph_error_push(L, "memory_limit", "the task needs more than its memory limit of %.1f MiB", (double)d->limit / (1 << 20));
   set_integer(L, "limit", d->limit);
+}
+
+static void push_lost(lua_State *L) {
+  ph_error_push(L, "os", "not enough memory to receive the arguments or the result of the task");
+  set_integer(L, "code", ENOMEM);
 }
 
 /* Error value and traceback of the initializer: pushes the value. */
@@ -136,6 +157,7 @@ static void push_error_for(lua_State *L, struct core *c, int core_idx, const str
     case PH_DONE_TIMEOUT: push_timeout(L, d); break;
     case PH_DONE_DIED: push_died(L, core_idx, d); break;
     case PH_DONE_MEMORY: push_memory(L, d); break;
+    case PH_DONE_LOST: push_lost(L); break;
     default: push_broken(L, c);
   }
 }
@@ -167,20 +189,26 @@ struct record {
   const uint8_t *bytes;
 };
 
-static int decode_record(lua_State *L) {
-  const struct record *r = lua_touserdata(L, 1);
+/* A __load that waits must not overtake the record: hence `decoding`, which the protected caller takes back. */
+static int decode_now(lua_State *L, const struct record *r) {
   struct ph_err err;
-  lua_settop(L, 0);
+  r->core->decoding = true;
   int n = ph_decode(L, NULL, LUA_NOREF, r->bytes, r->done.len, &err);
   if (n < 0) ph_error_raise_err(L, &err);
+  r->core->decoding = false;
   return n;
+}
+
+static int decode_record(lua_State *L) {
+  const struct record *r = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  return decode_now(L, r);
 }
 
 /* Pushes what the bytes hold; false: the error of the decoding instead. */
 static bool push_values(lua_State *L, struct core *c, const struct record *r) {
   lua_pushcfunction(L, decode_record);
   lua_pushlightuserdata(L, (void *)(uintptr_t)r);
-  c->decoding = true;
   int status = lua_pcall(L, 1, LUA_MULTRET, 0);
   c->decoding = false;
   free(r->done.big);
@@ -221,20 +249,48 @@ static void drop_holds(lua_State *L, int core_idx, uint64_t id) {
   lua_pop(L, 1);
 }
 
-static void deliver_record(lua_State *L, struct core *c, int core_idx, const struct record *r, int deliver) {
-  luaL_checkstack(L, 16, "too many deliveries");
-  lua_rawgeti(L, LUA_REGISTRYINDEX, deliver);
+/* Pushes the sink of a record. */
+static void push_sink(lua_State *L, int core_idx, const struct ph_done *d) {
   lua_getiuservalue(L, core_idx, CORE_SINKS);
-  lua_rawgeti(L, -1, (lua_Integer)r->done.id);
-  if (r->done.last) {
-    lua_pushnil(L);
-    lua_rawseti(L, -3, (lua_Integer)r->done.id);
-  }
+  lua_rawgeti(L, -1, (lua_Integer)d->id);
   lua_remove(L, -2);
-  if (r->done.last && c->has_holds) drop_holds(L, core_idx, r->done.id);
+}
+
+/* After the last record of a task nothing more comes for its sink. */
+static void release_sink(lua_State *L, int core_idx, const struct ph_done *d) {
+  if (!d->last) return;
+  const struct core *c = lua_touserdata(L, core_idx);
+  lua_getiuservalue(L, core_idx, CORE_SINKS);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, (lua_Integer)d->id);
+  lua_pop(L, 1);
+  if (c->has_holds) drop_holds(L, core_idx, d->id);
+}
+
+static void begin_upcall(lua_State *L, int core_idx, const struct record *r) {
+  luaL_checkstack(L, 16, "too many deliveries");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, lib_state_of(L)->deliver);
+  push_sink(L, core_idx, &r->done);
+  release_sink(L, core_idx, &r->done);
   lua_pushinteger(L, r->done.tag + r->done.item);
+}
+
+static void deliver_record(lua_State *L, struct core *c, int core_idx, const struct record *r) {
+  begin_upcall(L, core_idx, r);
   int n = push_outcome(L, c, core_idx, r);
   lua_call(L, 2 + n, 0);
+}
+
+/* The values of a successful record, or (not `ok`) the error that decoding them gave, lie above `base`. */
+static void deliver_decoded(lua_State *L, struct core *c, int core_idx, const struct record *r, int base, bool ok) {
+  begin_upcall(L, core_idx, r);
+  lua_pushboolean(L, ok);
+  lua_rotate(L, base + 1, 4);
+  if (!ok) {
+    lua_pushnil(L);
+    push_info(L, c, core_idx, &r->done);
+  }
+  lua_call(L, lua_gettop(L) - base - 1, 0);
 }
 
 static bool next_record(struct core *c, struct record *r) {
@@ -245,21 +301,109 @@ static bool next_record(struct core *c, struct record *r) {
     if (!ph_client_take_done(c->client, &c->records)) return false;
   }
   r->core = c;
-  memcpy(&r->done, c->records.data + c->at, sizeof r->done);
-  r->bytes = r->done.big != NULL ? r->done.big : c->records.data + c->at + sizeof r->done;
+  const struct ph_done *d = (const struct ph_done *)(const void *)(c->records.data + c->at);
+  size_t head = ph_done_head(d);
+  if (head < sizeof *d) memset(&r->done, 0, sizeof *d);
+  memcpy(&r->done, d, head);
+  r->bytes = r->done.big != NULL ? r->done.big : c->records.data + c->at + head;
   c->at += ph_done_stride(&r->done);
   return true;
 }
 
-lua_Integer drain_core(lua_State *L, struct core *c, int core_idx) {
-  struct record r;
-  lua_Integer n = 0;
-  core_idx = lua_absindex(L, core_idx);
-  while (next_record(c, &r)) {
-    deliver_record(L, c, core_idx, &r, lib_state_of(L)->deliver);
-    n++;
+/* --- without an upcall ------------------------------------------------------------------------------------ */
+
+/* Most records bring one value to a sink that only keeps it. Those are settled here, as many in a row as there are,
+ * under one protected call. */
+struct quick {
+  struct record record;
+  const struct lib_state *state;
+  lua_Integer settled;
+  bool pending; /* `record` needs the upcall */
+  bool decoded; /* and its values are given back */
+};
+
+static bool slot_is_false(lua_State *L, int sink, int slot) {
+  lua_rawgeti(L, sink, slot);
+  bool is = !lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return is;
+}
+
+/* Takes the value on the stack top. See lua/futures/future.lua for the slots. */
+static bool settle_future(lua_State *L, int sink) {
+  enum { STATE = 1, VALUE = 2, CALLBACKS = 4, RUNNING = 2, DONE = 3 };
+  lua_rawgeti(L, sink, STATE);
+  bool open = lua_tointeger(L, -1) <= RUNNING;
+  lua_pop(L, 1);
+  if (!open || !slot_is_false(L, sink, CALLBACKS)) return false;
+  lua_rawseti(L, sink, VALUE);
+  lua_pushinteger(L, DONE);
+  lua_rawseti(L, sink, STATE);
+  return true;
+}
+
+/* The same; see lua/parhost/map.lua. */
+static bool settle_map(lua_State *L, int sink, lua_Integer k) {
+  enum { VALUES = 1, SLOW = 5 };
+  if (lua_isnil(L, -1) || !slot_is_false(L, sink, SLOW)) return false;
+  lua_rawgeti(L, sink, VALUES);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, k);
+  lua_pop(L, 1);
+  return true;
+}
+
+/* The sink lies below its one value. */
+static bool settle(lua_State *L, const struct quick *q, int sink) {
+  if (!lua_istable(L, sink) || !lua_getmetatable(L, sink)) return false;
+  const void *metatable = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  if (metatable == q->state->future) return settle_future(L, sink);
+  if (metatable == q->state->map) return settle_map(L, sink, q->record.done.tag + q->record.done.item);
+  return false;
+}
+
+/* In protected mode, with q and the core: gives the values of the first record that needs the upcall, when they are
+ * decoded already. */
+static int settle_run(lua_State *L) {
+  enum { CORE = 2, SINK };
+  struct quick *q = lua_touserdata(L, 1);
+  const struct ph_done *d = &q->record.done;
+  while ((q->pending = next_record(q->record.core, &q->record))) {
+    lua_settop(L, CORE);
+    if (d->outcome != PH_DONE_OK || d->big != NULL) return 0;
+    push_sink(L, CORE, d);
+    int n = decode_now(L, &q->record);
+    if (n != 1 || !settle(L, q, SINK)) {
+      q->decoded = true;
+      return n;
+    }
+    release_sink(L, CORE, d);
+    q->settled++;
   }
-  return n;
+  return 0;
+}
+
+lua_Integer drain_core(lua_State *L, struct core *c, int core_idx) {
+  struct quick q = {.record.core = c, .state = lib_state_of(L)};
+  lua_Integer n = 0;
+  int base = lua_gettop(L);
+  core_idx = lua_absindex(L, core_idx);
+  do {
+    q.pending = q.decoded = false;
+    lua_pushcfunction(L, settle_run);
+    lua_pushlightuserdata(L, &q);
+    lua_pushvalue(L, core_idx);
+    bool ok = lua_pcall(L, 2, LUA_MULTRET, 0) == LUA_OK;
+    c->decoding = false;
+    n += q.pending;
+    if (q.decoded || !ok)
+      deliver_decoded(L, c, core_idx, &q.record, base, ok);
+    else if (q.pending)
+      deliver_record(L, c, core_idx, &q.record);
+    lua_settop(L, base);
+  } while (q.pending);
+  return n + q.settled;
 }
 
 /* The list may change under a delivery, so it is walked from its head until a round finds nothing. */

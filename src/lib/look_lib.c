@@ -57,8 +57,11 @@ int core_workers(lua_State *L) {
     lua_createtable(L, 0, 7);
     lua_pushinteger(L, (lua_Integer)infos[i].index + 1);
     lua_setfield(L, -2, "id");
-    lua_pushinteger(L, infos[i].tid != 0 ? infos[i].tid : infos[i].pid);
-    lua_setfield(L, -2, infos[i].tid != 0 ? "tid" : "pid");
+    pid_t pid = infos[i].tid != 0 ? infos[i].tid : infos[i].pid;
+    if (pid != 0) { /* known already */
+      lua_pushinteger(L, pid);
+      lua_setfield(L, -2, infos[i].tid != 0 ? "tid" : "pid");
+    }
     lua_pushfstring(L, "%s_%d", c->config.name, (int)infos[i].index + 1);
     lua_setfield(L, -2, "name");
     lua_pushstring(L, infos[i].state);

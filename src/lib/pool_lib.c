@@ -13,56 +13,13 @@
 #include "lib/submit.h"
 #include "pool/backend_proc.h"
 #include "pool/backend_thread.h"
+#include "pool/wire.h"
 #include "vm/error.h"
 #include "vm/vm.h"
 #include "vm/worker.h"
 #include "vm/worker_stdio.h"
 
-static const char state_key = 0;
-
-/* --- per state -------------------------------------------------------------------------------------------- */
-
-static int close_state(lua_State *L) {
-  struct lib_state *s = lua_touserdata(L, 1);
-  struct ph_vm *vm = ph_vm_of(L);
-  if (vm != NULL) vm->wake_fd = -1;
-  for (struct core *c = s->cores; c != NULL; c = c->next) {
-    if (c->watch != NULL) ph_loop_unwatch(c->watch);
-    c->watch = NULL;
-  }
-  for (struct lib_source *o; (o = s->sources) != NULL;) {
-    s->sources = o->next;
-    o->close(o); /* may free it */
-  }
-  if (s->loop != NULL) ph_loop_free(s->loop);
-  s->loop = NULL;
-  return 0;
-}
-
-struct lib_state *lib_state_of(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
-  struct lib_state *s = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  if (s != NULL) return s;
-  s = lua_newuserdatauv(L, sizeof *s, 0);
-  *s = (struct lib_state){.deliver = LUA_NOREF};
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, close_state);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
-  return s;
-}
-
-void lib_add_source(lua_State *L, struct lib_source *source) {
-  struct lib_state *s = lib_state_of(L);
-  source->next = s->sources;
-  s->sources = source;
-}
-
-struct core *check_core(lua_State *L, int idx) {
-  return luaL_checkudata(L, idx, CORE_METATABLE);
-}
+/* --- life ------------------------------------------------------------------------------------------------- */
 
 static struct core *open_core(lua_State *L) {
   struct core *c = check_core(L, 1);
@@ -74,6 +31,7 @@ static void enlist(lua_State *L, struct core *c) {
   struct lib_state *s = lib_state_of(L);
   c->next = s->cores;
   c->place = &s->cores;
+  c->forks = s->forks;
   if (c->next != NULL) c->next->place = &c->next;
   s->cores = c;
   lua_pushvalue(L, -1);
@@ -181,17 +139,25 @@ static void read_config(lua_State *L, struct core *c) {
   lua_pop(L, 1);
 }
 
-static void encode_setup(lua_State *L, struct core *c) {
+/* Adds a part of the first message to each worker: its length, then the value of this option. */
+static void encode_part(lua_State *L, struct core *c, const char *key) {
   struct ph_err err;
   struct ph_encoded e;
-  const struct ph_encode_options options = {.root = "options", .flags = core_encode_flags(c), .externs = c->externs};
-  lua_getfield(L, 1, "setup");
-  if (ph_encode(L, &options, lua_gettop(L), 1, &e, &err) != 0) {
-    if (strncmp(err.path, "options[1].", 11) == 0) memmove(err.path, err.path + 11, strlen(err.path + 11) + 1);
-    ph_error_raise_err(L, &err);
-  }
-  if (ph_buf_put(&c->setup, e.data, e.len) != 0) luaL_error(L, "not enough memory");
+  const struct ph_encode_options options = {
+      .root = "", .first_is_root = true, .flags = core_encode_flags(c), .externs = c->externs};
+  lua_getfield(L, 1, key);
+  if (ph_encode(L, &options, lua_gettop(L), 1, &e, &err) != 0) ph_error_raise_err(L, &err);
+  uint32_t len = (uint32_t)e.len;
+  if (ph_buf_reserve(&c->setup, sizeof len + e.len) != 0) luaL_error(L, "not enough memory");
+  ph_buf_put(&c->setup, &len, sizeof len);
+  ph_buf_put(&c->setup, e.data, e.len);
   lua_pop(L, 1);
+}
+
+/* The surroundings come first: what the rest names is looked for with the parent's package.path. */
+static void encode_setup(lua_State *L, struct core *c) {
+  encode_part(L, c, "surroundings");
+  encode_part(L, c, "setup");
   c->config.setup = c->setup.data;
   c->config.setup_len = c->setup.len;
 }
@@ -202,22 +168,14 @@ struct worker_start {
   int externs;
 };
 
-/* The loop and the pools of the copied state are the host's: they are forgotten, not closed. */
-static lua_State *become_worker(const struct worker_start *start) {
-  struct lib_state *s = lib_state_of(start->vm->L);
-  s->loop = NULL;
-  s->cores = NULL;
-  return ph_vm_become_worker(start->vm);
-}
-
 static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
   struct worker_start *start = ud;
   struct ph_link link;
   struct ph_err err;
-  if (ph_link_attach(&link, memfd, bell, &err) != 0) return EXIT_FAILURE;
+  if (ph_link_attach(&link, memfd, bell, &err) != 0) return PH_WORKER_EXIT_NO_MEMORY;
   struct ph_worker_place place = {.index = index, .externs = LUA_NOREF};
   if (start != NULL) {
-    place.L = become_worker(start);
+    place.L = ph_vm_become_worker(start->vm);
     place.externs = start->externs;
   }
   return ph_worker_run(&link, &place);
@@ -272,6 +230,7 @@ static struct core *new_core(lua_State *L) {
   static _Thread_local uint64_t stores; /* ids are compared within a state only */
   struct core *c = lua_newuserdatauv(L, sizeof *c, CORE_USERVALUES);
   memset(c, 0, sizeof *c);
+  c->kind_of_userdata = &core_mark;
   c->externs = c->extern_values = LUA_NOREF;
   c->last.wait_ms[0] = c->last.wait_ms[1] = c->last.run_ms[0] = c->last.run_ms[1] = (double)NAN;
   c->store = (struct ph_blob_store){.intern = intern_blob, .ud = c, .id = ++stores};
@@ -455,6 +414,18 @@ static int set_deliver(lua_State *L) {
   return 0;
 }
 
+/* set_keeper(kind, metatable): the metatable of sinks that can be settled without an upcall (deliver.c). */
+static int set_keeper(lua_State *L) {
+  static const char *const kinds[] = {"future", "map", NULL};
+  struct lib_state *s = lib_state_of(L);
+  const void **place = luaL_checkoption(L, 1, NULL, kinds) == 0 ? &s->future : &s->map;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  *place = lua_topointer(L, 2);
+  lua_settop(L, 2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, place); /* alive as long as it is known by its address */
+  return 0;
+}
+
 /* Ends the process-wide zygote, if there is one: at the end of the program. */
 static int pool_stop_zygote(lua_State *L) {
   (void)L;
@@ -488,6 +459,7 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                        {"options", task_options},
                                        {"drain", pool_drain},
                                        {"set_deliver", set_deliver},
+                                       {"set_keeper", set_keeper},
                                        {"stop_zygote", pool_stop_zygote},
                                        {"enter", process_enter},
                                        {"environment", process_environment},

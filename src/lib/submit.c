@@ -48,12 +48,33 @@ static void push_site(lua_State *L, lua_Debug *ar) {
     lua_pushfstring(L, "%s:%d: in function <%s:%d>", ar->short_src, ar->currentline, ar->short_src, ar->linedefined);
 }
 
+/* Is the caller at level 1 the function of ours that it always is? The one that was looked at last is kept in the
+ * texts, so that its address stays its own. */
+static bool is_known_caller(lua_State *L, const struct core *c, lua_Debug *ar) {
+  if (c->own_caller == NULL || !lua_getstack(L, 1, ar)) return false;
+  lua_getinfo(L, "f", ar);
+  bool known = lua_topointer(L, -1) == c->own_caller;
+  lua_pop(L, 1);
+  return known;
+}
+
+static void know_caller(lua_State *L, struct core *c, lua_Debug *ar) {
+  lua_getiuservalue(L, 1, CORE_TEXTS);
+  lua_getinfo(L, "f", ar);
+  c->own_caller = lua_topointer(L, -1);
+  lua_rawsetp(L, -2, &c->own_caller);
+  lua_pop(L, 1);
+}
+
 /* The nearest caller that is not parhost itself. */
 static uint32_t site_of_caller(lua_State *L, struct core *c) {
   lua_Debug ar;
-  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+  for (int level = is_known_caller(L, c, &ar) ? 2 : 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
-    if (is_own_code(&ar)) continue;
+    if (is_own_code(&ar)) {
+      if (level == 1) know_caller(L, c, &ar);
+      continue;
+    }
     struct core_site *s = &c->sites[((uintptr_t)ar.source / 16 + (unsigned)ar.currentline) % CORE_SITES];
     if (s->source != ar.source || s->line != ar.currentline || strcmp(s->short_src, ar.short_src) != 0) {
       push_site(L, &ar);
@@ -78,6 +99,13 @@ static uint32_t label_of(lua_State *L, struct core *c, int fn, const struct ph_e
 }
 
 /* --- admission -------------------------------------------------------------------------------------------- */
+
+#define DRAIN_EVERY 64 /* submissions */
+
+/* Who submits and never waits gets its results in between, or they would pile up. */
+static void take_what_is_done(lua_State *L, struct core *c) {
+  if (c->pool != NULL && c->kind != CORE_INLINE && ++c->submissions % DRAIN_EVERY == 0) drain_core(L, c, 1);
+}
 
 /* True when the task may come; false: the queue is full. */
 static bool admit(lua_State *L, struct core *c) {
@@ -161,6 +189,17 @@ static struct ph_task *make_task(lua_State *L, struct core *c, const struct nami
   return t;
 }
 
+static void warn_of_trouble(lua_State *L, struct core *c) {
+  int error = ph_pool_trouble(c->pool);
+  if (error == 0) return;
+  lua_pushfstring(L,
+                  "parhost: the dispatcher of %s could not be started (%s): tasks are handed to workers only while the "
+                  "program submits or waits",
+                  c->config.name, strerror(error));
+  lua_warning(L, lua_tostring(L, -1), 0);
+  lua_pop(L, 1);
+}
+
 /* Takes the task; pushes its id. */
 static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
   struct ph_err err;
@@ -175,6 +214,7 @@ static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
     set_sink(L, (uint64_t)id, false);
     admit(L, c);
   }
+  warn_of_trouble(L, c);
   lua_pushinteger(L, id);
   return 1;
 }
@@ -189,6 +229,7 @@ static int submit(lua_State *L, bool here) {
   struct ph_encoded e;
   struct ph_err err;
   const struct ph_encode_options options = encode_options(c, true);
+  take_what_is_done(L, c);
   if (!here && !admit(L, c)) return full(L);
   if (ph_encode(L, &options, 5, lua_gettop(L) - 4, &e, &err) != 0) ph_error_raise_err(L, &err);
   struct naming n = name_task(L, c, &e);
@@ -217,10 +258,10 @@ static void add_blobs(struct ph_buf *blobs, const struct ph_encoded *e) {
 }
 
 /* A part of the message: its length, then the `count` values from `first`. */
-static void add_part(lua_State *L, struct core *c, int first, int count, bool is_task, struct ph_encoded *e) {
+static void add_part(lua_State *L, struct core *c, int first, int count, const struct ph_encode_options *options,
+                     struct ph_encoded *e) {
   struct ph_err err;
-  const struct ph_encode_options options = encode_options(c, is_task);
-  if (ph_encode(L, &options, first, count, e, &err) != 0) ph_error_raise_err(L, &err);
+  if (ph_encode(L, options, first, count, e, &err) != 0) ph_error_raise_err(L, &err);
   uint32_t len = (uint32_t)e->len;
   if (ph_buf_reserve(&c->scratch, sizeof len + e->len) != 0) luaL_error(L, "not enough memory");
   ph_buf_put(&c->scratch, &len, sizeof len);
@@ -240,17 +281,24 @@ static int push_arguments(lua_State *L, int n_lists, lua_Integer k) {
 int core_submit_chunk(lua_State *L) {
   struct core *c = check_core(L, 1);
   struct ph_encoded e;
+  char root[40];
+  struct ph_encode_options options = encode_options(c, true);
   lua_Integer first = luaL_checkinteger(L, 7), last = luaL_checkinteger(L, 8);
   luaL_checktype(L, 6, LUA_TTABLE);
+  take_what_is_done(L, c);
   if (!admit(L, c)) return full(L);
   ph_buf_reset(&c->scratch, 1 << 16);
   c->chunk_blobs.len = 0;
-  add_part(L, c, 5, 1, true, &e);
+  add_part(L, c, 5, 1, &options, &e);
   struct naming n = name_task(L, c, &e);
   int n_lists = (int)lua_rawlen(L, 6), top = lua_gettop(L);
   luaL_checkstack(L, n_lists + LUA_MINSTACK, "too many lists");
+  options = encode_options(c, false);
+  options.root = root;
+  options.first_is_root = lua_toboolean(L, 9); /* starmap: the one value of an item holds the arguments */
   for (lua_Integer k = first; k <= last; k++) {
-    add_part(L, c, top + 1, push_arguments(L, n_lists, k), false, &e);
+    snprintf(root, sizeof root, "item %lld: args", (long long)k);
+    add_part(L, c, top + 1, push_arguments(L, n_lists, k), &options, &e);
     lua_settop(L, top);
   }
   struct ph_task *t = make_task(L, c, &n, &c->scratch, &c->chunk_blobs, (uint32_t)(last - first + 1));

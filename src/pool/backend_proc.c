@@ -18,6 +18,13 @@ struct proc_backend {
   bool lost;
 };
 
+static void proc_close(struct ph_pool *p) {
+  struct proc_backend *b = p->backend_data;
+  ph_zygote_disconnect(b->connection);
+  if (b->own_zygote != 0) ph_zygote_reap(b->own_zygote);
+  free(b);
+}
+
 static int proc_open(struct ph_pool *p, struct ph_err *err) {
   struct proc_backend *b = calloc(1, sizeof *b);
   if (b == NULL) return ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
@@ -31,8 +38,9 @@ static int proc_open(struct ph_pool *p, struct ph_err *err) {
     return -1;
   }
   p->backend_data = b;
-  ph__watch_backend(p, b->connection);
-  return 0;
+  if (ph__watch_backend(p, b->connection, err) == 0) return 0;
+  proc_close(p);
+  return -1;
 }
 
 static int proc_spawn(struct ph_pool *p, struct ph_worker *w, struct ph_err *err) {
@@ -86,13 +94,6 @@ static void proc_poll(struct ph_pool *p) {
       ph__worker_gone(w, &(struct ph_exit){e.exit_code, e.signal_number, e.max_rss});
   }
   if (status < 0) lost_zygote(p, b);
-}
-
-static void proc_close(struct ph_pool *p) {
-  struct proc_backend *b = p->backend_data;
-  close(b->connection);
-  if (b->own_zygote != 0) ph_zygote_reap(b->own_zygote);
-  free(b);
 }
 
 const struct ph_backend ph_backend_proc = {

@@ -138,8 +138,10 @@ static int thread_open(struct ph_pool *p, struct ph_err *err) {
   pthread_sigmask(SIG_SETMASK, NULL, &b->mask);
   sigdelset(&b->mask, PH_STOP_SIGNAL_NUMBER);
   p->backend_data = b;
-  ph__watch_backend(p, b->bell->fd);
-  return 0;
+  if (ph__watch_backend(p, b->bell->fd, err) == 0) return 0;
+  unref_bell(b->bell);
+  free(b);
+  return -1;
 }
 
 static struct thread_worker *new_worker(struct ph_pool *p, struct ph_worker *w, struct ph_err *err) {

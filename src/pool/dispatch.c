@@ -29,9 +29,9 @@
 
 static char kick_tag, backend_tag;
 
-void ph__watch(struct ph_pool *p, int fd, void *tag) {
+int ph__watch(struct ph_pool *p, int fd, void *tag, struct ph_err *err) {
   struct epoll_event e = {.events = EPOLLIN, .data.ptr = tag};
-  PH_CHECK(epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0 || errno == ENOSPC || errno == ENOMEM);
+  return epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : ph_err_os(err, "cannot watch a descriptor");
 }
 
 void ph__unwatch(struct ph_pool *p, int fd) {
@@ -77,7 +77,7 @@ static bool park_all(struct ph_pool *p) {
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
     if (w == NULL || w->state == PH_WORKER_GONE || !w->bell_watched) continue;
-    if (!ph_link_park(&w->link, w->backlog_at < w->backlog.len)) parked = false;
+    if (!ph_link_park(&w->link, ph__backlog(w) > 0)) parked = false;
   }
   return parked;
 }
@@ -147,9 +147,10 @@ static void *dispatch(void *arg) {
         tick(p);
         continue;
       }
-      p->asleep = true;
-      pthread_cond_wait(&p->wake_dispatcher, &p->lock);
-      p->asleep = false;
+      atomic_store(&p->asleep, true);
+      if (p->owner_waiting || !needs_watching(p)) /* again: from here on a submit sees that we sleep */
+        pthread_cond_wait(&p->wake_dispatcher, &p->lock);
+      atomic_store(&p->asleep, false);
     } else if (p->waiting_guests == 0 && atomic_load(&p->owner_activity) != seen) {
       seen = atomic_load(&p->owner_activity);
       tick(p);
@@ -168,8 +169,11 @@ static void start_dispatcher(struct ph_pool *p) {
   sigset_t all, old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  p->has_dispatcher = pthread_create(&p->dispatcher, NULL, dispatch, p) == 0;
+  int error = pthread_create(&p->dispatcher, NULL, dispatch, p);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
+  p->has_dispatcher = error == 0;
+  if (error != 0 && !p->dispatcher_failed) atomic_store(&p->dispatcher_error, error);
+  p->dispatcher_failed = error != 0;
 }
 
 int ph__dispatch_open(struct ph_pool *p, struct ph_err *err) {
@@ -180,17 +184,14 @@ int ph__dispatch_open(struct ph_pool *p, struct ph_err *err) {
   pthread_condattr_destroy(&attr);
   p->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   p->epoll_fd = p->kick_fd < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
-  if (p->epoll_fd < 0) {
-    ph_err_os(err, "cannot open a pool");
-    ph__dispatch_close(p);
-    return -1;
-  }
-  ph__watch(p, p->kick_fd, &kick_tag);
-  return 0;
+  if (p->epoll_fd < 0) ph_err_os(err, "cannot open a pool");
+  if (p->epoll_fd >= 0 && ph__watch(p, p->kick_fd, &kick_tag, err) == 0) return 0;
+  ph__dispatch_close(p);
+  return -1;
 }
 
-void ph__watch_backend(struct ph_pool *p, int fd) {
-  ph__watch(p, fd, &backend_tag);
+int ph__watch_backend(struct ph_pool *p, int fd, struct ph_err *err) {
+  return ph__watch(p, fd, &backend_tag, err);
 }
 
 void ph__dispatch_stop(struct ph_pool *p) {
@@ -217,17 +218,22 @@ void ph__dispatch_close(struct ph_pool *p) {
 static void rouse(struct ph_pool *p) {
   if (p->over) return;
   if (!p->has_dispatcher && !p->quit) start_dispatcher(p);
-  if (p->asleep && needs_watching(p)) pthread_cond_signal(&p->wake_dispatcher);
+  if (atomic_load(&p->asleep) && needs_watching(p)) pthread_cond_signal(&p->wake_dispatcher);
 }
 
 void ph__nudge(struct ph_pool *p) {
-  if (!atomic_load(&p->hungry) && p->has_dispatcher) return;
+  if (!atomic_load(&p->hungry) && p->has_dispatcher && !atomic_load(&p->asleep)) return;
   if (pthread_mutex_trylock(&p->lock) != 0) return; /* who holds it looks at the intake once more before sleeping */
   atomic_fetch_add(&p->owner_activity, 1);
   ph__pump(p);
   rouse(p);
   if (!p->over && p->driving && p->next_timer != PH_NEVER) kick(p); /* it may have to wake earlier than it thought */
   pthread_mutex_unlock(&p->lock);
+}
+
+int ph_pool_trouble(struct ph_pool *p) {
+  return atomic_load_explicit(&p->dispatcher_error, memory_order_relaxed) != 0 ? atomic_exchange(&p->dispatcher_error, 0)
+                                                                               : 0;
 }
 
 int ph_client_fd(const struct ph_client *c) {
@@ -263,7 +269,8 @@ bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline) {
   p->owner_waiting = true;
   do ph__pump(p);
   while (!atomic_load(&c->has_done) && !park_all(p));
-  bool wait = !atomic_load(&c->has_done);
+  bool wait = !atomic_load(&c->has_done) && !p->news;
+  p->news = false;
   if (!wait) p->owner_waiting = false;
   p->owner_asleep = wait;
   if (p->next_timer < *deadline) *deadline = p->next_timer;

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/big.h"
 #include "base/clock.h"
 
 enum { PARKED_FOR_DATA = 1, PARKED_FOR_ROOM = 2 };
@@ -104,16 +105,26 @@ struct ph_slot *ph_link_slot(struct ph_link *l, unsigned slot) {
 
 /* --- bytes ------------------------------------------------------------------------------------------------ */
 
-size_t ph_link_room(const struct ph_link *l) {
-  const struct ph_ring *r = out_ring(l);
-  uint64_t used =
-      atomic_load_explicit(&r->head, memory_order_relaxed) - atomic_load_explicit(&r->tail, memory_order_acquire);
+static size_t room_beyond(const struct ph_link *l, uint64_t tail) {
+  uint64_t used = atomic_load_explicit(&out_ring(l)->head, memory_order_relaxed) - tail;
   return used <= l->out_size ? l->out_size - (size_t)used : 0;
+}
+
+size_t ph_link_room(const struct ph_link *l) {
+  return room_beyond(l, atomic_load_explicit(&out_ring(l)->tail, memory_order_acquire));
+}
+
+/* Room for `len` bytes, or all there is. */
+static size_t room_for(struct ph_link *l, size_t len) {
+  size_t room = room_beyond(l, l->seen_tail);
+  if (room >= len) return room;
+  l->seen_tail = atomic_load_explicit(&out_ring(l)->tail, memory_order_acquire);
+  return room_beyond(l, l->seen_tail);
 }
 
 size_t ph_link_write(struct ph_link *l, const void *bytes, size_t len) {
   struct ph_ring *r = out_ring(l);
-  size_t room = ph_link_room(l), n = len < room ? len : room;
+  size_t room = room_for(l, len), n = len < room ? len : room;
   if (n == 0) return 0;
   uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
   memcpy(l->out_bytes + (head & (l->out_size - 1)), bytes, n);
@@ -121,10 +132,21 @@ size_t ph_link_write(struct ph_link *l, const void *bytes, size_t len) {
   return n;
 }
 
-static size_t available(const struct ph_link *l) {
-  const struct ph_ring *r = in_ring(l);
-  uint64_t n = atomic_load_explicit(&r->head, memory_order_acquire) - atomic_load_explicit(&r->tail, memory_order_relaxed);
+static size_t available_before(const struct ph_link *l, uint64_t head) {
+  uint64_t n = head - atomic_load_explicit(&in_ring(l)->tail, memory_order_relaxed);
   return n <= l->in_size ? (size_t)n : SIZE_MAX;
+}
+
+static size_t available(const struct ph_link *l) {
+  return available_before(l, atomic_load_explicit(&in_ring(l)->head, memory_order_acquire));
+}
+
+/* At least `want` bytes, or all there are. */
+static size_t available_for(struct ph_link *l, size_t want) {
+  size_t n = available_before(l, l->seen_head);
+  if (n >= want && n != SIZE_MAX) return n;
+  l->seen_head = atomic_load_explicit(&in_ring(l)->head, memory_order_acquire);
+  return available_before(l, l->seen_head);
 }
 
 static const uint8_t *in_position(const struct ph_link *l) {
@@ -132,30 +154,29 @@ static const uint8_t *in_position(const struct ph_link *l) {
 }
 
 static void consume(struct ph_link *l, size_t n) {
-  atomic_fetch_add_explicit(&in_ring(l)->tail, n, memory_order_release);
+  struct ph_ring *r = in_ring(l); /* only we write its tail */
+  atomic_store_explicit(&r->tail, atomic_load_explicit(&r->tail, memory_order_relaxed) + n, memory_order_release);
 }
 
 /* --- frames ----------------------------------------------------------------------------------------------- */
 
 bool ph_link_readable(const struct ph_link *l) {
-  return available(l) > l->pending_consume;
+  return available_before(l, l->seen_head) > l->pending_consume || available(l) > l->pending_consume;
 }
 
-static int begin_big(struct ph_link *l, const struct ph_frame *f) {
-  l->big = malloc(f->len);
-  if (l->big == NULL) return 0; /* stays in the ring: tried again at the next read */
+static void begin_big(struct ph_link *l, const struct ph_frame *f) {
+  l->big = ph_big_advise(malloc(f->len), f->len); /* NULL: its bytes are dropped as they come */
   l->big_frame = *f;
   l->big_len = f->len;
   l->big_have = 0;
   consume(l, sizeof *f);
-  return 1;
 }
 
 static int gather(struct ph_link *l, struct ph_frame *frame, const uint8_t **body) {
-  size_t n = available(l), want = l->big_len - l->big_have;
+  size_t want = l->big_len - l->big_have, n = available_for(l, want);
   if (n == SIZE_MAX) return -1;
   if (n > want) n = want;
-  memcpy(l->big + l->big_have, in_position(l), n);
+  if (l->big != NULL) memcpy(l->big + l->big_have, in_position(l), n);
   consume(l, n);
   l->big_have += n;
   if (l->big_have < l->big_len) return 0;
@@ -169,17 +190,20 @@ int ph_link_read(struct ph_link *l, struct ph_frame *frame, const uint8_t **body
   if (l->corrupt) return -1;
   if (l->pending_consume > 0) consume(l, l->pending_consume);
   l->pending_consume = 0;
-  if (l->big != NULL && l->big_len == 0) {
-    free(l->big);
-    l->big = NULL;
-  }
-  if (l->big != NULL) return gather(l, frame, body);
-  size_t n = available(l);
+  if (l->big_len > 0) return gather(l, frame, body);
+  free(l->big);
+  l->big = NULL;
+  size_t n = available_for(l, sizeof *frame);
   if (n == SIZE_MAX) return -1;
   if (n < sizeof *frame) return 0;
   memcpy(frame, in_position(l), sizeof *frame);
   if (frame->len > PH_FRAME_MAX) return -1;
-  if (sizeof *frame + frame->len > l->in_size / 2) return begin_big(l, frame) ? gather(l, frame, body) : 0;
+  if (sizeof *frame + frame->len > l->in_size / 2) {
+    begin_big(l, frame);
+    return gather(l, frame, body);
+  }
+  n = available_for(l, sizeof *frame + frame->len);
+  if (n == SIZE_MAX) return -1;
   if (n < sizeof *frame + frame->len) return 0;
   *body = in_position(l) + sizeof *frame;
   l->pending_consume = sizeof *frame + frame->len;
@@ -196,11 +220,11 @@ uint8_t *ph_link_take_big(struct ph_link *l) {
 /* --- waking and waiting ----------------------------------------------------------------------------------- */
 
 static atomic_uint *own_parked(const struct ph_link *l) {
-  return &l->shared->parked[l->is_host ? 1 : 0];
+  return &l->shared->parked[l->is_host ? 1 : 0].wishes;
 }
 
 void ph_link_wake(struct ph_link *l) {
-  atomic_uint *other = &l->shared->parked[l->is_host ? 0 : 1];
+  atomic_uint *other = &l->shared->parked[l->is_host ? 0 : 1].wishes;
   atomic_thread_fence(memory_order_seq_cst);
   unsigned wishes = atomic_load_explicit(other, memory_order_relaxed);
   bool has_data = (wishes & PARKED_FOR_DATA) && ph_link_room(l) < l->out_size;

@@ -55,7 +55,10 @@ struct ph_link {
   bool is_local;            /* both sides are threads of this process */
   bool corrupt;             /* the other side wrote nonsense */
   uint64_t pending_consume; /* bytes of the frame that the last read lent out */
-  uint8_t *big;             /* a frame that is larger than half the ring is gathered here */
+  /* The other side's index as last seen: read again, at the price of a cache line's way, only when it says too little. */
+  uint64_t seen_tail; /* of the outgoing ring */
+  uint64_t seen_head; /* of the incoming ring */
+  uint8_t *big;       /* a frame that is larger than half the ring is gathered here */
   size_t big_len, big_have;
   struct ph_frame big_frame;
 };
@@ -82,7 +85,8 @@ size_t ph_link_room(const struct ph_link *link);
 /* Rings the other side's bell if it has parked. Call once per batch, after writing or after reading. */
 void ph_link_wake(struct ph_link *link);
 
-/* The next whole frame: 1 with *body lent until the next ph_link_read or ph_link_close; 0 none yet; -1 corrupt. */
+/* The next whole frame: 1 with *body lent until the next ph_link_read or ph_link_close; 0 none yet; -1 corrupt.
+ * *body is NULL when there was no memory for a big one: its bytes are lost. */
 int ph_link_read(struct ph_link *link, struct ph_frame *frame, const uint8_t **body);
 /* Takes the memory of a gathered big frame away from the link (give: malloc'ed), or NULL when the body lies in the ring. */
 uint8_t *ph_link_take_big(struct ph_link *link);

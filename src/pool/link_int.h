@@ -11,11 +11,13 @@ struct ph_ring {
 };
 
 struct ph_link_shared {
-  struct ph_ring rings[2];            /* 0: to the worker, 1: to the host */
-  _Alignas(64) atomic_uint parked[2]; /* 0: the worker, 1: the host */
-  atomic_uint sides;                  /* local: how many are open */
-  atomic_bool hung_up;                /* local: the host is not there any more */
-  atomic_int also;                    /* local: see ph_link_ring_also */
+  struct ph_ring rings[2]; /* 0: to the worker, 1: to the host */
+  struct {
+    _Alignas(64) atomic_uint wishes;
+  } parked[2];         /* 0: the worker, 1: the host */
+  atomic_uint sides;   /* local: how many are open */
+  atomic_bool hung_up; /* local: the host is not there any more */
+  atomic_int also;     /* local: see ph_link_ring_also */
   _Alignas(64) struct ph_slot slots[PH_LINK_SLOTS];
 };
 

@@ -85,12 +85,12 @@ static void wake_worker(struct ph_link_shared *shared) {
   uint64_t one = 1;
   int also = atomic_load(&shared->also);
   if (also >= 0 && write(also, &one, sizeof one) < 0) return; /* full: it is awake */
-  syscall(SYS_futex, &shared->parked[0], FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+  syscall(SYS_futex, &shared->parked[0].wishes, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 void ph_link_hang_up(struct ph_link *host) {
   atomic_store(&host->shared->hung_up, true);
-  atomic_store(&host->shared->parked[0], 0);
+  atomic_store(&host->shared->parked[0].wishes, 0);
   wake_worker(host->shared);
 }
 

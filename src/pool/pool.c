@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/big.h"
 #include "pool/pool_int.h"
 
 /* --- tasks by id ----------------------------------------------------------------------------------------- */
@@ -138,7 +139,7 @@ static void drop_workers(struct ph_pool *p) {
     if (w == NULL) continue;
     ph_link_close(&w->link);
     ph_buf_deinit(&w->sent_blobs);
-    ph_buf_deinit(&w->backlog);
+    ph__drop_backlog(w);
     p->workers[i] = NULL;
     free(w);
   }
@@ -170,13 +171,10 @@ void ph_pool_unref(struct ph_pool *p) {
 
 /* --- submitting ------------------------------------------------------------------------------------------ */
 
-void ph_task_unref(struct ph_task *t) {
-  if (atomic_fetch_sub(&t->refs, 1) == 1) free(t);
-}
-
 struct ph_task *ph_task_new(size_t payload, size_t n_blobs) {
   if (payload > PH_FRAME_MAX - sizeof(struct ph_task_wire)) return NULL;
-  struct ph_task *t = malloc(sizeof *t + n_blobs * sizeof(uint32_t) + payload);
+  size_t size = sizeof(struct ph_task) + n_blobs * sizeof(uint32_t) + payload;
+  struct ph_task *t = ph_big_advise(malloc(size), size);
   if (t == NULL) return NULL;
   memset(t, 0, sizeof *t);
   atomic_init(&t->refs, 1);
@@ -186,6 +184,10 @@ struct ph_task *ph_task_new(size_t payload, size_t n_blobs) {
   t->n_blobs = (uint32_t)n_blobs;
   t->len = (uint32_t)payload;
   return t;
+}
+
+void ph_task_unref(struct ph_task *t) {
+  if (atomic_fetch_sub(&t->refs, 1) == 1) free(t);
 }
 
 /* The state may change right behind the look: a task that slips in is ended by the pump like any other. */
@@ -353,11 +355,12 @@ void ph_pool_terminate(struct ph_pool *p, bool hard) {
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
     if (w == NULL || w->state == PH_WORKER_GONE) continue;
-    struct ph_task *t = ph__running_task(w);
-    if (t != NULL) ph__stop_task(t, PH_SOURCE_SHUTDOWN, hard ? 0 : p->config.grace_ns);
+    for (struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) /* what could not be taken back has begun */
+      ph__stop_task(ph_list_entry(n, struct ph_task, node), PH_SOURCE_SHUTDOWN, hard ? 0 : p->config.grace_ns);
     if (hard) {
-      w->was_killed = true;
-      p->backend->kill(p, w, true);
+      w->was_killed = w->terminated = true;
+      w->kill_at = ph_now();
+      ph__set_timer(p, w->kill_at);
     }
   }
   ph__pump(p);
@@ -413,9 +416,15 @@ static double quantile_ms(const struct ph_histogram *h, double q) {
   return ns < 0 ? (double)NAN : ns / 1e6;
 }
 
+/* For who looks: what happened to idle workers is otherwise taken in by the next wait. */
+static void look_at_workers(struct ph_pool *p) {
+  if (p->backend->poll != NULL) p->backend->poll(p);
+  ph__pump(p);
+}
+
 void ph_pool_stats(struct ph_pool *p, struct ph_pool_stats *s) {
   pthread_mutex_lock(&p->lock);
-  ph__pump(p);
+  look_at_workers(p);
   *s = (struct ph_pool_stats){.workers = p->n_workers,
                               .running = count_running(p),
                               .completed = p->completed,
@@ -447,7 +456,7 @@ static void describe(struct ph_worker *w, struct ph_worker_info *info) {
 unsigned ph_pool_workers(struct ph_pool *p, struct ph_worker_info *infos, unsigned n) {
   unsigned count = 0;
   pthread_mutex_lock(&p->lock);
-  ph__pump(p);
+  look_at_workers(p);
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     if (p->workers[i] == NULL) continue;
     if (count < n) describe(p->workers[i], &infos[count]);

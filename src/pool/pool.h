@@ -37,6 +37,7 @@ enum ph_outcome {
   PH_DONE_TIMEOUT,   /* limit_ns: the timeout, 0: the deadline */
   PH_DONE_DIED,      /* pid, exit_code or signal_number, max_rss */
   PH_DONE_MEMORY,    /* limit: the memory limit in bytes */
+  PH_DONE_LOST,      /* no memory for the message of the task, or of the result */
   PH_DONE_BROKEN,    /* the pool is broken: see ph_pool_broken */
 };
 
@@ -76,14 +77,15 @@ struct ph_task {
   uint8_t slot;
   uint8_t stop;      /* enum ph_stop-like source when a forced stop was asked for, else 0 */
   uint8_t flags;     /* PH_TASK_* */
-  atomic_uchar refs; /* the pool; and an abandoned thread that may still read the payload */
+  atomic_uchar refs; /* the pool's; that of a worker's link while the payload is under way; an abandoned thread's */
   uint32_t blobs[];  /* n_blobs numbers, then len bytes of payload */
 };
 
 enum {
-  PH_TASK_CHUNK = 1, /* payload: function message, then one message per item */
-  PH_TASK_STAR = 2,  /* an item is one array of arguments */
-  PH_TASK_TIMED_OUT = 4,
+  PH_TASK_CHUNK = 1,     /* payload: function message, then one message per item */
+  PH_TASK_STAR = 2,      /* an item is one array of arguments */
+  PH_TASK_TIMED_OUT = 4, /* the item that runs */
+  PH_TASK_EXPIRED = 8,   /* its deadline has passed: every item that is left */
 };
 
 static inline uint8_t *ph_task_bytes(struct ph_task *t) {
@@ -109,7 +111,8 @@ struct ph_pool_config {
   const void *backend_options; /* borrowed during ph_pool_new */
 };
 
-/* One ended item. Lies in a ph_buf of records: the struct, then `len` bytes, padded to 8. */
+/* One ended item. Lies in a ph_buf of records: of a success only the fields up to `big`, of others the whole struct;
+ * then `len` bytes, padded to 8. */
 struct ph_done {
   uint64_t id;
   int64_t tag;
@@ -119,20 +122,21 @@ struct ph_done {
   uint8_t last;    /* the task has no more records */
   uint8_t source;
   uint8_t reserved;
+  size_t len;
+  uint8_t *big; /* malloc'ed bytes instead of inline ones, or NULL; the taker frees them */
+  /* not of a success: */
   uint32_t worker; /* 1-based, 0: none had it */
   int32_t pid;     /* or thread id */
   int32_t exit_code, signal_number;
   int64_t run_ns, limit, max_rss;
-  uint8_t *big; /* malloc'ed bytes instead of inline ones, or NULL; the taker frees them */
-  size_t len;
 };
 
-static inline size_t ph_done_stride(const struct ph_done *d) {
-  return sizeof *d + (d->big != NULL ? 0 : (d->len + 7) / 8 * 8);
+static inline size_t ph_done_head(const struct ph_done *d) {
+  return d->outcome == PH_DONE_OK ? offsetof(struct ph_done, worker) : sizeof *d;
 }
 
-static inline const uint8_t *ph_done_bytes(const struct ph_done *d) {
-  return d->big != NULL ? d->big : (const uint8_t *)(d + 1);
+static inline size_t ph_done_stride(const struct ph_done *d) {
+  return ph_done_head(d) + (d->big != NULL ? 0 : (d->len + 7) / 8 * 8);
 }
 
 enum ph_submit_result { PH_SUBMIT_OK, PH_SUBMIT_FULL, PH_SUBMIT_CLOSED, PH_SUBMIT_BROKEN };
@@ -147,13 +151,16 @@ void ph_pool_free(struct ph_pool *p);
 void ph_pool_ref(struct ph_pool *p);
 void ph_pool_unref(struct ph_pool *p);
 
-void ph_task_unref(struct ph_task *t);
 /* Gives a task with room for the payload, options at their defaults; NULL without memory. */
 struct ph_task *ph_task_new(size_t payload, size_t n_blobs);
+void ph_task_unref(struct ph_task *t);
 /* The first of `n` numbers in a row, for tasks and their items. */
 uint64_t ph_pool_take_ids(struct ph_pool *p, uint64_t n);
 /* Takes the task when it gives PH_SUBMIT_OK. */
 enum ph_submit_result ph_client_submit(struct ph_client *c, struct ph_task *task);
+/* An errno, once, when the dispatcher could not be started: the pool then works while the owner submits or waits. It is
+ * tried again with each submit. */
+int ph_pool_trouble(struct ph_pool *p);
 /* Would a submit be refused? For the moment before encoding. */
 enum ph_submit_result ph_pool_admits(struct ph_pool *p);
 
@@ -257,7 +264,7 @@ uint64_t ph_pool_running(struct ph_pool *p);
 
 struct ph_worker_info {
   uint32_t index;
-  pid_t pid, tid;    /* of a process, of a thread; the other is 0 */
+  pid_t pid, tid;    /* of a process (0: not known yet), of a thread */
   const char *state; /* "starting", "idle", "busy", "stopping" */
   uint64_t tasks;
   uint64_t task_id; /* 0: none */

@@ -31,7 +31,9 @@ struct ph_worker {
   struct ph_task *slots[PH_LINK_SLOTS];
   uint64_t slots_used;      /* bit set; a revoked slot stays in use until the worker has skipped it */
   struct ph_buf sent_blobs; /* bit set by blob number */
-  struct ph_buf backlog;    /* bytes that found no room in the ring */
+  struct ph_task *lent;     /* a big payload on its way from where it lies (a reference), from `lent_at` on */
+  size_t lent_at;
+  struct ph_buf backlog; /* other bytes that found no room in the ring: behind the lent ones */
   size_t backlog_at;
   uint64_t tasks;         /* items replied */
   uint64_t started_tasks; /* tasks handed out and not taken back */
@@ -142,8 +144,12 @@ struct ph_pool {
   /* The dispatcher (dispatch.c). */
   pthread_t dispatcher;
   pthread_cond_t wake_dispatcher;
-  bool has_dispatcher, quit, asleep, driving, owner_waiting;
-  bool owner_asleep;          /* between begin and end of its wait */
+  bool has_dispatcher, quit, driving, owner_waiting;
+  bool owner_asleep;           /* between begin and end of its wait */
+  atomic_int dispatcher_error; /* why it could not be started, until that is told */
+  bool dispatcher_failed;
+  atomic_bool asleep; /* the dispatcher, until it is signalled */
+  bool news; /* a task has ended or a worker has gone since the owner last began to wait: it has to look again first */
   atomic_uint owner_activity; /* counts the owner's pumps */
   int epoll_fd, kick_fd;
   atomic_bool hungry; /* a task that is submitted now could begin at once */
@@ -168,6 +174,9 @@ bool ph__take_back(struct ph_pool *p, struct ph_task *t);
 void ph__put_into_slot(struct ph_worker *w, struct ph_task *t, unsigned slot, enum ph_claim claim);
 void ph__take_intake(struct ph_pool *p);
 void ph__flush_backlog(struct ph_worker *w);
+/* Bytes that wait for room in the ring. */
+size_t ph__backlog(const struct ph_worker *w);
+void ph__drop_backlog(struct ph_worker *w);
 /* Copies a frame into the ring, or its rest into the backlog. -1 without memory. */
 int ph__write_frame(struct ph_worker *w, const struct ph_frame *frame, const void *head, size_t head_len, const void *body,
                     size_t body_len);
@@ -179,6 +188,8 @@ void ph__finish(struct ph_task *t, struct ph_done *done, const void *bytes);
 /* One record with this outcome for every item that is left; frees the task. It must be in no list and no slot. */
 void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outcome, uint8_t source);
 void ph__publish(struct ph_pool *p);
+/* The limit that an outcome speaks of: nanoseconds (0: the deadline) or bytes. */
+int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome);
 /* Fills in what comes from the task, counts, and appends a record to the staged ones of its client. -1 without memory. */
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes);
 
@@ -216,8 +227,8 @@ void ph__set_timer(struct ph_pool *p, int64_t when);
 /* dispatch.c */
 int ph__dispatch_open(struct ph_pool *p, struct ph_err *err);
 void ph__dispatch_close(struct ph_pool *p);
-void ph__watch(struct ph_pool *p, int fd, void *tag);
-void ph__watch_backend(struct ph_pool *p, int fd);
+int ph__watch(struct ph_pool *p, int fd, void *tag, struct ph_err *err);
+int ph__watch_backend(struct ph_pool *p, int fd, struct ph_err *err);
 /* Ends the dispatcher thread; the descriptors stay open until ph__dispatch_close. */
 void ph__dispatch_stop(struct ph_pool *p);
 void ph__unwatch(struct ph_pool *p, int fd);

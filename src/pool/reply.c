@@ -28,7 +28,7 @@ static void forget(struct ph_pool *p, struct ph_task *t) {
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
   size_t inline_len = done->big != NULL ? 0 : done->len, padded = (inline_len + 7) / 8 * 8;
   struct ph_client *c = t->client;
-  if (ph_buf_reserve(&c->staged, sizeof *done + padded) != 0) return -1;
+  if (ph_buf_reserve(&c->staged, ph_done_head(done) + padded) != 0) return -1;
   if (!c->is_dirty) {
     c->is_dirty = true;
     c->next_dirty = p->dirty;
@@ -40,9 +40,9 @@ int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, 
   done->site = t->site;
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
-  ph_buf_put(&c->staged, done, sizeof *done);
-  ph_buf_put(&c->staged, bytes, inline_len);
-  c->staged.len += padded - inline_len;
+  ph_buf_put(&c->staged, done, ph_done_head(done));
+  if (inline_len > 0) memcpy(c->staged.data + c->staged.len, bytes, inline_len);
+  c->staged.len += padded;
   return 0;
 }
 
@@ -93,6 +93,7 @@ static void publish_to(struct ph_pool *p, struct ph_client *c) {
   pthread_mutex_unlock(&c->done_lock);
   uint64_t ends = c->staged_ends; /* not before: nothing outstanding means nothing more will come */
   c->staged_ends = 0;
+  p->news = true;
   atomic_fetch_sub(&p->outstanding, ends);
   bool last = atomic_fetch_sub(&c->outstanding, ends) == ends;
   if (c->staged.len == 0) ph_buf_reset(&c->staged, RECORDS_KEEP);
@@ -129,24 +130,25 @@ static uint8_t outcome_of(const struct ph_task *t, uint8_t reply) {
   if (t->stop != 0) return PH_DONE_CANCELLED;
   switch (reply) {
     case PH_REPLY_OK: return PH_DONE_OK;
-    case PH_REPLY_STOPPED: return t->flags & PH_TASK_TIMED_OUT ? PH_DONE_TIMEOUT : PH_DONE_CANCELLED;
+    case PH_REPLY_STOPPED: return t->flags & (PH_TASK_TIMED_OUT | PH_TASK_EXPIRED) ? PH_DONE_TIMEOUT : PH_DONE_CANCELLED;
     case PH_REPLY_MEMORY: return PH_DONE_MEMORY;
+    case PH_REPLY_LOST: return PH_DONE_LOST;
     default: return PH_DONE_ERROR;
   }
 }
 
-/* The limit that an outcome speaks of: nanoseconds or bytes. */
-static int64_t limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome) {
-  if (outcome == PH_DONE_TIMEOUT) return t->options.timeout_ns == PH_NEVER ? 0 : t->options.timeout_ns;
+int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome) {
+  if (outcome == PH_DONE_TIMEOUT)
+    return t->options.timeout_ns == PH_NEVER || (t->flags & PH_TASK_EXPIRED) ? 0 : t->options.timeout_ns;
   if (outcome != PH_DONE_MEMORY) return 0;
   return (int64_t)(t->options.memory_limit != 0 ? t->options.memory_limit : p->config.memory_limit);
 }
 
-/* Does the worker have another task that it was asked to stop? Below a task that waits and helps. */
-static bool others_stop(const struct ph_worker *w, const struct ph_task *than) {
-  for (const struct ph_list *n = w->handed.next; n != &w->handed && w->kill_at != PH_NEVER; n = n->next) {
+/* A stop that was asked for concerns the task that runs; that may have begun behind this one's reply, or lie below it. */
+static bool others_to_stop(const struct ph_worker *w, const struct ph_task *replied) {
+  for (const struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
     const struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-    if (t != than && (t->stop != 0 || (t->flags & PH_TASK_TIMED_OUT))) return true;
+    if (t != replied && (t->stop != 0 || (t->flags & (PH_TASK_TIMED_OUT | PH_TASK_EXPIRED)))) return true;
   }
   return false;
 }
@@ -168,20 +170,32 @@ static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint
   struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
   if (t == NULL || f->item != t->next_item) return false;
   struct ph_pool *p = w->pool;
-  struct ph_done done = {.outcome = outcome_of(t, f->flags), .len = f->len};
+  struct ph_done done = {.outcome = outcome_of(t, body != NULL ? f->flags : PH_REPLY_LOST), .len = f->len};
   if (f->type == PH_FRAME_REPLY_HERE) take_bytes_here(&done, body);
   done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
   done.source = t->stop != 0 ? t->stop : PH_SOURCE_EXPLICIT;
-  done.limit = limit_of(p, t, done.outcome);
+  done.limit = ph__limit_of(p, t, done.outcome);
   note_times(p, t, ph_link_slot(&w->link, f->slot), done.run_ns);
   if (done.outcome != PH_DONE_OK && done.outcome != PH_DONE_ERROR) drop_bytes(&done);
   if (done.len > 0 && done.big == NULL) done.big = ph_link_take_big(&w->link);
   w->tasks++;
   p->restarts_in_row = 0;
+  if (w->kill_at != PH_NEVER && !others_to_stop(w, t)) w->kill_at = PH_NEVER;
   t->flags &= (uint8_t)~PH_TASK_TIMED_OUT;
-  if (!others_stop(w, t)) w->kill_at = PH_NEVER;
   if (t->next_item + 1 == t->count) ph__release_slot(w, f->slot);
   ph__finish(t, &done, body);
+  return true;
+}
+
+/* The worker had no memory for the message: no item of it can run there. */
+static bool take_loss(struct ph_worker *w, const struct ph_frame *f) {
+  struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
+  if (t == NULL) return false;
+  ph__release_slot(w, f->slot);
+  for (uint32_t left = t->count - t->next_item; left > 0; left--) {
+    struct ph_done done = {.outcome = outcome_of(t, PH_REPLY_LOST), .source = t->stop};
+    ph__finish(t, &done, NULL);
+  }
   return true;
 }
 
@@ -195,7 +209,7 @@ void ph__setup_failed(struct ph_pool *p, const void *error, size_t len) {
   if (p->state == PH_POOL_BROKEN) return;
   p->broken.error_bytes = malloc(len + 1);
   if (p->broken.error_bytes != NULL) {
-    memcpy(p->broken.error_bytes, error, len);
+    if (len > 0) memcpy(p->broken.error_bytes, error, len);
     p->broken.error_len = len;
   }
   p->broken.initializer = true;
@@ -206,14 +220,14 @@ static bool take_frame(struct ph_worker *w, const struct ph_frame *f, const uint
   switch (f->type) {
     case PH_FRAME_READY:
       if (w->state == PH_WORKER_STARTING) w->state = PH_WORKER_READY;
-      if (w->pid == 0) ph__worker_started(w, (pid_t)f->item);
+      if (w->pid == 0) w->pid = (pid_t)f->item;
       return true;
     case PH_FRAME_SETUP_FAILED:
       ph__worker_stop(w);
-      ph__setup_failed(w->pool, body, f->len);
+      ph__setup_failed(w->pool, body, body != NULL ? f->len : 0);
       return true;
     case PH_FRAME_REPLY:
-    case PH_FRAME_REPLY_HERE: return take_reply(w, f, body);
+    case PH_FRAME_REPLY_HERE: return f->flags == PH_REPLY_LOST ? take_loss(w, f) : take_reply(w, f, body);
     case PH_FRAME_SKIPPED: return take_skip(w, f);
     default: return false;
   }

@@ -13,12 +13,35 @@
 #define AHEAD_NS 1000000       /* run time to hand out ahead */
 #define AHEAD_MIN 2            /* handed at least, the running one included */
 #define STEAL_AFTER_NS 100000  /* a task that runs this long does not keep others waiting behind it */
+#define LATE_NS 2000000        /* a worker that has begun nothing for so long is busy otherwise: its setup, a finalizer */
+#define LEND_MIN (1u << 16)    /* bytes of a payload that goes out from where it lies, without another copy */
 #define BACKLOG_MAX (1u << 20) /* bytes beyond the ring, above which nothing more is handed to a worker */
 
 /* --- writing to a worker ---------------------------------------------------------------------------------- */
 
+size_t ph__backlog(const struct ph_worker *w) {
+  return w->backlog.len - w->backlog_at + (w->lent != NULL ? w->lent->len - w->lent_at : 0);
+}
+
+static void give_back_lent(struct ph_worker *w) {
+  if (w->lent != NULL) ph_task_unref(w->lent);
+  w->lent = NULL;
+}
+
+void ph__drop_backlog(struct ph_worker *w) {
+  give_back_lent(w);
+  ph_buf_deinit(&w->backlog);
+}
+
+static void flush_lent(struct ph_worker *w) {
+  w->touched = true;
+  w->lent_at += ph_link_write(&w->link, ph_task_bytes(w->lent) + w->lent_at, w->lent->len - w->lent_at);
+  if (w->lent_at == w->lent->len) give_back_lent(w);
+}
+
 void ph__flush_backlog(struct ph_worker *w) {
-  if (w->backlog_at == w->backlog.len) return;
+  if (w->lent != NULL) flush_lent(w);
+  if (w->lent != NULL || w->backlog_at == w->backlog.len) return;
   w->touched = true;
   w->backlog_at += ph_link_write(&w->link, w->backlog.data + w->backlog_at, w->backlog.len - w->backlog_at);
   if (w->backlog_at < w->backlog.len) return;
@@ -27,14 +50,14 @@ void ph__flush_backlog(struct ph_worker *w) {
 }
 
 static int write_bytes(struct ph_worker *w, const void *bytes, size_t len) {
-  size_t done = w->backlog.len > 0 ? 0 : ph_link_write(&w->link, bytes, len);
+  size_t done = ph__backlog(w) > 0 ? 0 : ph_link_write(&w->link, bytes, len);
   return done < len ? ph_buf_put(&w->backlog, (const uint8_t *)bytes + done, len - done) : 0;
 }
 
 int ph__write_frame(struct ph_worker *w, const struct ph_frame *frame, const void *head, size_t head_len, const void *body,
                     size_t body_len) {
   size_t total = sizeof *frame + head_len + body_len;
-  if (w->backlog.len > 0 || ph_link_room(&w->link) < total) {
+  if (ph__backlog(w) > 0 || ph_link_room(&w->link) < total) {
     if (ph_buf_reserve(&w->backlog, total) != 0) return -1; /* before the first byte is out */
   }
   w->touched = true;
@@ -79,7 +102,14 @@ static int send_task(struct ph_worker *w, struct ph_task *t, unsigned slot) {
   struct ph_frame f = {.len = (uint32_t)(sizeof wire + t->len), .slot = (uint16_t)slot, .type = PH_FRAME_TASK};
   for (uint32_t i = 0; i < t->n_blobs; i++)
     if (send_blob(w, t->blobs[i]) != 0) return -1;
-  return ph__write_frame(w, &f, &wire, sizeof wire, ph_task_bytes(t), t->len);
+  if (t->len < LEND_MIN || ph__backlog(w) > 0 || ph_link_room(&w->link) < sizeof f + sizeof wire)
+    return ph__write_frame(w, &f, &wire, sizeof wire, ph_task_bytes(t), t->len);
+  ph__write_frame(w, &f, &wire, sizeof wire, NULL, 0);
+  atomic_fetch_add(&t->refs, 1);
+  w->lent = t;
+  w->lent_at = 0;
+  flush_lent(w);
+  return 0;
 }
 
 static void arm_timeout(struct ph_pool *p, struct ph_task *t) {
@@ -126,7 +156,7 @@ static int hand(struct ph_worker *w, struct ph_task *t) {
 
 static bool accepts(const struct ph_worker *w, unsigned limit) {
   return w != NULL && w->state <= PH_WORKER_READY && !w->retire && !w->waits && w->n_handed < limit && ~w->slots_used != 0 &&
-         w->backlog.len - w->backlog_at < BACKLOG_MAX;
+         ph__backlog(w) < BACKLOG_MAX;
 }
 
 static unsigned ahead(const struct ph_pool *p) {
@@ -135,15 +165,26 @@ static unsigned ahead(const struct ph_pool *p) {
   return n < AHEAD_MIN ? AHEAD_MIN : n > (int64_t)PH_LINK_SLOTS ? PH_LINK_SLOTS : (unsigned)n;
 }
 
+/* Tasks that were taken back from the worker, without it having looked so far. */
+static unsigned unseen(const struct ph_worker *w) {
+  return (unsigned)__builtin_popcountll(w->slots_used) - w->n_handed;
+}
+
+/* What speaks against giving a worker the next task, 0: it waits for one. What it has in hand counts most. */
+static unsigned burden(const struct ph_worker *w) {
+  return w->n_handed * 4 * PH_LINK_SLOTS + unseen(w) + (w->state == PH_WORKER_STARTING ? 2 * PH_LINK_SLOTS : 0);
+}
+
 /* The worker that is to have the next task: one with nothing to do, a new one, the one with least in hand. */
 static struct ph_worker *choose(struct ph_pool *p) {
   struct ph_worker *best = NULL;
   unsigned limit = ahead(p);
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
-    if (accepts(w, limit) && (best == NULL || w->n_handed < best->n_handed)) best = w;
-    if (best != NULL && best->n_handed == 0) return best;
+    if (accepts(w, limit) && (best == NULL || burden(w) < burden(best))) best = w;
+    if (best != NULL && burden(best) == 0) return best;
   }
+  if (best != NULL && best->n_handed == 0 && unseen(best) == 0) return best; /* it is starting */
   if (p->n_workers < p->config.max_workers) {
     struct ph_worker *fresh = ph__worker_start(p);
     if (fresh != NULL) return fresh;
@@ -206,24 +247,40 @@ static void reclaim_less_urgent(struct ph_pool *p) {
   }
 }
 
-/* What lies behind a long task goes to those who have nothing to do. */
-static void steal(struct ph_pool *p, int64_t now, unsigned idle) {
+/* Takes `give` tasks back that have not begun; gives how many. */
+static unsigned take_some_back(struct ph_worker *w, unsigned give) {
+  unsigned taken = 0;
+  for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed && give > 0; n = prev, give--) {
+    prev = n->prev;
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    if (ph__take_back(w->pool, t)) taken++;
+  }
+  return taken;
+}
+
+/* How many tasks a worker should give to `idle` others: its share of what lies behind a long task; all of it when it has
+ * not even begun, but then only to those that wait. */
+static unsigned share(struct ph_worker *w, int64_t now, unsigned idle, unsigned waiting) {
+  struct ph_task *running = ph__running_task(w);
+  if (running == NULL ? waiting == 0 : w->n_handed < 2) return 0;
+  int64_t started = running == NULL ? w->since : atomic_load(&ph_link_slot(&w->link, running->slot)->started);
+  int64_t due = (started > 0 ? started : now) + (running == NULL ? LATE_NS : STEAL_AFTER_NS);
+  if (now < due) {
+    ph__set_timer(w->pool, due);
+    return 0;
+  }
+  if (running == NULL) return w->n_handed < waiting ? w->n_handed : waiting;
+  unsigned fair = (w->n_handed - 1 + idle) / (idle + 1);
+  return fair < idle ? fair : idle;
+}
+
+static void steal(struct ph_pool *p, int64_t now, unsigned idle, unsigned waiting) {
   for (unsigned i = 0; i < p->config.max_workers && idle > 0; i++) {
     struct ph_worker *w = p->workers[i];
-    if (w == NULL || w->n_handed < 2) continue;
-    struct ph_task *running = ph__running_task(w);
-    int64_t started = running == NULL ? w->since : atomic_load(&ph_link_slot(&w->link, running->slot)->started);
-    int64_t due = (started > 0 ? started : now) + STEAL_AFTER_NS;
-    if (now < due) {
-      ph__set_timer(p, due);
-      continue;
-    }
-    unsigned give = (w->n_handed - 1 + idle) / (idle + 1);
-    for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed && give > 0 && idle > 0; n = prev, give--) {
-      prev = n->prev;
-      struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-      if (ph__take_back(p, t)) idle--;
-    }
+    if (w == NULL || w->n_handed == 0) continue;
+    unsigned taken = take_some_back(w, share(w, now, idle, waiting));
+    idle -= taken;
+    waiting -= taken < waiting ? taken : waiting;
   }
 }
 
@@ -236,24 +293,26 @@ static bool any_accepts(struct ph_pool *p) {
   return false;
 }
 
-/* Workers that could take a task now, places for new ones included. */
-static unsigned count_idle(struct ph_pool *p) {
+/* Gives the workers that could take a task now, places for new ones included; *waiting: those of them that wait for one. */
+static unsigned count_idle(struct ph_pool *p, unsigned *waiting) {
   unsigned idle = 0;
+  *waiting = 0;
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
-    if (w == NULL ? p->spawn_retry_at == PH_NEVER : accepts(w, 1)) idle++;
+    if (w == NULL ? p->spawn_retry_at != PH_NEVER : !accepts(w, 1)) continue;
+    idle++;
+    if (w != NULL && burden(w) == 0) ++*waiting;
   }
   return idle;
 }
 
 static void balance(struct ph_pool *p) {
-  if (p->queue.count > 0 || p->n_handed <= 1) return;
-  unsigned busy = 0, idle = count_idle(p);
-  if (idle == 0) return;
+  if (p->queue.count > 0 || p->n_handed == 0) return;
+  unsigned busy = 0, waiting, idle = count_idle(p, &waiting);
   for (unsigned i = 0; i < p->config.max_workers; i++)
     if (p->workers[i] != NULL && p->workers[i]->n_handed > 0) busy++;
-  if (p->n_handed == busy) return;
-  steal(p, ph_now(), idle);
+  if (idle == 0 || (p->n_handed == busy && waiting == 0)) return;
+  steal(p, ph_now(), idle, waiting);
   hand_out(p);
 }
 

@@ -35,9 +35,10 @@ static void discard(struct ph_worker *w) {
   if (w->bell_watched && !w->link.is_local) ph__unwatch(p, w->link.bell);
   ph_link_close(&w->link);
   ph_buf_deinit(&w->sent_blobs);
-  ph_buf_deinit(&w->backlog);
+  ph__drop_backlog(w);
   p->workers[w->index] = NULL;
   p->n_workers--;
+  p->news = true;
   free(w);
   ph__wake_owner(p);
 }
@@ -60,15 +61,20 @@ static void start_failed(struct ph_pool *p, const struct ph_err *err) {
   ph__break(p);
 }
 
+static void abandon(struct ph_worker *w) {
+  w->state = PH_WORKER_STOPPING;
+  w->was_killed = true;
+  w->pool->backend->kill(w->pool, w, true);
+}
+
+/* What there is to do once the worker is being forked. */
 static int open_worker(struct ph_pool *p, struct ph_worker *w, struct ph_err *err) {
   struct ph_frame f = {.len = (uint32_t)p->config.setup_len, .type = PH_FRAME_SETUP};
-  if (p->backend->spawn(p, w, err) != 0) return -1;
   if (ph__write_frame(w, &f, NULL, 0, p->setup, p->config.setup_len) != 0)
     return ph_err_set(err, "os", ENOMEM, "not enough memory");
-  if (!w->link.is_local) ph__watch(p, w->link.bell, w);
-  w->bell_watched = true;
-  ph_link_park(&w->link, false); /* whoever waits already looks at its bell, too */
-  return 0;
+  w->bell_watched = w->link.is_local || ph__watch(p, w->link.bell, w, err) == 0;
+  if (w->bell_watched) ph_link_park(&w->link, false); /* whoever waits already looks at its bell, too */
+  return w->bell_watched ? 0 : -1;
 }
 
 struct ph_worker *ph__worker_start(struct ph_pool *p) {
@@ -85,8 +91,12 @@ struct ph_worker *ph__worker_start(struct ph_pool *p) {
   w->link.bell = -1;
   p->workers[index] = w;
   p->n_workers++;
-  if (open_worker(p, w, &err) == 0) return w;
-  discard(w);
+  bool spawned = p->backend->spawn(p, w, &err) == 0;
+  if (spawned && open_worker(p, w, &err) == 0) return w;
+  if (spawned)
+    abandon(w); /* its place stays taken until the zygote says that it is gone */
+  else
+    discard(w);
   start_failed(p, &err);
   return NULL;
 }
@@ -109,13 +119,18 @@ static void release_all(struct ph_worker *w) {
     w->n_handed--;
     w->pool->n_handed--;
     t->worker = NULL;
-    back_to_queue(w->pool, t);
+    if (t->stop != 0)
+      ph__finish_rest(w->pool, t, PH_DONE_CANCELLED, t->stop);
+    else if (t->flags & PH_TASK_EXPIRED)
+      ph__finish_rest(w->pool, t, PH_DONE_TIMEOUT, PH_SOURCE_DEADLINE);
+    else
+      back_to_queue(w->pool, t);
   }
 }
 
 static uint8_t death_outcome(const struct ph_worker *w, const struct ph_task *t) {
   if (t->stop != 0) return PH_DONE_CANCELLED;
-  if (t->flags & PH_TASK_TIMED_OUT) return PH_DONE_TIMEOUT;
+  if (t->flags & (PH_TASK_TIMED_OUT | PH_TASK_EXPIRED)) return PH_DONE_TIMEOUT;
   return w->was_killed ? PH_DONE_CANCELLED : PH_DONE_DIED;
 }
 
@@ -135,17 +150,9 @@ static void fail_running(struct ph_worker *w, struct ph_task *t, const struct ph
                          .max_rss = how->max_rss,
                          .run_ns = started > 0 ? ph_now() - started : 0};
   done.source = t->stop != 0 ? t->stop : PH_SOURCE_SHUTDOWN;
-  if (outcome == PH_DONE_TIMEOUT && t->options.timeout_ns != PH_NEVER) done.limit = t->options.timeout_ns;
+  done.limit = ph__limit_of(p, t, outcome);
   t->flags &= (uint8_t)~PH_TASK_TIMED_OUT;
-  bool cancel_rest = t->stop != 0;
-  bool last = t->next_item + 1 == t->count;
   ph__finish(t, &done, NULL);
-  if (last || !cancel_rest) return;
-  ph_list_remove(&t->node);
-  w->n_handed--;
-  p->n_handed--;
-  t->worker = NULL;
-  ph__finish_rest(p, t, PH_DONE_CANCELLED, done.source);
 }
 
 /* Has the worker begun an item of it that has no reply? */
@@ -163,6 +170,12 @@ static void fail_interrupted(struct ph_worker *w, const struct ph_exit *how) {
   }
 }
 
+static void kill_later(struct ph_worker *w, int64_t grace_ns) {
+  int64_t now = ph_now(), kill_at = grace_ns >= PH_NEVER - now ? PH_NEVER : now + grace_ns;
+  if (kill_at < w->kill_at) w->kill_at = kill_at;
+  ph__set_timer(w->pool, w->kill_at);
+}
+
 /* --- the end ---------------------------------------------------------------------------------------------- */
 
 static bool counts_as_death(const struct ph_worker *w) {
@@ -171,7 +184,6 @@ static bool counts_as_death(const struct ph_worker *w) {
 
 static void note_death(struct ph_worker *w, const struct ph_exit *how, bool during_setup) {
   struct ph_pool *p = w->pool;
-  p->restarts++;
   p->restarts_in_row++;
   bool initializer = during_setup && p->config.has_initializer;
   if (p->state == PH_POOL_BROKEN) return;
@@ -190,9 +202,14 @@ static void note_death(struct ph_worker *w, const struct ph_exit *how, bool duri
 }
 
 void ph__worker_gone(struct ph_worker *w, const struct ph_exit *how) {
+  if (w->state == PH_WORKER_STARTING && how->exit_code == PH_WORKER_EXIT_NO_MEMORY) {
+    ph__worker_spawn_failed(w, ENOMEM);
+    return;
+  }
   ph__read_replies(w);
   bool death = counts_as_death(w), during_setup = w->state == PH_WORKER_STARTING;
   fail_interrupted(w, how);
+  if (w->state != PH_WORKER_STOPPING && !w->pool->terminating) w->pool->restarts++;
   w->state = PH_WORKER_GONE;
   release_all(w);
   if (death) note_death(w, how, during_setup);
@@ -227,15 +244,17 @@ void ph__worker_spawn_failed(struct ph_worker *w, int error) {
 void ph__worker_stop(struct ph_worker *w) {
   struct ph_frame f = {.type = PH_FRAME_STOP};
   if (w->state >= PH_WORKER_STOPPING) return;
+  bool in_setup = w->state == PH_WORKER_STARTING;
   w->state = PH_WORKER_STOPPING;
   w->since = ph_now();
   if (ph__write_frame(w, &f, NULL, 0, NULL, 0) != 0) w->pool->backend->kill(w->pool, w, true);
+  if (in_setup || w->pool->terminating || w->pool->state == PH_POOL_BROKEN) kill_later(w, w->pool->config.grace_ns);
 }
 
 /* It writes nonsense: not to be trusted any more. Its death is then an ordinary one. */
 void ph__worker_corrupt(struct ph_worker *w) {
   if (!w->link.corrupt) w->pool->backend->kill(w->pool, w, true);
-  w->link.corrupt = true;
+  w->link.corrupt = w->retire = true;
 }
 
 /* --- stopping a task, timers ------------------------------------------------------------------------------ */
@@ -246,10 +265,7 @@ static void ask_to_stop(struct ph_task *t, uint8_t source, uint32_t what, int64_
   atomic_store(&s->stop_source, source);
   atomic_store(&s->stop, what);
   w->pool->backend->interrupt(w->pool, w);
-  int64_t kill_at = grace_ns >= PH_NEVER - ph_now() ? PH_NEVER : ph_now() + grace_ns;
-  if (kill_at < w->kill_at) w->kill_at = kill_at;
-  w->terminated = false;
-  ph__set_timer(w->pool, w->kill_at);
+  kill_later(w, grace_ns);
 }
 
 void ph__stop_task(struct ph_task *t, uint8_t source, int64_t grace_ns) {
@@ -281,11 +297,26 @@ static void check_handed_timeouts(struct ph_worker *w, int64_t now) {
   }
 }
 
+/* Before a worker is killed for the task that it runs: the tasks behind that one go elsewhere, and what it has finished
+ * meanwhile counts. False when the task has ended after all. */
+static bool give_up(struct ph_worker *w) {
+  for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed; n = prev) {
+    prev = n->prev;
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    if (ph__revoke(t)) back_to_queue(w->pool, t);
+  }
+  ph__read_replies(w);
+  if (w->kill_at == PH_NEVER) return false;
+  w->retire = true;
+  return true;
+}
+
 static void check_kill(struct ph_worker *w, int64_t now) {
   if (w->kill_at == PH_NEVER) return;
-  if (now >= w->kill_at) {
+  if (now >= w->kill_at && give_up(w)) {
+    w->was_killed = true;
     w->pool->backend->kill(w->pool, w, w->terminated);
-    w->kill_at = w->terminated ? PH_NEVER : now + KILL_AFTER_TERM_NS;
+    w->kill_at = now + KILL_AFTER_TERM_NS; /* again, should it live on */
     w->terminated = true;
   }
   ph__set_timer(w->pool, w->kill_at);
@@ -313,7 +344,7 @@ static void check_deadlines(struct ph_pool *p, int64_t now) {
     } else if (ph__revoke(t)) {
       ph__finish_rest(p, t, PH_DONE_TIMEOUT, PH_SOURCE_DEADLINE);
     } else {
-      t->flags |= PH_TASK_TIMED_OUT;
+      t->flags |= PH_TASK_EXPIRED;
       ask_to_stop(t, PH_SOURCE_DEADLINE, PH_STOP_ALL, p->config.grace_ns);
     }
   }

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -12,6 +13,8 @@
 #include <unistd.h>
 
 #include "pool/zygote_int.h"
+
+#define PATIENCE_MS 1000
 
 /* The process-wide zygote. Belongs to the process whose pid is in `owner`: a forked worker starts one of its own. */
 static struct {
@@ -35,15 +38,17 @@ static int check_threads(int allowed, struct ph_err *err) {
   int n = count_threads();
   if (n <= allowed) return 0;
   return ph_err_set(err, "invalid_state", 0,
-                    "cannot fork workers: this process has %d threads more than it may have (require \"proc_pool\" before "
+                    "cannot fork workers: this process has %d threads beside its own and those of process pools (require "
+                    "\"proc_pool\" before "
                     "the first thread pool is made, and before anything else starts threads)",
                     n - allowed);
 }
 
 /* In the forked process: never returns. */
-static _Noreturn void be_zygote(int socket, bool is_snapshot, ph_worker_main *main, void *ud) {
+static _Noreturn void be_zygote(int socket, pid_t host, bool is_snapshot, ph_worker_main *main, void *ud) {
   prctl(PR_SET_NAME, "parhost-zygote");
-  ph__zygote_serve(socket, is_snapshot, main, ud);
+  setpgid(0, 0); /* who kills the host's process group leaves us time to kill what tasks have started */
+  ph__zygote_serve(socket, host, is_snapshot, main, ud);
   _exit(0);
 }
 
@@ -54,10 +59,10 @@ static pid_t fork_zygote(bool is_snapshot, ph_worker_main *main, void *ud, int *
     return -1;
   }
   fflush(NULL); /* or the child would write the same bytes again */
-  pid_t pid = fork();
+  pid_t host = getpid(), pid = fork();
   if (pid == 0) {
     close(pair[0]);
-    be_zygote(pair[1], is_snapshot, main, ud);
+    be_zygote(pair[1], host, is_snapshot, main, ud);
   }
   int saved = errno;
   close(pair[1]);
@@ -90,8 +95,14 @@ int ph_zygote_start(ph_worker_main *main, void *ud, struct ph_err *err) {
 void ph_zygote_stop(void) {
   if (!ph_zygote_running()) return;
   the_zygote.owner = 0;
-  close(the_zygote.control);
+  ph_zygote_disconnect(the_zygote.control);
   ph_zygote_reap(the_zygote.pid);
+}
+
+/* Copies of this process (start method "fork", a program's own fork) may hold the socket, too: closing ours is no end. */
+void ph_zygote_disconnect(int connection) {
+  shutdown(connection, SHUT_RDWR);
+  close(connection);
 }
 
 void ph_zygote_reap(pid_t pid) {
@@ -107,6 +118,17 @@ int ph_zygote_fork(ph_worker_main *main, void *ud, int allowed_threads, pid_t *p
 }
 
 /* --- messages --------------------------------------------------------------------------------------------- */
+
+/* After EAGAIN: some hundred requests are on their way. The zygote never blocks, so there is room soon, unless somebody has
+ * stopped it. */
+static bool has_room(int socket) {
+  struct pollfd p = {.fd = socket, .events = POLLOUT};
+  int n;
+  do n = poll(&p, 1, PATIENCE_MS);
+  while (n < 0 && errno == EINTR);
+  if (n == 0) errno = EAGAIN;
+  return n > 0;
+}
 
 int ph__send_message(int socket, const struct ph_zygote_message *m, const int *fds, int n_fds) {
   struct iovec iov = {.iov_base = (void *)(uintptr_t)m, .iov_len = sizeof *m};
@@ -128,7 +150,7 @@ int ph__send_message(int socket, const struct ph_zygote_message *m, const int *f
   }
   ssize_t n;
   do n = sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-  while (n < 0 && errno == EINTR);
+  while (n < 0 && (errno == EINTR || (errno == EAGAIN && has_room(socket))));
   return n == (ssize_t)sizeof *m ? 0 : -1;
 }
 

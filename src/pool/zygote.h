@@ -27,6 +27,8 @@ void ph_zygote_stop(void);
 
 /* A new connection to the process-wide zygote: a descriptor, non-blocking, close-on-exec. -1 with err. */
 int ph_zygote_connect(struct ph_err *err);
+/* Ends a connection; what is left of its workers is killed. */
+void ph_zygote_disconnect(int connection);
 /* A zygote of its own, forked right now from the calling process, which its workers see as it is at this moment.
  * `allowed_threads`: how many threads this process may have (itself and parhost's own dispatchers); more is
  * kind "invalid_state", naming the number. Gives its connection; it ends when that is closed. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Inside the zygote: one thread, one poll over its connections and the signalfd of SIGCHLD.
  *
+ * It never waits for anybody else: events that a host does not read at the moment wait in the outbox of its connection,
+ * so that a slow pool does not keep the others from getting workers.
+ *
  * A child is known by (connection, index) from its fork until it is reaped, so a signal never meets a stranger that
  * got the same pid. The children of a connection that was closed are killed. */
 #include <errno.h>
@@ -16,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "pool/zygote_int.h"
 
 struct child {
@@ -27,35 +31,54 @@ struct child {
 struct zygote {
   ph_worker_main *main;
   void *ud;
-  bool is_snapshot;   /* its workers go on with the caller's state: the caller's descriptors stay open */
-  struct pollfd *fds; /* 0: the signalfd, 1: the control socket, then the pools' connections */
+  bool is_snapshot;        /* its workers go on with the caller's state: the caller's descriptors stay open */
+  struct pollfd *fds;      /* 0: the signalfd, 1: the control socket, then the pools' connections */
+  struct ph_buf *outboxes; /* for each of fds: events that found no room in the socket */
   size_t n_fds, cap_fds;
   struct child *children;
   size_t n_children, cap_children;
 };
 
-static void *grown(void *array, size_t *cap, size_t size) {
-  size_t n = *cap == 0 ? 16 : *cap * 2;
-  void *bigger = realloc(array, n * size);
-  if (bigger != NULL) *cap = n;
-  return bigger;
+static int grow(void *array_place, size_t cap, size_t size) {
+  void **place = array_place, *bigger = realloc(*place, cap * size);
+  if (bigger != NULL) *place = bigger;
+  return bigger != NULL ? 0 : -1;
 }
 
 static int add_fd(struct zygote *z, int fd) {
   if (z->n_fds == z->cap_fds) {
-    struct pollfd *fds = grown(z->fds, &z->cap_fds, sizeof *fds);
-    if (fds == NULL) return -1;
-    z->fds = fds;
+    size_t cap = z->cap_fds + 16;
+    if (grow(&z->fds, cap, sizeof *z->fds) != 0 || grow(&z->outboxes, cap, sizeof *z->outboxes) != 0) return -1;
+    z->cap_fds = cap;
   }
-  z->fds[z->n_fds++] = (struct pollfd){.fd = fd, .events = POLLIN};
+  z->fds[z->n_fds] = (struct pollfd){.fd = fd, .events = POLLIN};
+  ph_buf_init(&z->outboxes[z->n_fds++]);
   return 0;
 }
 
-static void report(const struct child *c, const struct ph_zygote_event *e) {
+static bool send_event(int connection, const void *event) {
   ssize_t n;
-  if (c->connection < 0) return;
-  do n = send(c->connection, e, sizeof *e, MSG_NOSIGNAL); /* blocks when the host is slow: no event may be lost */
+  do n = send(connection, event, sizeof(struct ph_zygote_event), MSG_NOSIGNAL | MSG_DONTWAIT);
   while (n < 0 && errno == EINTR);
+  return n >= 0 || errno != EAGAIN; /* otherwise broken: nobody wants to know any more */
+}
+
+static void flush_outbox(struct zygote *z, size_t i) {
+  struct ph_buf *b = &z->outboxes[i];
+  size_t sent = 0;
+  while (sent < b->len && send_event(z->fds[i].fd, b->data + sent)) sent += sizeof(struct ph_zygote_event);
+  memmove(b->data, b->data + sent, b->len - sent);
+  b->len -= sent;
+  if (b->len == 0) z->fds[i].events = POLLIN;
+}
+
+/* Without memory for the outbox the event is lost; the host finds the worker's link broken all the same. */
+static void report(struct zygote *z, int connection, const struct ph_zygote_event *e) {
+  size_t i = 1;
+  while (i < z->n_fds && z->fds[i].fd != connection) i++;
+  if (connection < 0 || i == z->n_fds) return;
+  if (z->outboxes[i].len == 0 && send_event(connection, e)) return;
+  if (ph_buf_put(&z->outboxes[i], e, sizeof *e) == 0) z->fds[i].events = POLLIN | POLLOUT;
 }
 
 /* --- the worker's first steps ----------------------------------------------------------------------------- */
@@ -98,8 +121,14 @@ static void zygote_signals(void) {
   for (size_t i = 0; i < sizeof zygote_ignores / sizeof *zygote_ignores; i++) signal(zygote_ignores[i], SIG_IGN);
 }
 
+static void do_nothing(int number) {
+  (void)number;
+}
+
+/* SIGPIPE is caught and not ignored, as programs that tasks start would inherit the latter. */
 static void worker_signals(void) {
   sigset_t none;
+  signal(SIGPIPE, do_nothing);
   for (size_t i = 0; i < sizeof zygote_ignores / sizeof *zygote_ignores; i++) signal(zygote_ignores[i], SIG_DFL);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
@@ -122,24 +151,31 @@ static _Noreturn void be_worker(const struct zygote *z, const struct ph_zygote_m
 
 /* --- requests --------------------------------------------------------------------------------------------- */
 
+/* A place for another child. */
+static bool has_place(struct zygote *z) {
+  if (z->n_children < z->cap_children) return true;
+  size_t cap = z->cap_children + 16;
+  if (grow(&z->children, cap, sizeof *z->children) != 0) return false;
+  z->cap_children = cap;
+  return true;
+}
+
+static void fail_spawn(struct zygote *z, int connection, const struct ph_zygote_message *m, int error) {
+  report(z, connection, &(struct ph_zygote_event){.type = PH_ZYGOTE_SPAWN_FAILED, .index = m->index, .error = error});
+}
+
 static void spawn(struct zygote *z, int connection, const struct ph_zygote_message *m, const int fds[2]) {
-  struct child c = {.connection = connection, .index = m->index};
-  struct ph_zygote_event e = {.type = PH_ZYGOTE_SPAWN_FAILED, .index = m->index, .error = ENOMEM};
-  struct child *children = z->children;
-  pid_t zygote = getpid();
-  if (z->n_children == z->cap_children) children = grown(z->children, &z->cap_children, sizeof *children);
-  if (children != NULL) {
-    z->children = children;
-    c.pid = fork();
-    if (c.pid == 0) be_worker(z, m, fds[0], fds[1], zygote);
-    e.error = errno;
+  pid_t pid = -1, zygote = getpid();
+  errno = ENOMEM;
+  if (has_place(z)) pid = fork();
+  if (pid == 0) be_worker(z, m, fds[0], fds[1], zygote);
+  if (pid < 0) {
+    fail_spawn(z, connection, m, errno);
+    return;
   }
-  if (children != NULL && c.pid > 0) {
-    setpgid(c.pid, c.pid); /* both do it: whoever signals the group next finds it */
-    z->children[z->n_children++] = c;
-    e = (struct ph_zygote_event){.type = PH_ZYGOTE_SPAWNED, .index = m->index, .pid = c.pid};
-  }
-  report(&c, &e);
+  setpgid(pid, pid); /* both do it: whoever signals the group next finds it */
+  z->children[z->n_children++] = (struct child){.pid = pid, .connection = connection, .index = m->index};
+  report(z, connection, &(struct ph_zygote_event){.type = PH_ZYGOTE_SPAWNED, .index = m->index, .pid = pid});
 }
 
 static void signal_child(const struct zygote *z, int connection, const struct ph_zygote_message *m) {
@@ -171,6 +207,7 @@ static ssize_t receive(int socket, struct ph_zygote_message *m, int fds[2], int 
 static void handle(struct zygote *z, int connection, const struct ph_zygote_message *m, int fds[2], int n_fds) {
   if (m->type == PH_ZYGOTE_CONNECT && n_fds == 1 && add_fd(z, fds[0]) == 0) return;
   if (m->type == PH_ZYGOTE_SPAWN && n_fds == 2) spawn(z, connection, m, fds);
+  if (m->type == PH_ZYGOTE_SPAWN && n_fds < 2) fail_spawn(z, connection, m, EMFILE); /* no room for its descriptors */
   if (m->type == PH_ZYGOTE_SIGNAL) signal_child(z, connection, m);
   for (int i = 0; i < n_fds; i++) close(fds[i]);
 }
@@ -195,7 +232,7 @@ static bool reap(struct zygote *z, size_t i) {
   if (WIFSIGNALED(status)) e.signal_number = WTERMSIG(status);
   e.max_rss = (int64_t)usage.ru_maxrss * 1024;
   z->children[i] = z->children[--z->n_children];
-  report(&c, &e);
+  report(z, c.connection, &e);
   return true;
 }
 
@@ -216,13 +253,17 @@ static void kill_children(struct zygote *z, int connection) {
 static void disconnect(struct zygote *z, size_t i) {
   kill_children(z, z->fds[i].fd);
   close(z->fds[i].fd);
+  ph_buf_deinit(&z->outboxes[i]);
   z->fds[i] = z->fds[--z->n_fds];
+  z->outboxes[i] = z->outboxes[z->n_fds];
 }
 
 static void end(struct zygote *z) {
-  for (size_t i = 1; i < z->n_fds; i++) kill_children(z, z->fds[i].fd);
+  for (size_t i = 0; i < z->n_children; i++) kill(-z->children[i].pid, SIGKILL);
   for (size_t i = 0; i < z->n_children; i++) waitpid(z->children[i].pid, NULL, 0);
+  for (size_t i = 0; i < z->n_fds; i++) ph_buf_deinit(&z->outboxes[i]);
   free(z->children);
+  free(z->outboxes);
   free(z->fds);
 }
 
@@ -252,7 +293,7 @@ static int keep_socket(int socket) {
   return 3;
 }
 
-void ph__zygote_serve(int socket, bool is_snapshot, ph_worker_main *main, void *ud) {
+void ph__zygote_serve(int socket, pid_t host, bool is_snapshot, ph_worker_main *main, void *ud) {
   struct zygote z = {.main = main, .ud = ud, .is_snapshot = is_snapshot};
   sigset_t chld;
   if (!is_snapshot) socket = keep_socket(socket);
@@ -262,11 +303,14 @@ void ph__zygote_serve(int socket, bool is_snapshot, ph_worker_main *main, void *
   sigprocmask(SIG_SETMASK, &chld, NULL);
   int signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0 || add_fd(&z, signals) != 0 || add_fd(&z, socket) != 0) return;
-  while (z.fds[1].fd >= 0) {
+  prctl(PR_SET_PDEATHSIG, SIGCHLD); /* the socket alone is no proof: a fork of the host may hold its end open */
+  while (z.fds[1].fd >= 0 && getppid() == host) {
     if (poll(z.fds, (nfds_t)z.n_fds, -1) < 0) continue;
     if (z.fds[0].revents) drain_signals(signals);
-    for (size_t i = z.n_fds; i-- > 1;)
-      if (z.fds[i].revents) read_requests(&z, i);
+    for (size_t i = z.n_fds; i-- > 1;) {
+      if (z.fds[i].revents & POLLOUT) flush_outbox(&z, i);
+      if (z.fds[i].revents & ~POLLOUT) read_requests(&z, i);
+    }
     reap_all(&z);
   }
   end(&z);

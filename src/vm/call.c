@@ -37,7 +37,10 @@ static int take_traceback(lua_State *L) {
 }
 
 int ph_vm_call(lua_State *L, int nargs, int nresults) {
-  struct ph_vm *vm = ph_vm_of(L);
+  return ph_vm_call_in(ph_vm_of(L), L, nargs, nresults);
+}
+
+int ph_vm_call_in(struct ph_vm *vm, lua_State *L, int nargs, int nresults) {
   int base = lua_gettop(L) - nargs;
   lua_pushcfunction(L, take_traceback);
   lua_insert(L, base);

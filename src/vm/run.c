@@ -165,10 +165,10 @@ static void chain_traceback(lua_State *L, int err, int traceback) {
 static int do_error(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
   struct ph_err err;
-  const struct ph_encode_options options = {.root = "error", .flags = r->encode_flags, .externs = LUA_NOREF};
+  const struct ph_encode_options options = {
+      .root = "error", .first_is_root = true, .flags = r->encode_flags, .externs = LUA_NOREF};
   chain_traceback(L, 2, 3);
   if (ph_encode(L, &options, 2, 2, &r->reply, &err) == 0) return 0;
-  if (strncmp(err.path, "error[1]", 8) == 0) memmove(err.path + 5, err.path + 8, strlen(err.path + 8) + 1);
   ph_error_push_err(L, &err);
   lua_pushfstring(L, "the task raised an error value that cannot travel: %s", err.message);
   lua_setfield(L, -2, "message");
@@ -180,7 +180,8 @@ static int do_error(lua_State *L) {
 static int do_error_text(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
   struct ph_err err;
-  const struct ph_encode_options options = {.root = "error", .flags = r->encode_flags, .externs = LUA_NOREF};
+  const struct ph_encode_options options = {
+      .root = "error", .first_is_root = true, .flags = r->encode_flags, .externs = LUA_NOREF};
   lua_pushliteral(L, "the error value of the task could not be sent (not enough memory, or its __dump failed)");
   lua_pushnil(L);
   ph_encode(L, &options, 2, 2, &r->reply, &err);
@@ -220,7 +221,7 @@ static enum ph_reply run_protected(struct ph_run *r) {
   r->vm->limit = r->wire->memory_limit;
   lua_pushcfunction(L, do_item);
   lua_pushlightuserdata(L, r);
-  int status = ph_vm_call(L, 1, 0);
+  int status = ph_vm_call_in(r->vm, L, 1, 0);
   r->vm->limit = 0;
   enum ph_reply reply = status == LUA_OK ? PH_REPLY_OK : failed(r, status);
   lua_settop(L, 0);
@@ -232,38 +233,46 @@ static uint32_t run_time_units(int64_t ns) {
   return units > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)units;
 }
 
-static int run_item(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, uint32_t item) {
+/* *now: when the item before ended; then, when this one did. */
+static int run_item(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, uint32_t item, int64_t *now) {
   enum ph_reply reply = PH_REPLY_STOPPED;
+  int64_t started = *now;
   r->item = item;
   r->reply = (struct ph_encoded){0};
-  int64_t started = ph_now();
-  atomic_store(&slot->item, item);
+  atomic_store_explicit(&slot->item, item, memory_order_release);
   atomic_store_explicit(&slot->started, started, memory_order_release);
   r->slot = slot;
   if (!must_stop(r)) reply = run_protected(r);
   r->slot = NULL;
   ph_vm_clear_stop(r->vm);
   ph_worker_stdio_flush();
+  *now = ph_now();
   struct ph_frame f = {.len = (uint32_t)r->reply.len,
                        .slot = (uint16_t)slot_number,
                        .type = PH_FRAME_REPLY,
                        .flags = (uint8_t)reply,
                        .item = item,
-                       .reserved = run_time_units(ph_now() - started)};
+                       .reserved = run_time_units(*now - started)};
   return r->send(r, &f, r->reply.data);
 }
 
-/* In protected mode: require("parhost.worker").setup(message, index). */
+/* In protected mode: require("parhost.worker").enter(first part, index), then .setup(second part). */
 static int do_setup(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
+  size_t len;
   lua_settop(L, 0);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "parhost.worker");
   lua_call(L, 1, 1);
-  lua_getfield(L, 1, "setup");
-  decode_part(r, r->payload, r->payload_len);
+  lua_getfield(L, 1, "enter");
+  const uint8_t *part = part_at(r, r->payload, &len);
+  decode_part(r, part, len);
   lua_pushinteger(L, (lua_Integer)r->index + 1);
   lua_call(L, 2, 0);
+  lua_getfield(L, 1, "setup");
+  part = part_at(r, part + len, &len);
+  decode_part(r, part, len);
+  lua_call(L, 1, 0);
   return 0;
 }
 
@@ -293,8 +302,9 @@ static int run_items(struct ph_run *r, struct ph_slot *slot, unsigned slot_numbe
   r->payload_len = len;
   r->ran_something = true;
   if (wire->flags & PH_TASK_CHUNK) find_first(r);
+  int64_t now = ph_now();
   for (uint32_t item = wire->first; item < wire->count; item++) {
-    int status = run_item(r, slot, slot_number, item);
+    int status = run_item(r, slot, slot_number, item, &now);
     if (status != 0) return status;
   }
   return 0;
@@ -316,8 +326,11 @@ void ph_run_catch_up(struct ph_run *r) {
 int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
                 const uint8_t *payload, size_t len) {
   unsigned expected = PH_CLAIM_HANDED;
-  if (!atomic_compare_exchange_strong(&slot->claim, &expected, PH_CLAIM_STARTED)) {
-    struct ph_frame f = {.slot = (uint16_t)slot_number, .type = PH_FRAME_SKIPPED};
+  struct ph_frame f = {.slot = (uint16_t)slot_number, .type = PH_FRAME_SKIPPED};
+  if (!atomic_compare_exchange_strong(&slot->claim, &expected, PH_CLAIM_STARTED)) return r->send(r, &f, NULL);
+  if (payload == NULL) {
+    f.type = PH_FRAME_REPLY;
+    f.flags = PH_REPLY_LOST;
     return r->send(r, &f, NULL);
   }
   return run_items(r, slot, slot_number, wire, payload, len);

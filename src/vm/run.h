@@ -38,7 +38,8 @@ void ph_run_end(struct ph_run *r, struct ph_run *outer);
 /* Decodes a setup message and hands it to parhost.worker. False: r->reply holds error value and traceback. */
 bool ph_run_setup(struct ph_run *r, const void *message, size_t len);
 
-/* Claims the task of a slot and runs its items, a reply each; a revoked task is answered with SKIPPED.
+/* `body` NULL: there was no memory for the message.
+ * Claims the task of a slot and runs its items, a reply each; a revoked task is answered with SKIPPED.
  * Gives what `send` gave when that was not 0. */
 int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
                 const uint8_t *payload, size_t len);

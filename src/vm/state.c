@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/big.h"
 #include "codec/codec.h"
 #include "vm/vm_int.h"
 
@@ -20,8 +21,33 @@ struct ph_vm *ph_vm_of(lua_State *L) {
   return vm;
 }
 
+#ifdef PH_GCSTRESS
+/* Refuses a new object now and then: Lua then collects all garbage, whatever it is in the middle of, and asks again. What
+ * nothing holds is gone at once. Each allocation pays for so many bytes of heap to be walked, so small states collect at
+ * every few, big ones stay usable. */
+#define STRESS_BYTES 4096
+
+static bool must_collect(struct ph_vm *vm, bool is_object) {
+  if (!is_object) return false;
+  if (vm->stress_retry) {
+    vm->stress_retry = false;
+    return false;
+  }
+  vm->stress_random = vm->stress_random * 6364136223846793005u + 1442695040888963407u;
+  vm->stress_credit += (size_t)(vm->stress_random >> 32) % (2 * STRESS_BYTES);
+  if (vm->stress_credit < vm->used) return false;
+  vm->stress_credit = 0;
+  vm->stress_retry = true;
+  return true;
+}
+#endif
+
 static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
   struct ph_vm *vm = ud;
+#ifdef PH_GCSTRESS
+  if (must_collect(vm, block == NULL && old_size != 0))
+    return NULL; /* 0: no object; perhaps of lauxlib, which would give up */
+#endif
   if (block == NULL) old_size = 0; /* for new blocks it is a type tag */
   if (new_size == 0) {
     free(block);
@@ -32,7 +58,7 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
     vm->limit_hit = true;
     return NULL;
   }
-  void *moved = realloc(block, new_size);
+  void *moved = ph_big_advise(realloc(block, new_size), new_size);
   if (moved != NULL) vm->used += new_size - old_size;
   return moved;
 }
@@ -74,8 +100,7 @@ static int open_libraries(lua_State *L) {
   ph_codec_baseline(L);
   lua_gc(L, LUA_GCRESTART);
 #ifdef PH_GCSTRESS
-  lua_gc(L, LUA_GCSETPAUSE, 0);
-  lua_gc(L, LUA_GCINC, 0, 0, 63);
+  lua_gc(L, LUA_GCGEN, 2, 0); /* what has a finalizer goes soon, too */
 #else
   lua_gc(L, LUA_GCGEN, 0, 0); /* as stock lua */
 #endif

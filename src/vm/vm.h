@@ -15,12 +15,17 @@ struct ph_vm {
   lua_State *L;                /* the main thread of the state */
   lua_State *volatile running; /* the coroutine that runs now: the one to hook */
   size_t used, limit;          /* bytes of the Lua heap; limit 0: none */
-  bool limit_hit;              /* an allocation was refused since this was last cleared */
-  bool is_worker;              /* os.exit leaves the worker, not the program */
-  bool exit_raises;            /* os.exit raises "worker_exit": a worker that shares its process with others */
-  bool level_triggered;        /* a raised stop stays pending until ph_vm_clear_stop (tasks of workers) */
-  atomic_int stop;             /* a stop request: enum ph_stop */
-  volatile int wake_fd;        /* eventfd that ends a wait of the state's loop; -1: none. For signal handlers */
+#ifdef PH_GCSTRESS
+  size_t stress_credit;
+  uint64_t stress_random;
+  bool stress_retry;
+#endif
+  bool limit_hit;       /* an allocation was refused since this was last cleared */
+  bool is_worker;       /* os.exit leaves the worker, not the program */
+  bool exit_raises;     /* os.exit raises "worker_exit": a worker that shares its process with others */
+  bool level_triggered; /* a raised stop stays pending until ph_vm_clear_stop (tasks of workers) */
+  atomic_int stop;      /* a stop request: enum ph_stop */
+  volatile int wake_fd; /* eventfd that ends a wait of the state's loop; -1: none. For signal handlers */
 
   volatile sig_atomic_t armed; /* the interrupt hook waits on `running` (vm/cancel.c) */
   lua_State *hooked;           /* whose own hook the interrupt hook stands in for */
@@ -113,5 +118,7 @@ extern char ph_vm_park_key;
  * two values pushed: the error value and the traceback (a string, or nil when there is none: memory errors, the
  * cancellation signal). Tracebacks are cut to a few dozen lines. */
 int ph_vm_call(lua_State *L, int nargs, int nresults);
+/* The same for who knows the vm of L already. */
+int ph_vm_call_in(struct ph_vm *vm, lua_State *L, int nargs, int nresults);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <lauxlib.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ static _Thread_local struct worker *current_worker; /* of threads */
 /* --- blobs ------------------------------------------------------------------------------------------------ */
 
 static int take_blob(struct worker *w, uint32_t number, const uint8_t *body, size_t len) {
+  if (body == NULL) return -1;
   if (number >= w->n_blobs) {
     size_t n = (size_t)number + 16;
     struct blob *blobs = realloc(w->blobs, n * sizeof *blobs);
@@ -73,6 +75,24 @@ static int resolve_blob(void *ud, uint64_t number, const void **bytes, size_t *l
 
 /* --- frames ----------------------------------------------------------------------------------------------- */
 
+static bool in_child; /* this is a process that a task has forked from its worker */
+
+static void note_fork(void) {
+  in_child = true;
+}
+
+static void watch_for_forks(void) {
+  static bool watched;
+  in_child = false;
+  if (!watched) watched = pthread_atfork(NULL, NULL, note_fork) == 0;
+}
+
+/* A task that has forked comes back here twice; the link is its worker's alone. */
+static int send_frame(struct ph_link *link, const struct ph_frame *f, const void *body) {
+  if (in_child) _exit(EXIT_SUCCESS);
+  return ph_link_send(link, f, body);
+}
+
 /* The pool gets a copy to keep. */
 static int send_here(struct ph_link *link, struct ph_frame f, const void *body) {
   struct ph_bytes_here here = {malloc(f.len), f.len};
@@ -88,13 +108,15 @@ static int send_here(struct ph_link *link, struct ph_frame f, const void *body) 
 static int send_on_link(struct ph_run *r, const struct ph_frame *f, const void *body) {
   struct ph_link *link = r->out;
   bool by_reference = link->is_local && f->type == PH_FRAME_REPLY && f->len > BIG_REPLY;
-  if ((by_reference ? send_here(link, *f, body) : ph_link_send(link, f, body)) != 0) return -1;
+  if ((by_reference ? send_here(link, *f, body) : send_frame(link, f, body)) != 0) return -1;
   ph_link_wake(link);
   return 0;
 }
 
 /* After a failure the worker leaves: tasks that are on their way must not run in it. */
 static int set_up(struct worker *w, const uint8_t *body, size_t len) {
+  if (body == NULL && w->pool == NULL) _exit(PH_WORKER_EXIT_NO_MEMORY);
+  if (body == NULL) return -1;
   struct ph_frame f = {.type = PH_FRAME_READY, .item = w->pool == NULL ? (uint32_t)getpid() : 0};
   w->run.reply = (struct ph_encoded){0};
   bool ok = ph_run_setup(&w->run, body, len);
@@ -102,7 +124,7 @@ static int set_up(struct worker *w, const uint8_t *body, size_t len) {
     f.type = PH_FRAME_SETUP_FAILED;
     f.len = (uint32_t)w->run.reply.len;
   }
-  if (ph_link_send(w->link, &f, w->run.reply.data) != 0) return -1;
+  if (send_frame(w->link, &f, w->run.reply.data) != 0) return -1;
   if (!ok || !ph_link_readable(w->link)) ph_link_wake(w->link); /* otherwise the first reply will */
   return ok ? 0 : 1;
 }
@@ -117,8 +139,10 @@ static int run_task_here(struct worker *w, const struct ph_frame *f, const uint8
 
 static int run_task(struct worker *w, const struct ph_frame *f, const uint8_t *body) {
   struct ph_task_wire wire;
+  struct ph_slot *slot = ph_link_slot(w->link, f->slot);
+  if (body == NULL) return ph_run_task(&w->run, slot, f->slot, NULL, NULL, 0); /* there was no memory for it */
   memcpy(&wire, body, sizeof wire);
-  return ph_run_task(&w->run, ph_link_slot(w->link, f->slot), f->slot, &wire, body + sizeof wire, f->len - sizeof wire);
+  return ph_run_task(&w->run, slot, f->slot, &wire, body + sizeof wire, f->len - sizeof wire);
 }
 
 /* 0 go on, 1 leave, -1 the host is gone. */
@@ -307,7 +331,8 @@ int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
   struct worker w = {.link = link, .pool = place->pool, .idle = place->idle, .spin_credit = 1};
   bool own = place->L == NULL;
   struct ph_vm *vm = own ? open_vm(&w) : ph_vm_of(place->L);
-  if (vm == NULL) return EXIT_FAILURE;
+  if (vm == NULL) return PH_WORKER_EXIT_NO_MEMORY;
+  if (w.pool == NULL) watch_for_forks();
   w.run = (struct ph_run){.index = place->index, .externs = place->externs, .send = send_on_link, .out = link};
   if (w.pool != NULL) w.run.encode_flags = PH_ENCODE_SAME_PROCESS;
   w.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &w};

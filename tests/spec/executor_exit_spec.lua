@@ -108,7 +108,7 @@ local function rows(kind)
     local out, err, code = program.run [[
       local pool = require("proc_pool").new(1)
       pool:submit(print, "apple")
-      setmetatable({}, { __gc = function() print "collected" end })
+      KEPT = setmetatable({}, { __gc = function() print "collected" end })
       os.exit(3, false)]]
     assert.same({ "apple\n", "", 3 }, { out, err, code })
   end)

@@ -289,7 +289,7 @@ describe("thread_pool", function()
       local processes <close> = proc_pool.new(1)
       print(processes:submit(math.abs, -1):result(), threads:submit(math.abs, -2):result())]]
     assert.same({ "", 0 }, { err, code })
-    assert.matches("^parhost.invalid_state: cannot fork workers: this process has %d threads more", out)
+    assert.matches("^parhost.invalid_state: cannot fork workers: this process has %d threads beside its own", out)
     assert.matches("\n1\t2\n$", out)
     out, err, code = program.run [[
       local threads <close> = require("thread_pool").new(2)

@@ -50,11 +50,11 @@ static const char *const loops[] = {
     "while true do coroutine.wrap(function() for i = 1, 10 do coroutine.yield(i) end end)() end",
     "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end",
     "local co = coroutine.wrap(function() while true do pcall(coroutine.yield) end end) while true do pcall(co) end",
-    "local function nest(n) if n == 0 then for i = 1, 50 do coroutine.yield(i) end return end "
-    "for i in coroutine.wrap(nest), n - 1 do coroutine.yield(i) end end "
-    "while true do for _ in coroutine.wrap(function() nest(5) end) do end end",
-    "while true do local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() "
-    "for i = 1, 20 do end end}) coroutine.yield() end) coroutine.resume(co) coroutine.close(co) end",
+    ("local function nest(n) if n == 0 then for i = 1, 50 do coroutine.yield(i) end return end "
+     "for i in coroutine.wrap(nest), n - 1 do coroutine.yield(i) end end "
+     "while true do for _ in coroutine.wrap(function() nest(5) end) do end end"),
+    ("while true do local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() "
+     "for i = 1, 20 do end end}) coroutine.yield() end) coroutine.resume(co) coroutine.close(co) end"),
     "while true do load(function() return nil end) end",
     "while true do string.gsub('abcabc', '.', function(c) return c end) end",
 };

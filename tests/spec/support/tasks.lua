@@ -11,7 +11,8 @@ end
 
 -- What only this worker's state has.
 function tasks.thread_id()
-  return tostring(_G)
+  tasks.token = tasks.token or math.random(1 << 60)
+  return tasks.token
 end
 
 function tasks.first_and_length(list)

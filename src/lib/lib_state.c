@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ * What a Lua state has one of: its list of open pools, its loop. */
+#include <lauxlib.h>
+#include <pthread.h>
+
+#include "lib/core.h"
+#include "vm/vm.h"
+
+static const char state_key = 0;
+
+/* How many forks lie between the process that loaded this and the present one. */
+static unsigned forks;
+static bool counting; /* set by the first state of the program, before there are threads */
+
+static void count_fork(void) {
+  forks++;
+}
+
+/* In a copy of the process: loop and pools are the parent's. They are forgotten, not closed, as there is nothing in
+ * them (locks, threads, rings, epoll descriptors) that the copy might touch. */
+static void leave_to_parent(lua_State *L, struct lib_state *s) {
+  struct ph_vm *vm = ph_vm_of(L);
+  if (vm != NULL) vm->wake_fd = -1;
+  for (struct core *c = s->cores; c != NULL; c = c->next) {
+    c->pool = NULL;
+    c->client = NULL;
+    c->watch = NULL;
+    c->place = NULL;
+  }
+  s->cores = NULL;
+  s->sources = NULL;
+  s->loop = NULL;
+  s->forks = forks;
+}
+
+static int close_state(lua_State *L) {
+  struct lib_state *s = lua_touserdata(L, 1);
+  if (s->forks != forks) leave_to_parent(L, s);
+  struct ph_vm *vm = ph_vm_of(L);
+  if (vm != NULL) vm->wake_fd = -1;
+  for (struct core *c = s->cores; c != NULL; c = c->next) {
+    if (c->watch != NULL) ph_loop_unwatch(c->watch);
+    c->watch = NULL;
+  }
+  for (struct lib_source *o; (o = s->sources) != NULL;) {
+    s->sources = o->next;
+    o->close(o); /* may free it */
+  }
+  if (s->loop != NULL) ph_loop_free(s->loop);
+  s->loop = NULL;
+  return 0;
+}
+
+struct lib_state *lib_state_of(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
+  struct lib_state *s = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (s != NULL && s->forks != forks) leave_to_parent(L, s);
+  if (s != NULL) return s;
+  if (!counting) counting = pthread_atfork(NULL, NULL, count_fork) == 0;
+  s = lua_newuserdatauv(L, sizeof *s, 0);
+  *s = (struct lib_state){.deliver = LUA_NOREF, .forks = forks};
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, close_state);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  return s;
+}
+
+void lib_add_source(lua_State *L, struct lib_source *source) {
+  struct lib_state *s = lib_state_of(L);
+  source->next = s->sources;
+  s->sources = source;
+}
+
+const char core_mark = 0;
+
+static bool is_core(lua_State *L, int idx, const struct core *c) {
+  return c != NULL && lua_rawlen(L, idx) == sizeof *c && c->kind_of_userdata == &core_mark;
+}
+
+struct core *check_core(lua_State *L, int idx) {
+  struct core *c = lua_touserdata(L, idx);
+  if (!is_core(L, idx, c)) c = luaL_checkudata(L, idx, CORE_METATABLE);
+  if (c->forks != forks) lib_state_of(L);
+  return c;
+}
