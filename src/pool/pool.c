@@ -418,6 +418,7 @@ static double quantile_ms(const struct ph_histogram *h, double q) {
 
 /* For who looks: what happened to idle workers is otherwise taken in by the next wait. */
 static void look_at_workers(struct ph_pool *p) {
+  if (p->over) return;
   if (p->backend->poll != NULL) p->backend->poll(p);
   ph__pump(p);
 }
