@@ -21,6 +21,7 @@
 
 #define TICK_NS 1000000
 #define LINGER_TICKS 10
+#define NAP_NS 50000
 #define SPIN_NS 40000 /* about what waking a parked thread costs */
 #define SPIN_CREDIT_MAX 8
 #define SPIN_RETRY 16 /* waits between two tries when spinning has not paid */
@@ -123,6 +124,14 @@ static void sleep_in_epoll(struct ph_pool *p) {
   handle_events(p, events, n);
 }
 
+/* Replies come one by one, faster than a thread goes to sleep: a moment later there are many. */
+static void nap(struct ph_pool *p) {
+  const struct timespec ts = {.tv_nsec = NAP_NS};
+  pthread_mutex_unlock(&p->lock);
+  nanosleep(&ts, NULL);
+  pthread_mutex_lock(&p->lock);
+}
+
 static void drive(struct ph_pool *p) {
   unsigned seen = atomic_load(&p->owner_activity);
   p->driving = true;
@@ -130,7 +139,10 @@ static void drive(struct ph_pool *p) {
     ph__pump(p);
     bool owner_active = p->waiting_guests == 0 && atomic_load(&p->owner_activity) != seen;
     if (p->quit || p->owner_waiting || !needs_watching(p) || owner_active) break;
-    if (park_all(p)) sleep_in_epoll(p);
+    if (park_all(p))
+      sleep_in_epoll(p);
+    else
+      nap(p);
   }
   p->driving = false;
 }
