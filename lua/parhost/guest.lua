@@ -60,7 +60,8 @@ end
 
 local cells = setmetatable({}, { __mode = "k" }) -- future -> its cell
 local elsewhere = setmetatable({}, { __mode = "k" }) -- future from another state -> its cell
-local unsettled = {} -- cell -> future: held until then
+-- cell -> future: held until it is settled
+local unsettled = {} -- luacheck: ignore 241
 
 local function settle(cell, f)
   unsettled[cell] = nil

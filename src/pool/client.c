@@ -22,9 +22,11 @@ void ph__pool_enter(struct ph_pool *p) {
 
 void ph__pool_leave(struct ph_pool *p) {
   pthread_mutex_lock(&open_lock);
-  struct ph_pool **place = &open_pools;
-  while (*place != NULL && *place != p) place = &(*place)->next_open;
-  if (*place == p) *place = p->next_open;
+  for (struct ph_pool **place = &open_pools; *place != NULL; place = &(*place)->next_open) {
+    if (*place != p) continue;
+    *place = p->next_open;
+    break;
+  }
   pthread_mutex_unlock(&open_lock);
 }
 

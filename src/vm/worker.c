@@ -2,6 +2,7 @@
  * The worker loop: one thread, one Lua state, one link. */
 #include "vm/worker.h"
 
+#include <inttypes.h>
 #include <lauxlib.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -229,7 +230,8 @@ uint32_t ph_worker_describe(char *text, size_t size) {
     return 0;
   }
   const char *name = ph_pool_config_of(current_worker->pool)->name;
-  snprintf(text, size, "%s#%llu", name, (unsigned long long)(r->wire->id + (r->item == UINT32_MAX ? 0 : r->item)));
+  uint64_t id = r->wire->id + (r->item == UINT32_MAX ? 0 : r->item);
+  snprintf(text, size, "%s#%" PRIu64, name, id);
   return current_worker->run.index;
 }
 

@@ -9,7 +9,8 @@ local program = require "support.program"
 local thread_pool = require "thread_pool"
 
 local describe, it = busted.describe, busted.it
-local _ENV = package.loaded._G -- that of tasks, instead of the one that busted makes for this file
+-- That of tasks, instead of the one that busted makes for this file.
+local _ENV = package.loaded._G -- luacheck: ignore 211
 
 local function same(...) return ... end
 local function pass(path) return require("support.gate").pass(path) end
@@ -59,7 +60,7 @@ describe("a thread_pool in its own workers", function()
 
   it("a task that waits can be stopped, and times out", function()
     local pool <close> = thread_pool.new(2)
-    local function wait_for_child(p, path) return p:submit(function(at) require("support.gate").pass(at) end, path):result() end
+    local function wait_for_child(p, path) return p:submit(pass, path):result() end
     for _, how in ipairs { "cancel", "timeout" } do
       local g = gate.new()
       local view = how == "timeout" and pool:with { timeout = 0.05 } or pool
@@ -117,7 +118,7 @@ describe("a thread_pool in its own workers", function()
     local g = gate.new()
     do
       local other <close> = thread_pool.new(1)
-      other:submit(function(p, path) p:submit(function(at) require("support.gate").pass(at) end, path) end, pool, g.path):result(20)
+      other:submit(function(p, path) p:submit(pass, path) end, pool, g.path):result(20)
     end
     g:open()
     assert.is_true(pool:drain(20))
