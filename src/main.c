@@ -7,6 +7,7 @@
  * SIGHUP unwinds the script by the cancellation signal and runs the exit sequence, then the process dies by that
  * signal; the second ends it at once. Signals are handled in the main thread alone. */
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <pthread.h>
@@ -387,8 +388,15 @@ static int run_program(lua_State *L) {
   return 1;
 }
 
+/* Where our starter has closed them: what we open must not become anybody's standard input or output. */
+static void open_missing_stdio(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) != fd) return;
+}
+
 int main(int argc, char **argv) {
   const struct ph_vm_options options = {0};
+  open_missing_stdio();
   main_thread = pthread_self();
   program_pid = getpid();
   program = ph_vm_open(&options);

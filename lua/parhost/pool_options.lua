@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The options of pools and of views on them: rules, defaults, and what the core is told.
 local check = require "parhost.check"
-local core_pool = require "parhost.core.pool"
+local environment = require "parhost.environment"
 local errors = require "futures.error"
 local extern = require "parhost.extern"
 local options = require "parhost.options"
@@ -24,22 +24,6 @@ local function module_names(value)
     end
   end
   return value
-end
-
-local function environment(value)
-  if type(value) ~= "table" then return nil, "table" end
-  local copy = {}
-  for key, text in next, value do
-    if type(key) ~= "string" or key == "" or key:find("[=\0]") then
-      return nil, ("names of variables expected, got %s"):format(type(key) == "string" and ("%q"):format(key)
-        or check.type_name(key))
-    end
-    if text ~= false and type(text) ~= "string" and not math.type(text) then
-      return nil, ("string or false expected for %s, got %s"):format(key, check.type_name(text))
-    end
-    copy[key] = text and tostring(text)
-  end
-  return copy
 end
 
 local POOL <const> = {
@@ -67,7 +51,7 @@ local POOL <const> = {
 local PROC_ONLY <const> = {
   start_method = { "one_of", "forkserver", "fork", default = "forkserver" },
   nice = { "integer" },
-  env = { test = environment },
+  env = environment.rule,
   cwd = { "string" },
 }
 
@@ -144,8 +128,7 @@ end
 -- The surroundings of a worker process: those of this process now, and what the options change in them.
 local function process_of(kind, o)
   if o.inline or kind.backend ~= "proc" then return nil end
-  local cwd, env = core_pool.environment()
-  for name, value in next, o.env or {} do env[name] = value or nil end
+  local env, cwd = environment.changed(o.env)
   return { cwd = o.cwd or cwd, env = env, nice = o.nice }
 end
 

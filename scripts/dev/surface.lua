@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The public surface: every function that a module shows at run time has a stub in lua/meta, a line in docs/, and is
 -- named in some spec.
-local MODULES = { "futures", "proc_pool", "thread_pool", "parhost" }
+local MODULES = { "futures", "proc_pool", "thread_pool", "parhost", "http", "async.process" }
 
 local function read(command)
   local pipe <close> = assert(io.popen(command))
@@ -22,8 +22,9 @@ local function names(text, word)
 end
 
 for _, module in ipairs(MODULES) do
-  local path = "lua/meta/" .. module .. ".lua" -- a large module goes on in lua/meta/MODULE_part.lua
-  local stub = read(("cat %s lua/meta/%s_*.lua 2>/dev/null"):format(path, module))
+  local base = "lua/meta/" .. module:gsub("%.", "_") -- a large module goes on in lua/meta/MODULE_part.lua
+  local path = base .. ".lua"
+  local stub = read(("cat %s %s_*.lua 2>/dev/null"):format(path, base))
   if stub == "" then complain(module, "no stub " .. path) end
   for key, value in pairs(require(module)) do
     if type(value) == "function" and key:sub(1, 1) ~= "_" then

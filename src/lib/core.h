@@ -67,6 +67,7 @@ struct lib_source {
   lua_Integer (*drain)(lua_State *L, struct lib_source *s); /* delivers what is ready; gives how much that was */
   bool (*alive)(const struct lib_source *s);                /* something is under way that will be delivered */
   void (*close)(struct lib_source *s);                      /* the state ends: off the loop, which is freed next */
+  void (*forget)(struct lib_source *s); /* in a forked copy of the process: what it holds is the original's. Or NULL */
 };
 
 /* One per state, in its registry. */
@@ -107,5 +108,8 @@ int luaopen_parhost_core_loop(lua_State *L);
 int luaopen_parhost_core_codec(lua_State *L);
 int luaopen_parhost_core_host(lua_State *L);
 int luaopen_parhost_core_station(lua_State *L);
+int luaopen_parhost_core_spawn(lua_State *L);
+int luaopen_parhost_core_http(lua_State *L);
+int luaopen_parhost_core_json(lua_State *L);
 
 #endif

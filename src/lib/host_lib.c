@@ -59,6 +59,12 @@ static int leave_at_once(lua_State *L) {
   _exit((int)luaL_optinteger(L, 1, EXIT_FAILURE));
 }
 
+/* error_name(number of a system error) -> "ENOENT" */
+static int error_name(lua_State *L) {
+  lua_pushstring(L, strerrorname_np((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
 static int process_id(lua_State *L) {
   lua_pushinteger(L, getpid());
   return 1;
@@ -174,6 +180,7 @@ int luaopen_parhost_core_host(lua_State *L) {
       {"error_metatable", error_metatable},
       {"abort", leave_at_once},
       {"pid", process_id},
+      {"error_name", error_name},
       {"versions", versions},
       {"check_cancelled", check_cancelled},
       {"signal", new_signal},

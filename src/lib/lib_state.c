@@ -27,6 +27,8 @@ static void leave_to_parent(lua_State *L, struct lib_state *s) {
     c->watch = NULL;
     c->place = NULL;
   }
+  for (struct lib_source *o = s->sources; o != NULL; o = o->next)
+    if (o->forget != NULL) o->forget(o);
   s->cores = NULL;
   s->sources = NULL;
   s->loop = NULL;

@@ -192,6 +192,10 @@ static int count_own_threads(lua_State *L) {
   return n;
 }
 
+static bool must_not_fork(void) {
+  return ph_loop_used() && !ph_zygote_running();
+}
+
 static void open_proc_pool(lua_State *L, struct core *c, struct ph_err *err) {
   struct worker_start snapshot = {ph_vm_of(L), c->extern_values};
   struct ph_proc_start start = {.main = worker_main};
@@ -200,6 +204,9 @@ static void open_proc_pool(lua_State *L, struct core *c, struct ph_err *err) {
     start.ud = &snapshot;
     start.allowed_threads = count_own_threads(L);
   }
+  if (!start.fork && must_not_fork())
+    ph_error_raise(L, "invalid_state",
+                   "cannot fork workers: this process has waited for something already (require \"proc_pool\" before that)");
   c->config.backend_options = &start;
   c->pool = ph_pool_new(&ph_backend_proc, &c->config, err);
 }
@@ -285,7 +292,7 @@ static int pool_prepare(lua_State *L) {
   struct ph_err err;
   ph_worker_stdio_share();
   ph_codec_init_key(); /* before the fork: both sides know each other's dumps by it */
-  lua_pushboolean(L, ph_zygote_start(worker_main, NULL, &err) == 0);
+  lua_pushboolean(L, !must_not_fork() && ph_zygote_start(worker_main, NULL, &err) == 0);
   return 1;
 }
 

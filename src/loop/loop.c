@@ -2,6 +2,7 @@
 #include "loop/loop_int.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -20,6 +21,12 @@ struct ph_loop_watch {
   int drain_fd; /* the wake-up descriptor, which is emptied here; -1: the caller's */
 };
 
+static atomic_bool used;
+
+bool ph_loop_used(void) {
+  return atomic_load(&used);
+}
+
 static void on_timer(uv_timer_t *timer) {
   (void)timer;
 }
@@ -37,6 +44,7 @@ static void on_watch_closed(uv_handle_t *handle) {
 
 struct ph_loop *ph_loop_new(struct ph_err *err) {
   struct ph_loop *loop = calloc(1, sizeof *loop);
+  atomic_store(&used, true);
   if (loop == NULL || uv_loop_init(&loop->uv) != 0) {
     ph_err_set(err, "os", ENOMEM, "cannot open an event loop");
     free(loop);

@@ -15,6 +15,11 @@ struct ph_loop_watch;
 struct ph_loop *ph_loop_new(struct ph_err *err);
 void ph_loop_free(struct ph_loop *loop);
 
+/* True once this process, or one that it was forked from, has made a loop. From then on libuv keeps descriptors that its
+ * fork handler replaces in each child, by number: the fork server, which closes descriptors wholesale, must be forked
+ * before. */
+bool ph_loop_used(void);
+
 /* Watches a descriptor for reading: readiness ends ph_loop_run_once; what to do about it is the caller's business.
  * NULL with err. The descriptor must outlive the watch. */
 struct ph_loop_watch *ph_loop_watch(struct ph_loop *loop, int fd, struct ph_err *err);

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static int error_tostring(lua_State *L) {
   lua_settop(L, 1);
@@ -55,7 +56,7 @@ void ph_error_push(lua_State *L, const char *kind, const char *format, ...) {
 void ph_error_push_err(lua_State *L, const struct ph_err *err) {
   push_error(L, err->kind, err->message);
   if (err->code != 0) {
-    lua_pushinteger(L, err->code);
+    lua_pushstring(L, strerrorname_np(err->code));
     lua_setfield(L, -2, "code");
   }
   if (err->path[0] != '\0') {

@@ -17,7 +17,7 @@ void ph_error_metatable(lua_State *L);
 /* Pushes a new error object. The message must be one line. */
 void ph_error_push(lua_State *L, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The same from a struct ph_err, with its code, path and type as fields where set. */
+/* The same from a struct ph_err, with its code ("ENOENT"), path and type as fields where set. */
 void ph_error_push_err(lua_State *L, const struct ph_err *err);
 
 _Noreturn void ph_error_raise(lua_State *L, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -67,17 +67,18 @@ function hostile.spin(path)
 end
 
 -- Only the first worker that comes here goes on.
+-- True for one caller only, whoever comes first.
+local function is_first(mark)
+  return os.execute("mkdir " .. mark .. " 2>/dev/null") == true
+end
+
 function hostile.spin_unless_first(mark)
-  local file = io.open(mark)
-  if file then hostile.spin() end
-  io.open(mark, "w"):close()
+  if not is_first(mark) then hostile.spin() end
 end
 
 -- One worker fails once the other spins.
 function hostile.fail_or_spin(mark)
-  local file = io.open(mark)
-  if file then error("no", 0) end
-  io.open(mark, "w"):close()
+  if not is_first(mark) then error("no", 0) end
   hostile.spin()
 end
 

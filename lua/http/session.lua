@@ -1,0 +1,91 @@
+-- SPDX-License-Identifier: MIT
+-- Sessions: connections that are kept, their limits and cookies, and defaults for requests.
+local check = require "parhost.check"
+local client = require "http.client"
+local core = require "parhost.core.http"
+local core_pool = require "parhost.core.pool"
+local errors = require "futures.error"
+local host = require "parhost.core.host"
+local options = require "http.options"
+local plans = require "http.plan"
+
+local Session = { __name = "http.Session" }
+Session.__index = Session
+
+local session = {}
+
+-- The core's session, which loads libcurl; anew in a forked copy of the process. The fork server comes first: later the
+-- process is not fit for it any more. (In a worker, whose own pools are rare, that is left to the program.)
+local function core_of(self)
+  local known = self.core
+  if known and known:usable() then return known end
+  if self.closed then error(errors.new("closed", "the session is closed"), 0) end
+  local o = self.o
+  if not host.worker() then core_pool.prepare() end
+  self.core = core.session(o.max_connections or 0, o.max_per_host or 0, o.cookies == true)
+  return self.core
+end
+
+local function perform(self, method, url, given, n, name, whole)
+  local o = options.read_request(given, self.o, n, name, whole)
+  local plan = plans.new(method, options.check_url(url, 1, name), o, n, name)
+  return client.perform(core_of(self), plan)
+end
+
+local function check_self(self, name)
+  if getmetatable(self) ~= Session then check.bad_self(name, "http.Session", self) end
+end
+
+for _, name in ipairs { "get", "post", "put", "patch", "delete", "head" } do
+  local method = name:upper()
+  Session[name] = function(self, url, given)
+    check_self(self, name)
+    return perform(self, method, url, given, 2, name)
+  end
+end
+
+function Session:request(given)
+  check_self(self, "request")
+  if type(given) ~= "table" then check.expected(1, "request", "table of options", given) end
+  local method = options.check_method(given.method == nil and "GET" or given.method, 1, "request")
+  return perform(self, method, given.url, given, 1, "request", true)
+end
+
+local COOKIE <const> = "^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)$"
+
+-- The cookies that it has: an array of { name, value, domain, path, secure, http_only, expires } by field name.
+function Session:cookies()
+  check_self(self, "cookies")
+  local list = {}
+  if not self.core or not self.core:usable() then return list end
+  for line in self.core:cookies():gmatch("[^\n]+") do
+    local http_only = line:find("^#HttpOnly_") ~= nil
+    local domain, _, path, secure, expires, name, value = line:gsub("^#HttpOnly_", ""):match(COOKIE)
+    expires = math.tointeger(tonumber(expires))
+    list[#list + 1] = {
+      name = name, value = value, domain = domain, path = path, secure = secure == "TRUE", http_only = http_only,
+      expires = expires ~= 0 and expires or nil,
+    }
+  end
+  return list
+end
+
+-- Closes its connections; requests that are under way end with an error.
+function Session:close()
+  check_self(self, "close")
+  self.closed = true
+  if self.core then self.core:close() end
+end
+
+Session.__close = Session.close
+
+function session.new(given)
+  return setmetatable({ o = options.read_session(given) }, Session)
+end
+
+-- What the functions of the module use: keeps connections, but nothing that one request could tell another.
+function session.default()
+  return setmetatable({ o = options.DEFAULTS }, Session)
+end
+
+return session
