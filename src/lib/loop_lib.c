@@ -51,10 +51,9 @@ static bool spin(struct lib_state *s) {
   return only != NULL && only->next == NULL && only->pool != NULL && ph_client_spin(only->client);
 }
 
-static void sleep_until(lua_State *L, struct lib_state *s, int64_t deadline) {
+static void sleep_now(lua_State *L, struct lib_state *s, int64_t deadline) {
   struct core *last;
   struct ph_vm *vm = ph_vm_of(L);
-  if (deadline <= ph_now() || spin(s)) return;
   watch_pools(L, s);
   struct ph_loop *loop = lib_loop_of(L);
   bool wait = begin_waits(s, &deadline, &last);
@@ -89,7 +88,7 @@ static bool sleep_blocked(lua_State *L, struct lib_state *s, int64_t deadline, i
   ph_worker_waits();
   switch (ph_station_block(b.station, &b.wait, text, sizeof text)) {
     case PH_PROSPECT_WAIT:
-      sleep_until(L, s, deadline);
+      sleep_now(L, s, deadline);
       ph_station_unblock(b.station);
       break;
     case PH_PROSPECT_HELP: ph_worker_help(L, &(struct ph_help_wish){.any = true}); break;
@@ -101,11 +100,12 @@ static bool sleep_blocked(lua_State *L, struct lib_state *s, int64_t deadline, i
 
 static bool wait_once(lua_State *L, struct lib_state *s, int64_t deadline, int subject) {
   bool stuck = false;
-  if (subject == 0 || !help(L, s, subject)) {
-    if (subject != 0 && deadline > ph_now() && lib_may_be_stuck(s))
+  bool done = subject != 0 && help(L, s, subject);
+  if (!done && deadline > ph_now() && !spin(s)) {
+    if (subject != 0 && lib_may_be_stuck(s))
       stuck = sleep_blocked(L, s, deadline, subject);
     else
-      sleep_until(L, s, deadline);
+      sleep_now(L, s, deadline);
   }
   ph_worker_helped();
   return stuck;
@@ -149,7 +149,7 @@ static int wait_idly(lua_State *L) {
   lua_call(L, 0, 0);
   watch_pools(L, s);
   ph_link_ring_also(link, ph_loop_wake_fd(lib_loop_of(L)));
-  if (ph_link_park(link, false)) sleep_until(L, s, PH_NEVER);
+  if (ph_link_park(link, false)) sleep_now(L, s, PH_NEVER);
   ph_link_clear_parked(link);
   ph_link_ring_also(link, -1);
   drain_all(L);

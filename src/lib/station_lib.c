@@ -271,6 +271,7 @@ void lib_begin_blocking(lua_State *L, struct lib_state *state, int subject, bool
   w->wake_fd = ph_loop_wake_fd(lib_loop_of(L));
   w->has_limit = has_limit;
   w->serves = ph_worker_pool();
+  w->can_help = ph_worker_can_help();
   w->worker = ph_worker_describe(w->who, sizeof w->who);
   copy_description(L, subject, w->what, sizeof w->what);
   lua_getfield(L, subject, "_lively");

@@ -55,6 +55,7 @@ struct ph_wait {
   unsigned n_clients;
   struct ph_pool *serves; /* the pool whose worker it is, and which; or NULL */
   uint32_t worker;
+  bool can_help;  /* a worker on which tasks do not lie too deep already */
   bool has_limit; /* ends by itself */
   bool is_lively; /* another is to be told first that it is stuck */
   int wake_fd;    /* an eventfd that makes the state look again */

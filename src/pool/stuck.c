@@ -119,7 +119,7 @@ static bool wake_helper(void) {
   for (struct ph_list *n = blocked.next; n != &blocked; n = n->next) {
     const struct ph_station *s = ph_list_entry(n, struct ph_station, blocked);
     uint64_t one = 1;
-    if (!s->stuck || s->wait->serves == NULL || !has_waiting(s->wait->serves)) continue;
+    if (!s->stuck || !s->wait->can_help || !has_waiting(s->wait->serves)) continue;
     if (write(s->wait->wake_fd, &one, sizeof one) == (ssize_t)sizeof one) return true;
   }
   return false;
@@ -150,7 +150,7 @@ static void describe(const struct ph_station *first, char *text, size_t size) {
 /* Limits do not help: first it is looked for what can be done without them. */
 static enum ph_prospect find_prospect(struct ph_station *s, char *text, size_t size) {
   search(false);
-  if (s->stuck && s->wait->serves != NULL && has_waiting(s->wait->serves)) return PH_PROSPECT_HELP;
+  if (s->stuck && s->wait->can_help && has_waiting(s->wait->serves)) return PH_PROSPECT_HELP;
   if (wake_helper()) return PH_PROSPECT_WAIT;
   search(true);
   if (!s->stuck || wake_victims(s) || s->wait->is_lively) return PH_PROSPECT_WAIT;

@@ -19,8 +19,8 @@
 #define SPIN_CREDIT_MAX 8
 #define SPIN_RETRY 16
 #define BIG_GROWTH ((size_t)4 << 20)
-#define HELP_DEPTH_MAX 100 /* each takes some of the C stack */
-#define BIG_REPLY 4096u    /* bytes from which on a thread's results go by reference */
+#define HELP_DEPTH_MAX 60 /* each takes a slot, and some of the C stack */
+#define BIG_REPLY 4096u   /* bytes from which on a thread's results go by reference */
 
 struct blob {
   void *bytes;
@@ -256,11 +256,15 @@ static void begin_waiting(struct worker *w) {
   skip_revoked(w);
 }
 
+bool ph_worker_can_help(void) {
+  return current_worker != NULL && current_worker->depth < HELP_DEPTH_MAX;
+}
+
 bool ph_worker_help(lua_State *L, const struct ph_help_wish *wish) {
   struct worker *w = current_worker;
   struct ph_help help;
   struct ph_run top;
-  if (w == NULL || w->depth >= HELP_DEPTH_MAX) return false;
+  if (!ph_worker_can_help()) return false;
   luaL_checkstack(L, 4, NULL);
   lua_State *co = lua_newthread(L);
   begin_waiting(w);

@@ -37,6 +37,8 @@ void ph_worker_waits(void);
 void ph_worker_helped(void);
 /* The number of this worker thread; writes who it is for people: the task, "pool#id", or the program. */
 uint32_t ph_worker_describe(char *text, size_t size);
+/* May this thread, a worker that waits, run another task on top? */
+bool ph_worker_can_help(void);
 /* The pool whose worker this thread is, or NULL. */
 struct ph_pool *ph_worker_pool(void);
 

@@ -31,6 +31,19 @@ describe("a thread_pool in its own workers", function()
     end
   end)
 
+  it("tasks may lie on top of each other to a depth; below, deadlock says so", function()
+    local pool <close> = thread_pool.new(1)
+    local function down(p, n)
+      if n == 0 then return 0 end
+      return 1 + p:submit(down, p, n - 1):result()
+    end
+    assert.equal(50, pool:submit(down, pool, 50):result(60))
+    local ok, err = pool:submit(down, pool, 200):outcome(60)
+    assert.is_false(ok)
+    assert.is_true(futures.is(err, "deadlock"), tostring(err))
+    assert.equal(3, pool:submit(same, 3):result(20))
+  end)
+
   it("helps with maps, views, chunks and errors", function()
     local pool <close> = thread_pool.new(1)
     local function sum(p, view)
