@@ -145,6 +145,28 @@ static int print(lua_State *L) {
   return 0;
 }
 
+/* io.open, io.popen (upvalue 1). A stream that is read from is locked while it waits, and io.popen flushes all streams of
+ * the process, in all its threads: one that waits would hold up the others. A stream belongs to one state, so it needs
+ * no lock; one that is written to keeps it, as flushing is writing. */
+static int open_stream(lua_State *L) {
+  luaL_checkstring(L, 1);
+  const char *mode = luaL_optstring(L, 2, "r");
+  bool only_read = *mode == 'r' && strchr(mode, '+') == NULL;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  const luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
+  if (only_read && stream != NULL && stream->f != NULL) __fsetlocking(stream->f, FSETLOCKING_BYCALLER);
+  return lua_gettop(L);
+}
+
+/* The table `io` is on the stack top. */
+static void replace_opening(lua_State *L, const char *name) {
+  lua_getfield(L, -1, name);
+  lua_pushcclosure(L, open_stream, 1);
+  lua_setfield(L, -2, name);
+}
+
 void ph_worker_stdio_enter(lua_State *L) {
   const cookie_io_functions_t functions = {.write = on_write};
   FILE *stream = fopencookie(NULL, "w", functions);
@@ -156,7 +178,10 @@ void ph_worker_stdio_enter(lua_State *L) {
   lua_getfield(L, -1, "stdout");
   luaL_Stream *io_stdout = luaL_testudata(L, -1, LUA_FILEHANDLE);
   if (io_stdout != NULL) io_stdout->f = stream; /* also what io.write writes to */
-  lua_pop(L, 2);
+  lua_pop(L, 1);
+  replace_opening(L, "open");
+  replace_opening(L, "popen");
+  lua_pop(L, 1);
   lua_pushcfunction(L, print);
   lua_setglobal(L, "print");
 }

@@ -244,6 +244,23 @@ describe("thread_pool", function()
     assert.equal(600, n)
   end)
 
+  it("a task that waits for a file holds up no program that another starts", function()
+    local pool <close> = thread_pool.new(2)
+    local g = gate.new()
+    local f = pool:submit(pass, g.path)
+    local open = g:reached()
+    local function echo()
+      local pipe <close> = assert(io.popen "echo here")
+      return pipe:read("l")
+    end
+    assert.equal("here", pool:submit(echo):result(20))
+    assert.equal("here", echo())
+    open()
+    assert.equal("", f:result(20))
+    local err = pool:submit(function() io.open(nil) end):error()
+    assert.matches("bad argument #1 to 'open' %(string expected, got nil%)", err)
+  end)
+
   it("memory_limit holds for a state", function()
     local pool <close> = thread_pool.new { max_workers = 1, memory_limit = 8 << 20 }
     local ok, err = pool:submit(function() return #("x"):rep(64 << 20) end):outcome()
