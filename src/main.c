@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pool/backend_thread.h"
 #include "pool/zygote.h"
 #include "vm/error.h"
 #include "vm/vm.h"
@@ -56,9 +57,17 @@ static void install_handlers(void) {
   }
 }
 
+/* A thread that was abandoned may hold the lock of a stream, or be in the middle of a library that has work to do at
+ * exit: fcloseall asks for no locks, and nothing else is torn down around it. */
+_Noreturn static void leave(int code) {
+  if (ph_threads_abandoned() == 0) exit(code);
+  fcloseall();
+  _exit(code);
+}
+
 _Noreturn static void die_of(int number) {
   sigset_t set;
-  fflush(NULL);
+  fcloseall();
   signal(number, SIG_DFL);
   sigemptyset(&set);
   sigaddset(&set, number);
@@ -354,7 +363,7 @@ static int exit_program(lua_State *L) {
   if (close) ph_vm_close(program);
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
-  exit(code);
+  leave(code);
 }
 
 /* argv in slot 1 as light userdata, argc in slot 2. Gives a boolean: all went well. */
@@ -408,5 +417,5 @@ int main(int argc, char **argv) {
   ph_vm_close(program);
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
-  return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+  leave(ok ? EXIT_SUCCESS : EXIT_FAILURE);
 }

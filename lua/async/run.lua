@@ -36,24 +36,27 @@ end
 
 -- Turning the loop -------------------------------------------------------------------------------------------
 
--- One round of the loop. After a stop request, once the tasks have had their chance, a word on how many are still there.
-local function turn(self)
-  loop.step(nil, true)
+-- After a stop request, once the tasks have had their chance: a word on how many are still there.
+local function announce(self)
+  if self.announced or not core.stop_taken() then return end
+  self.announced = true
+  if not select(3, core.stop_taken()) then return end
+  loop.step(loop.now())
   dispatch.flush()
-  if not self.announced and core.stop_taken() then
-    self.announced = true
-    if not select(3, core.stop_taken()) then return end
-    loop.step(loop.now())
-    dispatch.flush()
-    exit.announce()
-  end
+  exit.announce()
+end
+
+-- One round of the loop. Gives something when the states of this process wait for each other.
+local function turn(self, main)
+  local stuck = loop.step(nil, true, main)
+  dispatch.flush()
+  announce(self)
+  return stuck
 end
 
 local function drive(self, main)
   while not main:_ready() do
-    if loop.alive() then
-      turn(self)
-    elseif not core.throw(main, dump.deadlock()) then
+    if (not loop.alive() or turn(self, main)) and not core.throw(main, dump.deadlock()) then
       error(dump.deadlock(), 0)
     end
   end

@@ -46,6 +46,11 @@ function future.new()
   return setmetatable({ PENDING, nil, nil, nil }, Future)
 end
 
+-- A pending future that `source` settles.
+function future.from(source)
+  return setmetatable({ PENDING, nil, nil, nil, source, 0 }, Future)
+end
+
 local function check_self(self, name)
   if not future.is_future(self) then check.bad_self(name, "parhost.Future", self) end
 end
@@ -207,6 +212,20 @@ end
 
 -- Waiting ---------------------------------------------------------------------------------------------------
 
+-- In other states of this process; the module is loaded when one travels.
+Future.__parhost_module = "parhost.guest"
+function Future:__dump() return require("parhost.guest").dump_future(self) end
+
+-- The core and the id of the task that settles it, or nothing.
+function Future:_task()
+  local source = self[SOURCE]
+  if source and source.core then return source.core, self[ID] end
+end
+
+function Future:_describe()
+  return self:name() or tostring(self)
+end
+
 function Future:_ready()
   return self[STATE] > RUNNING
 end
@@ -280,6 +299,14 @@ function Future:result(timeout)
     trace.raised(self[VALUE], self[COUNT])
   end
   error(self[VALUE], 0)
+end
+
+-- As _deliver takes it: status, values or error. Of a settled future; counts as looking at it.
+function Future:_status()
+  if self[STATE] == DONE then return true, values(self) end
+  if self[STATE] == CANCELLED then return "cancelled", self[VALUE] end
+  looked_at(self)
+  return false, self[VALUE], self[COUNT].traceback
 end
 
 function Future:outcome(timeout)

@@ -58,6 +58,7 @@ local function task_line(info)
   if info.pool then parts[#parts + 1] = (' of %s "%s"'):format(info.backend or "pool", info.pool) end
   if info.worker and info.worker > 0 then parts[#parts + 1] = (", worker %d"):format(info.worker) end
   if info.pid and info.pid > 0 then parts[#parts + 1] = (" (pid %d)"):format(info.pid) end
+  if info.tid then parts[#parts + 1] = (" (thread %d)"):format(info.tid) end
   if info.seconds then parts[#parts + 1] = (", after %.3f s"):format(info.seconds) end
   return table.concat(parts)
 end

@@ -12,7 +12,7 @@ local parhost = {}
 function parhost.cpu_count() end
 
 ---Who this worker is; nil outside of workers.
----@return { index: integer, pool: string, pid: integer }?
+---@return { index: integer, pool: string, pid: integer, name: string }?
 function parhost.worker() end
 
 ---Seconds on a clock that never goes back.

@@ -142,7 +142,7 @@ function Pool:drain(timeout) end
 ---@return parhost.PoolStats
 function Pool:stats() end
 
----@return { id: integer, pid: integer?, state: string, tasks: integer, task: integer?, since: number }[]
+---@return { id: integer, name: string, pid: integer?, tid: integer?, state: string, tasks: integer, task: integer?, since: number }[]
 function Pool:workers() end
 
 ---@return string

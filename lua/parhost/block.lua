@@ -47,9 +47,12 @@ function block.deadline(seconds, n, name)
   return now() + seconds
 end
 
-local function deadlock(subject)
+-- `tasks`: who waits for what, a line each, or nil.
+local function deadlock(subject, tasks)
   local what = subject._describe and subject:_describe() or errors.text(subject)
-  return errors.new("deadlock", ("waiting for %s, and nothing is left that could end this wait"):format(what))
+  local message = ("waiting for %s, and nothing is left that could end this wait"):format(what)
+  if tasks then message = ("%s: %s"):format(message, tasks:gsub("\n", ", ")) end
+  return errors.new("deadlock", message, { tasks = tasks })
 end
 
 -- Watches a subject for plain code: the loop comes back when it may be ready.
@@ -64,7 +67,8 @@ local function run_loop(subject, deadline, patient)
     elseif not subject._lively and not alive() then
       return nil, deadlock(subject)
     end
-    step(deadline, patient)
+    local tasks = step(deadline, patient, subject)
+    if tasks then return nil, deadlock(subject, tasks) end
     flush()
   end
   return true

@@ -141,7 +141,7 @@ end
 function Pool:join(timeout)
   local life = life_of(self, "join")
   local deadline = block.deadline(timeout, 1, "join")
-  if not life.closed then
+  if not life.closed and not life.is_guest then
     error(errors.new("invalid_state", "pool is still accepting tasks", { state = "open" }), 0)
   end
   return life:join(deadline)
@@ -182,6 +182,7 @@ end
 -- Leaving the block. After an error, on_error_exit decides; after a signal, as at the end of the program.
 local function close_variable(self, err)
   local life = self._home.life
+  if life.is_guest then return end
   if err == nil or self._on_error_exit == "wait" then
     life:shutdown(true, false)
   elseif self._on_error_exit == "kill" then
@@ -196,7 +197,7 @@ end
 
 local function collect(self)
   local life = self._home.life
-  if not life.closed then life:close(false) end
+  if not life.closed and not life.is_guest then life:close(false) end
 end
 
 local function describe(self)
@@ -205,13 +206,33 @@ local function describe(self)
     getmetatable(self).__name, life.name, life.max_workers, life.closed and ", shut down" or "")
 end
 
+-- In other states of this process -----------------------------------------------------------------------------
+
+-- What travels in place of a handle or view; lua/parhost/guest.lua makes one of it again.
+local function dump(self)
+  local h = self._home
+  return { what = "pool", number = h.life.core:number(), pool = h.life.sharing, given = h.given }
+end
+
+View.__parhost_module, View.__dump = "parhost.guest", dump
+
+local handles = {} -- name of the kind -> metatable
+
+-- A handle (or view, with `given`) in a state that did not make the pool.
+function executor.guest(life, given)
+  local h = home.new(life.core, life, life.sharing, given)
+  if next(given) then return setmetatable({ _home = h }, View) end
+  return setmetatable({ _home = h }, handles[life.kind])
+end
+
 -- Gives the function `new` of a kind of pool: { name =, backend =, default_workers =, nested = message | nil
 -- }.
 function executor.constructor(kind)
   local Handle = {
     __name = "parhost." .. kind.name, __index = Pool, __close = close_variable, __gc = collect,
-    __tostring = describe, __parhost_nested = kind.nested,
+    __tostring = describe, __parhost_nested = kind.nested, __parhost_module = "parhost.guest", __dump = dump,
   }
+  handles[kind.name] = Handle
   return function(given)
     local settings = pool_options.read(kind, given)
     pool_options.check_depth()

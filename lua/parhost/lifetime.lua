@@ -37,6 +37,10 @@ function lifetime.new(core, settings)
   local life = setmetatable({
     core = core, name = settings.name, kind = settings.kind, max_workers = settings.max_workers,
     at_exit = settings.at_exit, grace = settings.grace, closed = false, retrying = 0,
+    sharing = {
+      kind = settings.kind, name = settings.name, max_workers = settings.max_workers, inline = settings.inline,
+      on_full = settings.on_full, max_queue = settings.max_queue, capture = settings.capture,
+    },
   }, Life)
   lives[life] = true
   exit.add(life)

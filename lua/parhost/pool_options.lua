@@ -68,8 +68,10 @@ local function refuse(key, text)
   check.bad_argument(1, "new", ("option '%s': %s"):format(key, text))
 end
 
-local function check_workers(o, default)
-  if not o.max_workers then o.max_workers = worker.depth > 0 and 1 or default() end
+local function check_workers(o, kind)
+  if not o.max_workers then
+    o.max_workers = worker.depth > 0 and kind.backend == "proc" and 1 or kind.default_workers()
+  end
   if o.min_workers > o.max_workers then
     refuse("min_workers", ("%d is more than max_workers (%d)"):format(o.min_workers, o.max_workers))
   end
@@ -105,7 +107,7 @@ function pool_options.read(kind, given)
     given = { max_workers = check.integer(given, 1, "new", 1) }
   end
   local o = options.check(SPECS[kind.backend], given, 1, "new")
-  check_workers(o, kind.default_workers)
+  check_workers(o, kind)
   check_fork(o)
   o.name = o.name or default_name(kind.name)
   o.kind = kind.name

@@ -17,13 +17,18 @@ function worker.resolve(spec)
   return fn
 end
 
+-- What parhost.worker() gives.
+local function describe(message, index)
+  return { index = index, pool = message.name, pid = host.pid(), name = ("%s_%d"):format(message.name, index) }
+end
+
 function worker.enter(surroundings, index)
   worker.depth = surroundings.depth
   local lifetime = package.loaded["parhost.lifetime"]
   if lifetime then lifetime.leave_behind() end
   local tasks = package.loaded["parhost.core.task"]
   if tasks then tasks.forget() end
-  host.set_worker { index = index, pool = surroundings.name, pid = host.pid() }
+  host.set_worker(describe(surroundings, index))
   if surroundings.process then core_pool.enter(surroundings.process) end
   package.path, package.cpath = surroundings.package_path, surroundings.package_cpath
   _G.arg = surroundings.arg

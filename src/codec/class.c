@@ -14,8 +14,22 @@ static bool is_error_class(lua_State *L, int idx) {
   return is;
 }
 
+/* Things that live on in this process: their metatable names a module whose __load takes what their __dump gives. */
+static bool push_module_of(lua_State *L, const struct ph_codec *c, int idx) {
+  if (c->options == NULL || !(c->options->flags & PH_ENCODE_SAME_PROCESS)) return false;
+  lua_pushliteral(L, "__parhost_module");
+  if (lua_rawget(L, idx) != LUA_TSTRING) {
+    lua_pop(L, 1);
+    return false;
+  }
+  lua_pushfstring(L, "@%s", lua_tostring(L, -1));
+  lua_remove(L, -2);
+  return true;
+}
+
 bool ph__push_class_name(lua_State *L, struct ph_codec *c, int idx) {
   idx = lua_absindex(L, idx);
+  if (push_module_of(L, c, idx)) return true;
   if (is_error_class(L, idx)) {
     lua_pushliteral(L, PH_ERROR_CLASS);
     return true;
@@ -131,6 +145,10 @@ bool ph__class_blob(lua_State *L, struct ph_codec *c, int idx, uint64_t *blob_pl
   const struct ph_blob_store *store = c->options->blobs;
   *blob_plus_1 = 0;
   if (store == NULL || is_error_class(L, idx)) return true;
+  if (push_module_of(L, c, idx)) {
+    lua_pop(L, 1);
+    return true;
+  }
   lua_getiuservalue(L, c->self, PH_UV_CLASSES);
   int classes = lua_gettop(L);
   lua_pushvalue(L, idx);
@@ -175,6 +193,12 @@ bool ph__push_class(lua_State *L, struct ph_codec *c, int idx, const struct ph_b
     return true;
   }
   lua_pop(L, 1);
+  if (lua_tostring(L, idx)[0] == '@') {
+    lua_pushstring(L, lua_tostring(L, idx) + 1);
+    ph__require(L, c, true);
+    lua_remove(L, -2);
+    return true;
+  }
   if (blob_plus_1 == 0 || blobs == NULL || blobs->resolve(blobs->ud, blob_plus_1 - 1, &bytes, &len) != 0) {
     lua_pop(L, 1);
     return false;

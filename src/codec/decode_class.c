@@ -18,6 +18,7 @@ int ph__begin_instance(lua_State *L, struct ph_reader *r, size_t offset, bool sh
   uint8_t dumped = 0;
   if (ph__get_name(L, r) != PH_WHOLE) return PH_BAD;
   if (!ph__get_varint(r, &blob) || ph__get_bytes(r, &dumped, 1) != PH_WHOLE || dumped > 1) return ph__bad(r, "instance");
+  if (*lua_tostring(L, -1) == '@' && !r->allow_code) return ph__bad(r, "instance of a module");
   if (!ph__push_class(L, r->c, -1, r->blobs, blob)) return unknown_class(L, r, -1);
   if (!dumped && ph__push_class_field(L, r->c, -1, "__dump") == LUA_TFUNCTION)
     return ph_err_set(r->err, "not_serializable", 0, "an object of class '%.80s' has not been through its __dump",

@@ -52,7 +52,8 @@ int ph__refuse_nested(lua_State *L, struct ph_codec *c, int object) {
 int ph__put_instance(lua_State *L, struct ph_codec *c) {
   int object = lua_gettop(L) - 1, class = object + 1;
   uint64_t blob;
-  if (ph__push_nested(L, class)) return ph__refuse_nested(L, c, object);
+  bool stays = c->options->flags & PH_ENCODE_SAME_PROCESS;
+  if (!stays && ph__push_nested(L, class)) return ph__refuse_nested(L, c, object);
   if (!ph__push_class_name(L, c, class))
     return ph__refuse_object(L, c, object, "its metatable is not a registered class (see parhost.register)");
   if (is_being_dumped(L, c, object)) return ph__refuse_object(L, c, object, "what __dump gives refers to the object itself");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the bindings of pools share: one `struct core` per pool, a userdata of the state that made it; and what a
- * state has one of. All of it belongs to the state's thread. */
+ * What the bindings of pools share: one `struct core` per pool and state, a userdata of the state that made the pool or
+ * got its handle; and what a state has one of. All of it belongs to the state's thread. */
 #ifndef PH_LIB_CORE_H
 #define PH_LIB_CORE_H
 
@@ -18,7 +18,8 @@ enum {
   CORE_SINKS = 1, /* id -> sink, until its last delivery */
   CORE_TEXTS,     /* number -> label or place of submission, and back */
   CORE_REASONS,   /* id -> reason of a cancellation */
-  CORE_USERVALUES = 3,
+  CORE_HOLDS,     /* id -> cells that its message names */
+  CORE_USERVALUES = 4,
 };
 
 enum core_kind { CORE_PROC, CORE_THREAD, CORE_INLINE };
@@ -36,6 +37,8 @@ struct core {
   const void *kind_of_userdata; /* core_mark */
   struct core *next, **place;   /* list of the state's open cores */
   struct ph_pool *pool;         /* NULL: over */
+  struct ph_client *client;
+  bool is_guest; /* the pool belongs to another thread */
   struct ph_pool_config config;
   enum core_kind kind;
   bool capture;
@@ -44,14 +47,15 @@ struct core {
   uint32_t blob_labels[4096]; /* text number of the task whose function is this blob; 0: not yet known */
   uint32_t n_texts;
   struct core_site sites[CORE_SITES];
-  const void *own_caller; /* see is_known_caller */
-  uint64_t last_id;
+  const void *own_caller;             /* see is_known_caller */
   unsigned submissions;               /* see take_what_is_done */
   struct ph_buf scratch, chunk_blobs; /* a chunk being put together */
   struct ph_buf setup;
   struct ph_buf records; /* being delivered, up to `at` */
   size_t at;
   bool decoding;
+  bool has_holds;
+  struct ph_pool_stats last;   /* when the pool was over */
   unsigned forks;              /* as in lib_state: of the process that made it */
   struct ph_loop_watch *watch; /* while the state waits */
 };
@@ -74,6 +78,7 @@ struct lib_state {
   unsigned forks;           /* of which process pools and loop are: see lib_state.c */
   struct sched *sched;      /* made by module async; NULL: no tasks */
   int deliver;              /* registry reference */
+  size_t n_holds;           /* cells in the message that is being made (station_lib.c) */
   const void *future, *map; /* metatables of sinks that can be settled without an upcall */
 };
 
@@ -84,6 +89,10 @@ struct ph_loop *lib_loop_of(lua_State *L);
 /* Is on the path of every submit: knows a core by its size and mark, without looking for a metatable by name. */
 extern const char core_mark;
 struct core *check_core(lua_State *L, int idx);
+
+static inline unsigned core_encode_flags(const struct core *c) {
+  return (c->capture ? PH_ENCODE_CAPTURE : 0) | (c->kind == CORE_THREAD ? PH_ENCODE_SAME_PROCESS : 0);
+}
 
 /* Delivers what is ready; gives how many. May raise only what the delivery function raises. */
 lua_Integer drain_core(lua_State *L, struct core *c, int core_idx);
@@ -99,6 +108,7 @@ int luaopen_parhost_core_pool(lua_State *L);
 int luaopen_parhost_core_loop(lua_State *L);
 int luaopen_parhost_core_codec(lua_State *L);
 int luaopen_parhost_core_host(lua_State *L);
+int luaopen_parhost_core_station(lua_State *L);
 int luaopen_parhost_core_spawn(lua_State *L);
 int luaopen_parhost_core_http(lua_State *L);
 int luaopen_parhost_core_json(lua_State *L);

@@ -179,7 +179,7 @@ static void push_info(lua_State *L, struct core *c, int core_idx, const struct p
   lua_setfield(L, -2, "backend");
   if (d->worker == 0) return;
   set_integer(L, "worker", d->worker);
-  set_integer(L, "pid", d->pid);
+  set_integer(L, c->kind == CORE_THREAD ? "tid" : "pid", d->pid);
   set_seconds(L, "seconds", d->run_ns);
 }
 
@@ -242,6 +242,13 @@ static int push_outcome(lua_State *L, struct core *c, int core_idx, const struct
   return 4;
 }
 
+static void drop_holds(lua_State *L, int core_idx, uint64_t id) {
+  lua_getiuservalue(L, core_idx, CORE_HOLDS);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, (lua_Integer)id);
+  lua_pop(L, 1);
+}
+
 /* Pushes the sink of a record. */
 static void push_sink(lua_State *L, int core_idx, const struct ph_done *d) {
   lua_getiuservalue(L, core_idx, CORE_SINKS);
@@ -252,10 +259,12 @@ static void push_sink(lua_State *L, int core_idx, const struct ph_done *d) {
 /* After the last record of a task nothing more comes for its sink. */
 static void release_sink(lua_State *L, int core_idx, const struct ph_done *d) {
   if (!d->last) return;
+  const struct core *c = lua_touserdata(L, core_idx);
   lua_getiuservalue(L, core_idx, CORE_SINKS);
   lua_pushnil(L);
   lua_rawseti(L, -2, (lua_Integer)d->id);
   lua_pop(L, 1);
+  if (c->has_holds) drop_holds(L, core_idx, d->id);
 }
 
 static void begin_upcall(lua_State *L, int core_idx, const struct record *r) {
@@ -289,7 +298,7 @@ static bool next_record(struct core *c, struct record *r) {
   if (c->at >= c->records.len) {
     c->at = 0;
     if (c->records.cap > (1u << 20)) ph_buf_reset(&c->records, 0);
-    if (!ph_pool_take_done(c->pool, &c->records)) return false;
+    if (!ph_client_take_done(c->client, &c->records)) return false;
   }
   r->core = c;
   const struct ph_done *d = (const struct ph_done *)(const void *)(c->records.data + c->at);

@@ -24,6 +24,7 @@ static void leave_to_parent(lua_State *L, struct lib_state *s) {
   if (vm != NULL) vm->wake_fd = -1;
   for (struct core *c = s->cores; c != NULL; c = c->next) {
     c->pool = NULL;
+    c->client = NULL;
     c->watch = NULL;
     c->place = NULL;
   }
@@ -39,16 +40,17 @@ static void leave_to_parent(lua_State *L, struct lib_state *s) {
 static int close_state(lua_State *L) {
   struct lib_state *s = lua_touserdata(L, 1);
   if (s->forks != forks) leave_to_parent(L, s);
-  if (s->loop == NULL) return 0;
   struct ph_vm *vm = ph_vm_of(L);
   if (vm != NULL) vm->wake_fd = -1;
   for (struct core *c = s->cores; c != NULL; c = c->next) {
     if (c->watch != NULL) ph_loop_unwatch(c->watch);
     c->watch = NULL;
   }
-  for (struct lib_source *o = s->sources; o != NULL; o = o->next) o->close(o);
-  s->sources = NULL;
-  ph_loop_free(s->loop);
+  for (struct lib_source *o; (o = s->sources) != NULL;) {
+    s->sources = o->next;
+    o->close(o); /* may free it */
+  }
+  if (s->loop != NULL) ph_loop_free(s->loop);
   s->loop = NULL;
   return 0;
 }

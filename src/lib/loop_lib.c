@@ -7,9 +7,13 @@
 #include <signal.h>
 
 #include "base/clock.h"
+#include "lib/core.h"
+#include "lib/station_lib.h"
 #include "lib/task.h"
+#include "pool/link.h"
 #include "vm/error.h"
 #include "vm/vm.h"
+#include "vm/worker.h"
 
 struct ph_loop *lib_loop_of(lua_State *L) {
   struct lib_state *s = lib_state_of(L);
@@ -27,7 +31,7 @@ static void watch_pools(lua_State *L, struct lib_state *s) {
   struct ph_err err;
   for (struct core *c = s->cores; c != NULL; c = c->next) {
     if (c->watch != NULL || c->pool == NULL) continue;
-    c->watch = ph_loop_watch(lib_loop_of(L), ph_pool_fd(c->pool), &err);
+    c->watch = ph_loop_watch(lib_loop_of(L), ph_client_fd(c->client), &err);
     if (c->watch == NULL) ph_error_raise_err(L, &err);
   }
 }
@@ -35,18 +39,18 @@ static void watch_pools(lua_State *L, struct lib_state *s) {
 /* Tells the pools that we wait; false: one of them has something at once. `last` is the first one not told. */
 static bool begin_waits(struct lib_state *s, int64_t *deadline, struct core **last) {
   for (*last = s->cores; *last != NULL; *last = (*last)->next)
-    if ((*last)->pool != NULL && !ph_pool_wait_begin((*last)->pool, deadline)) return false;
+    if ((*last)->pool != NULL && !ph_client_wait_begin((*last)->client, deadline)) return false;
   return true;
 }
 
 static void end_waits(struct lib_state *s, const struct core *last) {
   for (struct core *c = s->cores; c != last; c = c->next)
-    if (c->pool != NULL) ph_pool_wait_end(c->pool);
+    if (c->pool != NULL) ph_client_wait_end(c->client);
 }
 
 static bool spin(struct lib_state *s) {
   struct core *only = s->cores;
-  return only != NULL && only->next == NULL && only->pool != NULL && ph_pool_spin(only->pool);
+  return only != NULL && only->next == NULL && only->pool != NULL && ph_client_spin(only->client);
 }
 
 /* A stop request or the like has come, which an earlier round has not dealt with. */
@@ -55,10 +59,9 @@ static bool must_hurry(const struct lib_state *s, struct ph_vm *vm) {
   return vm->requests != 0 || (ph_vm_stop_pending(vm) && !taken);
 }
 
-static void sleep_until(lua_State *L, struct lib_state *s, int64_t deadline) {
+static void sleep_now(lua_State *L, struct lib_state *s, int64_t deadline) {
   struct core *last;
   struct ph_vm *vm = ph_vm_of(L);
-  if (deadline <= ph_now() || spin(s)) return;
   watch_pools(L, s);
   struct ph_loop *loop = lib_loop_of(L);
   bool wait = begin_waits(s, &deadline, &last);
@@ -72,15 +75,62 @@ static int64_t deadline_argument(lua_State *L, int idx) {
   return ph_seconds_to_ns(seconds);
 }
 
-/* Something is under way outside of this state's tasks. */
-static bool is_external_alive(const struct lib_state *s) {
-  if (s->sched != NULL && s->sched->lively > 0) return true;
-  for (struct core *c = s->cores; c != NULL; c = c->next)
-    if (c->pool != NULL && (ph_pool_outstanding(c->pool) > 0 || c->at < c->records.len || ph_pool_has_done(c->pool)))
+static bool any_alive(const struct lib_state *s) {
+  for (const struct core *c = s->cores; c != NULL; c = c->next)
+    if (c->pool != NULL && (ph_client_outstanding(c->client) > 0 || c->at < c->records.len || ph_client_has_done(c->client)))
       return true;
-  for (struct lib_source *o = s->sources; o != NULL; o = o->next)
+  for (const struct lib_source *o = s->sources; o != NULL; o = o->next)
     if (o->alive(o)) return true;
   return false;
+}
+
+/* Something is under way outside of this state's tasks. */
+static bool is_external_alive(const struct lib_state *s) {
+  return (s->sched != NULL && s->sched->lively > 0) || any_alive(s);
+}
+
+/* A worker thread that waits for tasks of its own pool runs them itself when they have not begun. */
+static bool help(lua_State *L, const struct lib_state *s, int subject) {
+  const struct ph_pool *own = ph_worker_pool();
+  struct ph_help_wish wish = {0};
+  if (own == NULL) return false;
+  for (struct core *c = s->cores; c != NULL; c = c->next)
+    if (c->is_guest && c->pool == own && ph_client_outstanding(c->client) > 0) wish.client = c->client;
+  wish.id = lib_awaited_task(L, subject, own);
+  return (wish.id != 0 || wish.client != NULL) && ph_worker_help(L, &wish);
+}
+
+/* Other states may have to know that this one waits. True: nobody can end this wait; pushes who waits for what. */
+static bool sleep_blocked(lua_State *L, struct lib_state *s, int64_t deadline, int subject) {
+  struct lib_blocking b;
+  char text[1024];
+  int top = lua_gettop(L);
+  watch_pools(L, s);
+  lib_begin_blocking(L, s, subject, deadline != PH_NEVER, &b);
+  ph_worker_waits();
+  switch (ph_station_block(b.station, &b.wait, text, sizeof text)) {
+    case PH_PROSPECT_WAIT:
+      sleep_now(L, s, deadline);
+      ph_station_unblock(b.station);
+      break;
+    case PH_PROSPECT_HELP: ph_worker_help(L, &(struct ph_help_wish){.any = true}); break;
+    case PH_PROSPECT_STUCK: lua_pushstring(L, text); return true;
+  }
+  lua_settop(L, top);
+  return false;
+}
+
+static bool wait_once(lua_State *L, struct lib_state *s, int64_t deadline, int subject) {
+  bool stuck = false;
+  bool done = subject != 0 && help(L, s, subject);
+  if (!done && deadline > ph_now() && !spin(s)) {
+    if (subject != 0 && lib_may_be_stuck(s))
+      stuck = sleep_blocked(L, s, deadline, subject);
+    else
+      sleep_now(L, s, deadline);
+  }
+  ph_worker_helped();
+  return stuck;
 }
 
 /* With a virtual clock: time jumps to what comes next. False: something real has to be waited for. */
@@ -93,29 +143,32 @@ static bool jump(const struct lib_state *state, int64_t deadline) {
   return true;
 }
 
-/* Nothing is ready: sleeps until something is, or the deadline or a timer is due. */
-static void rest(lua_State *L, struct lib_state *s, int64_t deadline) {
+/* Nothing is ready: sleeps until something is, or the deadline or a timer is due. True: stuck, as wait_once. */
+static bool rest(lua_State *L, struct lib_state *s, int64_t deadline, int subject) {
   struct sched *tasks = s->sched;
-  if (tasks != NULL && tasks->poll_again) {
+  bool stuck = false;
+  if (tasks == NULL) return wait_once(L, s, deadline, subject);
+  if (tasks->poll_again) {
     tasks->poll_again = false;
     if (!ph_list_empty(&tasks->pollers)) {
       sched_wake_pollers(tasks);
-      return;
+      return false;
     }
   }
-  if (tasks != NULL && tasks->is_virtual) {
-    if (!jump(s, deadline)) sleep_until(L, s, PH_NEVER);
+  if (tasks->is_virtual) {
+    if (!jump(s, deadline)) stuck = wait_once(L, s, PH_NEVER, subject);
   } else {
-    int64_t next = tasks != NULL ? sched_first(tasks) : PH_NEVER;
-    sleep_until(L, s, next < deadline ? next : deadline);
+    int64_t next = sched_first(tasks);
+    stuck = wait_once(L, s, next < deadline ? next : deadline, subject);
   }
-  if (tasks == NULL) return;
   tasks->poll_again = true;
   sched_fire(tasks, sched_now(tasks));
+  return stuck;
 }
 
-/* step(deadline, patient): one round: delivers, runs what is ready, or sleeps. patient: whoever calls has a watcher that
- * calls stir, so tasks may run on without coming back here in between. */
+/* step([deadline [, patient [, subject]]]): one round: delivers, runs what is ready, or sleeps. Gives nothing, or who waits
+ * for what when nobody can end this wait. patient: whoever calls has a watcher that calls stir, so tasks may run on without
+ * coming back here in between. With the subject of a wait in plain code, a worker thread may run other tasks meanwhile. */
 static int loop_step(lua_State *L) {
   struct lib_state *s = lib_state_of(L);
   int64_t deadline = deadline_argument(L, 1);
@@ -129,7 +182,7 @@ static int loop_step(lua_State *L) {
     if (task_run_ready(L, s, deadline, patient && !delivered)) return 0;
   }
   if (delivered) return 0;
-  rest(L, s, deadline);
+  if (rest(L, s, deadline, lua_istable(L, 3) ? 3 : 0)) return 1;
   ph_vm_check_stop(L);
   drain_all(L);
   return 0;
@@ -153,6 +206,34 @@ static int loop_alive(lua_State *L) {
   bool tasks = s->sched != NULL && (s->sched->n_ready > 0 || sched_first(s->sched) != PH_NEVER);
   lua_pushboolean(L, tasks || is_external_alive(s));
   return 1;
+}
+
+/* The link in slot 1. Callbacks run in block.poll. */
+static int wait_idly(lua_State *L) {
+  struct ph_link *link = lua_touserdata(L, 1);
+  struct lib_state *s = lib_state_of(L);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "parhost.block");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "poll");
+  lua_call(L, 0, 0);
+  watch_pools(L, s);
+  ph_link_ring_also(link, ph_loop_wake_fd(lib_loop_of(L)));
+  if (ph_link_park(link, false)) sleep_now(L, s, PH_NEVER);
+  ph_link_clear_parked(link);
+  ph_link_ring_also(link, -1);
+  drain_all(L);
+  lua_getfield(L, -1, "poll");
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+bool lib_idle(lua_State *L, struct ph_link *link) {
+  if (!any_alive(lib_state_of(L))) return false;
+  lua_pushcfunction(L, wait_idly);
+  lua_pushlightuserdata(L, link);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  return true;
 }
 
 int luaopen_parhost_core_loop(lua_State *L) {

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "lib/core.h"
+#include "lib/station_lib.h"
 #include "lib/submit.h"
 #include "pool/backend_proc.h"
+#include "pool/backend_thread.h"
 #include "pool/wire.h"
 #include "vm/error.h"
 #include "vm/vm.h"
@@ -49,8 +51,10 @@ static void delist(lua_State *L, struct core *c) {
 static void release(lua_State *L, struct core *c) {
   if (c->watch != NULL) ph_loop_unwatch(c->watch);
   c->watch = NULL;
-  if (c->pool != NULL) ph_pool_free(c->pool);
+  if (c->pool != NULL && c->is_guest) ph_client_close(c->client);
+  if (c->pool != NULL && !c->is_guest) ph_pool_free(c->pool);
   c->pool = NULL;
+  c->client = NULL;
   delist(L, c);
   ph_buf_deinit(&c->scratch);
   ph_buf_deinit(&c->chunk_blobs);
@@ -127,7 +131,9 @@ static void read_config(lua_State *L, struct core *c) {
   lua_getfield(L, 1, "capture");
   c->capture = lua_toboolean(L, -1);
   lua_pop(L, 1);
-  c->kind = string_field_is(L, "backend", "inline") ? CORE_INLINE : CORE_PROC;
+  c->kind = string_field_is(L, "backend", "inline")   ? CORE_INLINE
+            : string_field_is(L, "backend", "thread") ? CORE_THREAD
+                                                      : CORE_PROC;
   lua_getfield(L, 1, "setup");
   if (lua_istable(L, -1)) config->has_initializer = has_field(L, lua_gettop(L), "initializer");
   lua_pop(L, 1);
@@ -138,7 +144,7 @@ static void encode_part(lua_State *L, struct core *c, const char *key) {
   struct ph_err err;
   struct ph_encoded e;
   const struct ph_encode_options options = {
-      .root = "", .first_is_root = true, .flags = c->capture ? PH_ENCODE_CAPTURE : 0, .externs = c->externs};
+      .root = "", .first_is_root = true, .flags = core_encode_flags(c), .externs = c->externs};
   lua_getfield(L, 1, key);
   if (ph_encode(L, &options, lua_gettop(L), 1, &e, &err) != 0) ph_error_raise_err(L, &err);
   uint32_t len = (uint32_t)e.len;
@@ -167,8 +173,17 @@ static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
   struct ph_link link;
   struct ph_err err;
   if (ph_link_attach(&link, memfd, bell, &err) != 0) return PH_WORKER_EXIT_NO_MEMORY;
-  if (start == NULL) return ph_worker_run(&link, index, NULL, LUA_NOREF);
-  return ph_worker_run(&link, index, ph_vm_become_worker(start->vm), start->externs);
+  struct ph_worker_place place = {.index = index, .externs = LUA_NOREF};
+  if (start != NULL) {
+    place.L = ph_vm_become_worker(start->vm);
+    place.externs = start->externs;
+  }
+  return ph_worker_run(&link, &place);
+}
+
+static int thread_main(struct ph_link *link, struct ph_pool *pool, uint32_t index) {
+  return ph_worker_run(link,
+                       &(struct ph_worker_place){.index = index, .externs = LUA_NOREF, .pool = pool, .idle = lib_idle});
 }
 
 static int count_own_threads(lua_State *L) {
@@ -181,8 +196,7 @@ static bool must_not_fork(void) {
   return ph_loop_used() && !ph_zygote_running();
 }
 
-static void open_pool(lua_State *L, struct core *c) {
-  struct ph_err err;
+static void open_proc_pool(lua_State *L, struct core *c, struct ph_err *err) {
   struct worker_start snapshot = {ph_vm_of(L), c->extern_values};
   struct ph_proc_start start = {.main = worker_main};
   start.fork = string_field_is(L, "start_method", "fork");
@@ -190,12 +204,27 @@ static void open_pool(lua_State *L, struct core *c) {
     start.ud = &snapshot;
     start.allowed_threads = count_own_threads(L);
   }
-  if (c->kind == CORE_PROC && !start.fork && must_not_fork())
+  if (!start.fork && must_not_fork())
     ph_error_raise(L, "invalid_state",
                    "cannot fork workers: this process has waited for something already (require \"proc_pool\" before that)");
   c->config.backend_options = &start;
-  c->pool = ph_pool_new(c->kind == CORE_INLINE ? &ph_backend_inline : &ph_backend_proc, &c->config, &err);
+  c->pool = ph_pool_new(&ph_backend_proc, &c->config, err);
+}
+
+static void open_pool(lua_State *L, struct core *c) {
+  struct ph_err err;
+  const struct ph_thread_start start = {.main = thread_main};
+  if (c->kind == CORE_THREAD) {
+    ph_worker_stdio_share();
+    c->config.backend_options = &start;
+    c->pool = ph_pool_new(&ph_backend_thread, &c->config, &err);
+  } else if (c->kind == CORE_INLINE) {
+    c->pool = ph_pool_new(&ph_backend_inline, &c->config, &err);
+  } else {
+    open_proc_pool(L, c, &err);
+  }
   if (c->pool == NULL) ph_error_raise_err(L, &err);
+  c->client = ph_pool_owner(c->pool);
 }
 
 static int64_t intern_blob(void *ud, const uint8_t hash[16], const void *bytes, size_t len) {
@@ -203,19 +232,48 @@ static int64_t intern_blob(void *ud, const uint8_t hash[16], const void *bytes, 
   return ph_pool_intern_blob(c->pool, hash, bytes, len);
 }
 
-static int pool_new(lua_State *L) {
+/* Pushes a core without a pool. */
+static struct core *new_core(lua_State *L) {
   static _Thread_local uint64_t stores; /* ids are compared within a state only */
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
   struct core *c = lua_newuserdatauv(L, sizeof *c, CORE_USERVALUES);
   memset(c, 0, sizeof *c);
   c->kind_of_userdata = &core_mark;
   c->externs = c->extern_values = LUA_NOREF;
+  c->last.wait_ms[0] = c->last.wait_ms[1] = c->last.run_ms[0] = c->last.run_ms[1] = (double)NAN;
+  c->store = (struct ph_blob_store){.intern = intern_blob, .ud = c, .id = ++stores};
   luaL_setmetatable(L, CORE_METATABLE);
   for (int i = 1; i <= CORE_USERVALUES; i++) {
     lua_newtable(L);
-    lua_setiuservalue(L, 2, i);
+    lua_setiuservalue(L, -2, i);
   }
+  return c;
+}
+
+/* guest(number, kind, capture) -> core for a pool of another state of this process, which may be over. */
+static int pool_guest(lua_State *L) {
+  static const char *const kinds[] = {"proc_pool", "thread_pool", "inline", NULL};
+  struct ph_err err;
+  uint64_t number = (uint64_t)luaL_checkinteger(L, 1);
+  enum core_kind kind = (enum core_kind)luaL_checkoption(L, 2, NULL, kinds);
+  struct core *c = new_core(L);
+  c->client = ph_client_open(number, &err);
+  c->is_guest = true;
+  if (c->client == NULL) {
+    if (err.kind != NULL) ph_error_raise_err(L, &err);
+    return 1;
+  }
+  c->pool = ph_client_pool(c->client);
+  c->config = *ph_pool_config_of(c->pool);
+  c->kind = kind;
+  c->capture = lua_toboolean(L, 3);
+  enlist(L, c);
+  return 1;
+}
+
+static int pool_new(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  struct core *c = new_core(L);
   read_config(L, c);
   if (has_field(L, 1, "externs")) {
     lua_getfield(L, 1, "externs");
@@ -225,7 +283,6 @@ static int pool_new(lua_State *L) {
   }
   encode_setup(L, c);
   open_pool(L, c);
-  c->store = (struct ph_blob_store){.intern = intern_blob, .ud = c, .id = ++stores};
   enlist(L, c);
   return 1;
 }
@@ -293,15 +350,23 @@ static int core_kill(lua_State *L) {
   return 0;
 }
 
+static bool is_over(struct core *c) {
+  if (!c->is_guest) return ph_pool_finished(c->pool);
+  return !ph_pool_is_open(c->pool) && ph_client_outstanding(c->client) == 0 && !ph_client_has_done(c->client);
+}
+
 /* Over and everything delivered: the pool's memory goes at once. */
 static int core_finished(lua_State *L) {
   struct core *c = check_core(L, 1);
   bool finished = c->pool == NULL;
-  if (!finished && c->at >= c->records.len && ph_pool_finished(c->pool)) {
+  if (!finished && c->at >= c->records.len && is_over(c)) {
     finished = true;
     lua_getiuservalue(L, 1, CORE_SINKS);
     lua_pushnil(L);
-    if (!lua_next(L, -2)) release(L, c);
+    if (!lua_next(L, -2)) {
+      ph_pool_stats(c->pool, &c->last);
+      release(L, c);
+    }
   }
   lua_pushboolean(L, finished);
   return 1;
@@ -309,7 +374,9 @@ static int core_finished(lua_State *L) {
 
 static int core_idle(lua_State *L) {
   struct core *c = check_core(L, 1);
-  lua_pushboolean(L, c->pool == NULL || ph_pool_outstanding(c->pool) == 0);
+  bool idle = c->pool == NULL;
+  if (!idle) idle = (c->is_guest ? ph_client_outstanding(c->client) : ph_pool_outstanding(c->pool)) == 0;
+  lua_pushboolean(L, idle);
   return 1;
 }
 
@@ -319,78 +386,21 @@ static int core_warm_up(lua_State *L) {
   return 0;
 }
 
-static int core_busy(lua_State *L) {
-  struct core *c = check_core(L, 1);
-  lua_Integer running = c->pool != NULL ? (lua_Integer)ph_pool_running(c->pool) : 0;
-  lua_pushinteger(L, running);
-  lua_pushinteger(L, c->pool != NULL ? (lua_Integer)ph_pool_outstanding(c->pool) - running : 0);
-  return 2;
-}
-
-static void set_quantiles(lua_State *L, const char *key, const double q[2]) {
-  lua_createtable(L, 0, 2);
-  if (!isnan(q[0])) {
-    lua_pushnumber(L, q[0]);
-    lua_setfield(L, -2, "p50");
-    lua_pushnumber(L, q[1]);
-    lua_setfield(L, -2, "p99");
-  }
-  lua_setfield(L, -2, key);
-}
-
-static int core_stats(lua_State *L) {
-  struct core *c = check_core(L, 1);
-  struct ph_pool_stats s = {.wait_ms = {(double)NAN, (double)NAN}, .run_ms = {(double)NAN, (double)NAN}};
-  if (c->pool != NULL) ph_pool_stats(c->pool, &s);
-  const struct {
-    const char *key;
-    uint64_t value;
-  } rows[] = {{"workers", s.workers}, {"idle", s.idle},           {"busy", s.busy},          {"queued", s.queued},
-              {"running", s.running}, {"completed", s.completed}, {"failed", s.failed},      {"cancelled", s.cancelled},
-              {"retried", s.retried}, {"restarts", s.restarts},   {"abandoned", s.abandoned}};
-  lua_createtable(L, 0, 13);
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    lua_pushinteger(L, (lua_Integer)rows[i].value);
-    lua_setfield(L, -2, rows[i].key);
-  }
-  set_quantiles(L, "wait_ms", s.wait_ms);
-  set_quantiles(L, "run_ms", s.run_ms);
-  return 1;
-}
-
-static int core_workers(lua_State *L) {
-  struct core *c = check_core(L, 1);
-  lua_newtable(L);
-  if (c->pool == NULL) return 1;
-  unsigned max = c->config.max_workers;
-  struct ph_worker_info *infos = lua_newuserdatauv(L, max * sizeof *infos, 0);
-  lua_insert(L, -2);
-  unsigned n = ph_pool_workers(c->pool, infos, max);
-  for (unsigned i = 0; i < n; i++) {
-    lua_createtable(L, 0, 6);
-    lua_pushinteger(L, (lua_Integer)infos[i].index + 1);
-    lua_setfield(L, -2, "id");
-    if (infos[i].pid != 0) {
-      lua_pushinteger(L, infos[i].pid);
-      lua_setfield(L, -2, "pid");
-    }
-    lua_pushstring(L, infos[i].state);
-    lua_setfield(L, -2, "state");
-    lua_pushinteger(L, (lua_Integer)infos[i].tasks);
-    lua_setfield(L, -2, "tasks");
-    if (infos[i].task_id != 0) {
-      lua_pushinteger(L, (lua_Integer)infos[i].task_id);
-      lua_setfield(L, -2, "task");
-    }
-    lua_pushnumber(L, (lua_Number)infos[i].since / 1e9);
-    lua_setfield(L, -2, "since");
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  return 1;
-}
-
 static int core_fd(lua_State *L) {
-  lua_pushinteger(L, ph_pool_fd(open_core(L)->pool));
+  lua_pushinteger(L, ph_client_fd(open_core(L)->client));
+  return 1;
+}
+
+static int core_is_open(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  lua_pushboolean(L, c->pool != NULL && ph_pool_is_open(c->pool));
+  return 1;
+}
+
+/* What `guest` finds the pool by. */
+static int core_number(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  lua_pushinteger(L, c->pool != NULL ? (lua_Integer)ph_pool_number(c->pool) : 0);
   return 1;
 }
 
@@ -446,9 +456,12 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                      {"stats", core_stats},
                                      {"workers", core_workers},
                                      {"fd", core_fd},
+                                     {"number", core_number},
+                                     {"open", core_is_open},
                                      {"__gc", core_gc},
                                      {NULL, NULL}};
   static const luaL_Reg functions[] = {{"new", pool_new},
+                                       {"guest", pool_guest},
                                        {"prepare", pool_prepare},
                                        {"options", task_options},
                                        {"drain", pool_drain},

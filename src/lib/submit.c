@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/core.h"
+#include "lib/station_lib.h"
 #include "vm/error.h"
 #include "vm/worker.h"
 
@@ -156,18 +157,31 @@ static void set_sink(lua_State *L, uint64_t id, bool present) {
   lua_pop(L, 1);
 }
 
+static void set_holds(lua_State *L, struct core *c, uint64_t id) {
+  if (lib_state_of(L)->n_holds == 0) return;
+  c->has_holds = true;
+  lua_getiuservalue(L, 1, CORE_HOLDS);
+  lib_take_holds(L);
+  lua_rawseti(L, -2, (lua_Integer)id);
+  lua_pop(L, 1);
+}
+
 /* The task in C memory, from here on nothing may raise. The sink is entered before. */
 static struct ph_task *make_task(lua_State *L, struct core *c, const struct naming *n, const struct ph_buf *bytes,
-                                 const struct ph_buf *blobs) {
-  set_sink(L, c->last_id + 1, true);
+                                 const struct ph_buf *blobs, uint32_t count) {
+  uint64_t id = ph_pool_take_ids(c->pool, count);
+  set_sink(L, id, true);
+  set_holds(L, c, id);
   struct ph_task *t = ph_task_new(bytes->len, blobs->len / sizeof *t->blobs);
   if (t == NULL) {
-    set_sink(L, c->last_id + 1, false);
+    set_sink(L, id, false);
     if (bytes->len > (size_t)INT_MAX) ph_error_raise(L, "not_serializable", "the arguments take more than 2 GiB");
     ph_error_raise(L, "os", "not enough memory for the arguments of a task");
   }
   if (blobs->len > 0) memcpy(t->blobs, blobs->data, blobs->len);
   if (bytes->len > 0) memcpy(ph_task_bytes(t), bytes->data, bytes->len);
+  t->id = id;
+  t->count = count;
   t->options = n->options;
   t->tag = n->tag;
   t->label = n->label;
@@ -189,15 +203,13 @@ static void warn_of_trouble(lua_State *L, struct core *c) {
 /* Takes the task; pushes its id. */
 static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
   struct ph_err err;
-  t->id = c->last_id + 1;
-  c->last_id += t->count;
   lua_Integer id = (lua_Integer)t->id;
   if (here || c->kind == CORE_INLINE) {
-    if (ph_worker_run_here(c->pool, &c->config, t, &err) != 0) {
+    if (ph_worker_run_here(c->client, &c->config, t, &err) != 0) {
       set_sink(L, (uint64_t)id, false);
       ph_error_raise_err(L, &err);
     }
-  } else if (ph_pool_submit(c->pool, t) != PH_SUBMIT_OK) { /* closed or broken since it was admitted */
+  } else if (ph_client_submit(c->client, t) != PH_SUBMIT_OK) { /* closed or broken since it was admitted */
     free(t);
     set_sink(L, (uint64_t)id, false);
     admit(L, c);
@@ -208,11 +220,8 @@ static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
 }
 
 static struct ph_encode_options encode_options(const struct core *c, bool with_task) {
-  return (struct ph_encode_options){.flags = c->capture ? PH_ENCODE_CAPTURE : 0,
-                                    .root = "args",
-                                    .first_is_task = with_task,
-                                    .blobs = &c->store,
-                                    .externs = c->externs};
+  return (struct ph_encode_options){
+      .flags = core_encode_flags(c), .root = "args", .first_is_task = with_task, .blobs = &c->store, .externs = c->externs};
 }
 
 static int submit(lua_State *L, bool here) {
@@ -226,7 +235,7 @@ static int submit(lua_State *L, bool here) {
   struct naming n = name_task(L, c, &e);
   const struct ph_buf bytes = {(uint8_t *)(uintptr_t)e.data, e.len, e.len};
   const struct ph_buf blobs = {(uint8_t *)(uintptr_t)e.blobs, e.n_blobs * sizeof *e.blobs, 0};
-  return send(L, c, make_task(L, c, &n, &bytes, &blobs), here);
+  return send(L, c, make_task(L, c, &n, &bytes, &blobs, 1), here);
 }
 
 int core_submit(lua_State *L) {
@@ -292,8 +301,7 @@ int core_submit_chunk(lua_State *L) {
     add_part(L, c, top + 1, push_arguments(L, n_lists, k), &options, &e);
     lua_settop(L, top);
   }
-  struct ph_task *t = make_task(L, c, &n, &c->scratch, &c->chunk_blobs);
-  t->count = (uint32_t)(last - first + 1);
+  struct ph_task *t = make_task(L, c, &n, &c->scratch, &c->chunk_blobs, (uint32_t)(last - first + 1));
   t->flags = PH_TASK_CHUNK | (lua_toboolean(L, 9) ? PH_TASK_STAR : 0);
   return send(L, c, t, false);
 }

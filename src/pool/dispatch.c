@@ -21,6 +21,7 @@
 
 #define TICK_NS 1000000
 #define LINGER_TICKS 10
+#define NAP_NS 50000
 #define SPIN_NS 40000 /* about what waking a parked thread costs */
 #define SPIN_CREDIT_MAX 8
 #define SPIN_RETRY 16 /* waits between two tries when spinning has not paid */
@@ -42,6 +43,10 @@ static void kick(struct ph_pool *p) {
   uint64_t one = 1;
   ssize_t n = write(p->kick_fd, &one, sizeof one);
   (void)n; /* full: it is awake already */
+}
+
+void ph__wake_owner(struct ph_pool *p) {
+  if (p->owner_asleep) kick(p);
 }
 
 static void bell_rang(struct ph_worker *w) {
@@ -85,7 +90,14 @@ static void clear_parked(struct ph_pool *p) {
 
 /* --- the dispatcher thread -------------------------------------------------------------------------------- */
 
+static bool any_stopping(const struct ph_pool *p) {
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL && p->workers[i]->state == PH_WORKER_STOPPING) return true;
+  return false;
+}
+
 static bool needs_watching(struct ph_pool *p) {
+  if (p->n_workers > 0 && any_stopping(p)) return true;
   return atomic_load(&p->outstanding) > 0 || p->next_timer != PH_NEVER || (p->state != PH_POOL_OPEN && p->n_workers > 0);
 }
 
@@ -112,13 +124,25 @@ static void sleep_in_epoll(struct ph_pool *p) {
   handle_events(p, events, n);
 }
 
+/* Replies come one by one, faster than a thread goes to sleep: a moment later there are many. */
+static void nap(struct ph_pool *p) {
+  const struct timespec ts = {.tv_nsec = NAP_NS};
+  pthread_mutex_unlock(&p->lock);
+  nanosleep(&ts, NULL);
+  pthread_mutex_lock(&p->lock);
+}
+
 static void drive(struct ph_pool *p) {
   unsigned seen = atomic_load(&p->owner_activity);
   p->driving = true;
   for (;;) {
     ph__pump(p);
-    if (p->quit || p->owner_waiting || !needs_watching(p) || atomic_load(&p->owner_activity) != seen) break;
-    if (park_all(p)) sleep_in_epoll(p);
+    bool owner_active = p->waiting_guests == 0 && atomic_load(&p->owner_activity) != seen;
+    if (p->quit || p->owner_waiting || !needs_watching(p) || owner_active) break;
+    if (park_all(p))
+      sleep_in_epoll(p);
+    else
+      nap(p);
   }
   p->driving = false;
 }
@@ -139,7 +163,7 @@ static void *dispatch(void *arg) {
       if (p->owner_waiting || !needs_watching(p)) /* again: from here on a submit sees that we sleep */
         pthread_cond_wait(&p->wake_dispatcher, &p->lock);
       atomic_store(&p->asleep, false);
-    } else if (atomic_load(&p->owner_activity) != seen) {
+    } else if (p->waiting_guests == 0 && atomic_load(&p->owner_activity) != seen) {
       seen = atomic_load(&p->owner_activity);
       tick(p);
     } else {
@@ -197,12 +221,14 @@ void ph__dispatch_close(struct ph_pool *p) {
   ph__dispatch_stop(p);
   if (p->epoll_fd >= 0) close(p->epoll_fd);
   if (p->kick_fd >= 0) close(p->kick_fd);
-  pthread_cond_destroy(&p->wake_dispatcher);
+  p->epoll_fd = p->kick_fd = -1;
+  pthread_cond_destroy(&p->wake_dispatcher); /* nobody signals it when the pool is over */
 }
 
 /* --- the owner -------------------------------------------------------------------------------------------- */
 
 static void rouse(struct ph_pool *p) {
+  if (p->over) return;
   if (!p->has_dispatcher && !p->quit) start_dispatcher(p);
   if (atomic_load(&p->asleep) && needs_watching(p)) pthread_cond_signal(&p->wake_dispatcher);
 }
@@ -213,7 +239,7 @@ void ph__nudge(struct ph_pool *p) {
   atomic_fetch_add(&p->owner_activity, 1);
   ph__pump(p);
   rouse(p);
-  if (p->driving && p->next_timer != PH_NEVER) kick(p); /* it may have to wake earlier than it thought */
+  if (!p->over && p->driving && p->next_timer != PH_NEVER) kick(p); /* it may have to wake earlier than it thought */
   pthread_mutex_unlock(&p->lock);
 }
 
@@ -222,26 +248,57 @@ int ph_pool_trouble(struct ph_pool *p) {
                                                                                : 0;
 }
 
-int ph_pool_fd(const struct ph_pool *p) {
-  return p->epoll_fd;
+int ph_client_fd(const struct ph_client *c) {
+  return c->fd >= 0 ? c->fd : c->pool->epoll_fd;
 }
 
-bool ph_pool_wait_begin(struct ph_pool *p, int64_t *deadline) {
+/* A guest does not drive: the dispatcher does, unless the owner waits. */
+static bool guest_wait_begin(struct ph_client *c) {
+  struct ph_pool *p = c->pool;
+  pthread_mutex_lock(&p->lock);
+  c->waiting = true;
+  p->waiting_guests++;
+  ph__pump(p);
+  if (!p->over) rouse(p);
+  pthread_mutex_unlock(&p->lock);
+  return !atomic_load(&c->has_done);
+}
+
+static void guest_wait_end(struct ph_client *c) {
+  uint64_t count;
+  pthread_mutex_lock(&c->pool->lock);
+  if (c->waiting) c->pool->waiting_guests--;
+  c->waiting = false;
+  pthread_mutex_unlock(&c->pool->lock);
+  ssize_t n = read(c->fd, &count, sizeof count);
+  (void)n;
+}
+
+bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline) {
+  struct ph_pool *p = c->pool;
+  if (c->fd >= 0) return guest_wait_begin(c);
   pthread_mutex_lock(&p->lock);
   p->owner_waiting = true;
   do ph__pump(p);
-  while (!atomic_load(&p->has_done) && !park_all(p));
-  bool wait = !atomic_load(&p->has_done) && !p->news;
+  while (!atomic_load(&c->has_done) && !park_all(p));
+  bool wait = !atomic_load(&c->has_done) && !p->news;
   p->news = false;
   if (!wait) p->owner_waiting = false;
+  p->owner_asleep = wait;
   if (p->next_timer < *deadline) *deadline = p->next_timer;
   pthread_mutex_unlock(&p->lock);
   return wait;
 }
 
-void ph_pool_wait_end(struct ph_pool *p) {
+void ph_client_wait_end(struct ph_client *c) {
   struct epoll_event events[16];
+  struct ph_pool *p = c->pool;
+  if (c->fd >= 0) {
+    guest_wait_end(c);
+    return;
+  }
   pthread_mutex_lock(&p->lock);
+  p->owner_asleep = false;
   clear_parked(p);
   int n = epoll_wait(p->epoll_fd, events, 16, 0);
   handle_events(p, events, n);
@@ -277,16 +334,18 @@ static bool may_spin(struct ph_pool *p) {
   return p->spin_credit > 0 || ++p->spin_skipped % SPIN_RETRY == 0;
 }
 
-bool ph_pool_spin(struct ph_pool *p) {
+bool ph_client_spin(struct ph_client *c) {
+  struct ph_pool *p = c->pool;
+  if (c->fd >= 0) return atomic_load(&c->has_done);
   pthread_mutex_lock(&p->lock);
-  bool found = atomic_load(&p->has_done);
+  bool found = atomic_load(&c->has_done);
   if (!found && may_spin(p)) {
     int64_t end = ph_now() + SPIN_NS;
     while (!found && ph_now() < end) {
       for (int i = 0; i < 32 && !any_readable(p); i++) __builtin_ia32_pause();
       if (!any_readable(p)) continue;
       ph__pump(p);
-      found = atomic_load(&p->has_done);
+      found = atomic_load(&c->has_done);
     }
     if (found && p->spin_credit < SPIN_CREDIT_MAX) p->spin_credit += 2;
     if (!found && p->spin_credit > 0) p->spin_credit--;

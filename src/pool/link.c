@@ -5,7 +5,7 @@
  * Sleeping: who wants to wait stores its wishes in `parked` of its own side, and looks once more; who has changed a
  * ring reads the other side's `parked`. The sequentially consistent fences in between mean that one of the two sees
  * the other (Dekker). */
-#include "pool/link.h"
+#include "pool/link_int.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -20,27 +20,14 @@
 
 enum { PARKED_FOR_DATA = 1, PARKED_FOR_ROOM = 2 };
 
-struct ring {
-  _Alignas(64) _Atomic uint64_t head; /* bytes written */
-  _Alignas(64) _Atomic uint64_t tail; /* bytes read */
-};
-
-struct ph_link_shared {
-  struct ring rings[2]; /* 0: to the worker, 1: to the host */
-  struct {
-    _Alignas(64) atomic_uint wishes;
-  } parked[2]; /* 0: the worker, 1: the host */
-  _Alignas(64) struct ph_slot slots[PH_LINK_SLOTS];
-};
-
 #define HEADER 16384u /* the struct above, rounded up to whole pages of any usual size */
 _Static_assert(sizeof(struct ph_link_shared) <= HEADER, "the header fits");
 
-static struct ring *out_ring(const struct ph_link *l) {
+static struct ph_ring *out_ring(const struct ph_link *l) {
   return &l->shared->rings[l->is_host ? 0 : 1];
 }
 
-static struct ring *in_ring(const struct ph_link *l) {
+static struct ph_ring *in_ring(const struct ph_link *l) {
   return &l->shared->rings[l->is_host ? 1 : 0];
 }
 
@@ -63,6 +50,7 @@ static int map(struct ph_link *l, int memfd, struct ph_err *err) {
   void *header = mmap(NULL, HEADER, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
   if (header == MAP_FAILED) return ph_err_os(err, "cannot map the memory of a link");
   l->shared = header;
+  l->out_size = l->in_size = PH_LINK_RING;
   uint8_t *to_worker = map_twice(memfd, HEADER), *to_host = map_twice(memfd, HEADER + PH_LINK_RING);
   l->out_bytes = l->is_host ? to_worker : to_host;
   l->in_bytes = l->is_host ? to_host : to_worker;
@@ -99,6 +87,10 @@ int ph_link_attach(struct ph_link *worker, int memfd, int bell, struct ph_err *e
 }
 
 void ph_link_close(struct ph_link *l) {
+  if (l->is_local) {
+    ph__link_close_local(l);
+    return;
+  }
   if (l->out_bytes != NULL) munmap(l->out_bytes, 2 * PH_LINK_RING);
   if (l->in_bytes != NULL) munmap(l->in_bytes, 2 * PH_LINK_RING);
   if (l->shared != NULL) munmap(l->shared, HEADER);
@@ -115,7 +107,7 @@ struct ph_slot *ph_link_slot(struct ph_link *l, unsigned slot) {
 
 static size_t room_beyond(const struct ph_link *l, uint64_t tail) {
   uint64_t used = atomic_load_explicit(&out_ring(l)->head, memory_order_relaxed) - tail;
-  return used <= PH_LINK_RING ? PH_LINK_RING - (size_t)used : 0;
+  return used <= l->out_size ? l->out_size - (size_t)used : 0;
 }
 
 size_t ph_link_room(const struct ph_link *l) {
@@ -131,18 +123,18 @@ static size_t room_for(struct ph_link *l, size_t len) {
 }
 
 size_t ph_link_write(struct ph_link *l, const void *bytes, size_t len) {
-  struct ring *r = out_ring(l);
+  struct ph_ring *r = out_ring(l);
   size_t room = room_for(l, len), n = len < room ? len : room;
   if (n == 0) return 0;
   uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
-  memcpy(l->out_bytes + (head & (PH_LINK_RING - 1)), bytes, n);
+  memcpy(l->out_bytes + (head & (l->out_size - 1)), bytes, n);
   atomic_store_explicit(&r->head, head + n, memory_order_release);
   return n;
 }
 
 static size_t available_before(const struct ph_link *l, uint64_t head) {
   uint64_t n = head - atomic_load_explicit(&in_ring(l)->tail, memory_order_relaxed);
-  return n <= PH_LINK_RING ? (size_t)n : SIZE_MAX;
+  return n <= l->in_size ? (size_t)n : SIZE_MAX;
 }
 
 static size_t available(const struct ph_link *l) {
@@ -158,11 +150,11 @@ static size_t available_for(struct ph_link *l, size_t want) {
 }
 
 static const uint8_t *in_position(const struct ph_link *l) {
-  return l->in_bytes + (atomic_load_explicit(&in_ring(l)->tail, memory_order_relaxed) & (PH_LINK_RING - 1));
+  return l->in_bytes + (atomic_load_explicit(&in_ring(l)->tail, memory_order_relaxed) & (l->in_size - 1));
 }
 
 static void consume(struct ph_link *l, size_t n) {
-  struct ring *r = in_ring(l); /* only we write its tail */
+  struct ph_ring *r = in_ring(l); /* only we write its tail */
   atomic_store_explicit(&r->tail, atomic_load_explicit(&r->tail, memory_order_relaxed) + n, memory_order_release);
 }
 
@@ -206,7 +198,7 @@ int ph_link_read(struct ph_link *l, struct ph_frame *frame, const uint8_t **body
   if (n < sizeof *frame) return 0;
   memcpy(frame, in_position(l), sizeof *frame);
   if (frame->len > PH_FRAME_MAX) return -1;
-  if (sizeof *frame + frame->len > PH_LINK_RING / 2) {
+  if (sizeof *frame + frame->len > l->in_size / 2) {
     begin_big(l, frame);
     return gather(l, frame, body);
   }
@@ -235,9 +227,13 @@ void ph_link_wake(struct ph_link *l) {
   atomic_uint *other = &l->shared->parked[l->is_host ? 0 : 1].wishes;
   atomic_thread_fence(memory_order_seq_cst);
   unsigned wishes = atomic_load_explicit(other, memory_order_relaxed);
-  bool has_data = (wishes & PARKED_FOR_DATA) && ph_link_room(l) < PH_LINK_RING;
-  bool has_room = (wishes & PARKED_FOR_ROOM) && available(l) < PH_LINK_RING;
+  bool has_data = (wishes & PARKED_FOR_DATA) && ph_link_room(l) < l->out_size;
+  bool has_room = (wishes & PARKED_FOR_ROOM) && available(l) < l->in_size;
   if (!(has_data || has_room) || atomic_exchange(other, 0) == 0) return;
+  if (l->is_local) {
+    ph__link_ring_local(l);
+    return;
+  }
   ssize_t n = send(l->bell, "!", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
   (void)n; /* full: it is ringing already; broken: the reader finds out */
 }
@@ -257,6 +253,7 @@ void ph_link_clear_parked(struct ph_link *l) {
 int ph_link_unpark(struct ph_link *l) {
   char sink[64];
   ph_link_clear_parked(l);
+  if (l->is_local) return 0;
   for (;;) {
     ssize_t n = recv(l->bell, sink, sizeof sink, MSG_DONTWAIT);
     if (n == 0) return -1;
@@ -270,6 +267,10 @@ static bool ready(const struct ph_link *l, bool want_room) {
 }
 
 static int sleep_on_bell(struct ph_link *l) {
+  if (l->is_local) {
+    ph__link_sleep_local(own_parked(l));
+    return ph_link_unpark(l);
+  }
   struct pollfd p = {.fd = l->bell, .events = POLLIN};
   int n = poll(&p, 1, -1);
   if (n < 0) return errno == EINTR ? 0 : -1;
@@ -290,6 +291,7 @@ int ph_link_wait(struct ph_link *l, bool want_room, int64_t spin_ns) {
     atomic_store_explicit(own_parked(l), want_room ? PARKED_FOR_ROOM : PARKED_FOR_DATA, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
     if (ready(l, want_room)) break;
+    if (l->is_local && ph__link_hung_up(l)) return -1;
     if (sleep_on_bell(l) != 0) return -1;
   }
   ph_link_clear_parked(l);
@@ -299,6 +301,7 @@ int ph_link_wait(struct ph_link *l, bool want_room, int64_t spin_ns) {
 int ph_link_send(struct ph_link *l, const struct ph_frame *frame, const void *body) {
   const uint8_t *parts[2] = {(const uint8_t *)frame, body};
   size_t lens[2] = {sizeof *frame, frame->len};
+  if (l->is_local && ph__link_hung_up(l)) return -1;
   for (int i = 0; i < 2; i++) {
     for (size_t done = 0; done < lens[i];) {
       size_t n = ph_link_write(l, parts[i] + done, lens[i] - done);

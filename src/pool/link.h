@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * One duplex link between a pool (the host side) and one worker process: two byte rings and a table of slots in
- * shared memory, and a socket pair as doorbell.
+ * One duplex link between a pool (the host side) and one worker: two byte rings and a table of slots in shared memory,
+ * and a doorbell. For a worker process the bell is a socket pair; a worker thread waits on a futex, and rings an eventfd
+ * that all threads of a pool share (link_local.c).
  *
  * Either side writes frames into its own ring without a system call; only when the other side has parked (it waits
- * in poll) does the writer ring the bell, once per batch. The bell is at end of file when the other side is gone.
+ * in poll) does the writer ring the bell, once per batch. The bell of a process is at end of file when the other side is
+ * gone; a thread finds its link hung up.
  * Each side of a link belongs to one thread at a time; the host side is guarded by its pool's mutex.
  * The other side may die in the middle of anything, so nothing here locks across processes, and whatever is read
  * from the shared memory is checked before it is believed. */
@@ -17,7 +19,7 @@
 
 #include "base/err.h"
 
-#define PH_LINK_RING (256u * 1024u) /* bytes in each direction; a multiple of the page size, a power of two */
+#define PH_LINK_RING (256u * 1024u) /* bytes in each direction, between processes; a power of two, whole pages */
 #define PH_LINK_SLOTS 64u           /* tasks that may be handed to a worker at once */
 #define PH_FRAME_MAX ((size_t)1 << 31)
 
@@ -47,8 +49,10 @@ struct ph_link_shared; /* the mapped memory */
 struct ph_link {
   struct ph_link_shared *shared;
   uint8_t *out_bytes, *in_bytes; /* each ring is mapped twice in a row, so every span of it is contiguous */
-  int bell;                      /* this side's end, non-blocking; -1 when closed */
+  size_t out_size, in_size;      /* bytes of the rings: powers of two */
+  int bell;                      /* this side's end, non-blocking; -1 when closed. Local: borrowed, the worker's only */
   bool is_host;
+  bool is_local;            /* both sides are threads of this process */
   bool corrupt;             /* the other side wrote nonsense */
   uint64_t pending_consume; /* bytes of the frame that the last read lent out */
   /* The other side's index as last seen: read again, at the price of a cache line's way, only when it says too little. */
@@ -64,6 +68,14 @@ int ph_link_open(struct ph_link *host, int worker_fds[2], struct ph_err *err);
 /* The worker's end; takes both descriptors. */
 int ph_link_attach(struct ph_link *worker, int memfd, int bell, struct ph_err *err);
 void ph_link_close(struct ph_link *link);
+
+/* Both ends of a link to a thread. `bell`: the eventfd that the worker rings, which must outlive its side. Each side
+ * closes its own end, in any order. */
+int ph_link_open_local(struct ph_link *host, struct ph_link *worker, int bell, struct ph_err *err);
+/* Worker, local: the host also writes to this eventfd when it rings; -1: not. */
+void ph_link_ring_also(struct ph_link *worker, int fd);
+/* Host, local: from now on every wait and send of the worker fails. */
+void ph_link_hang_up(struct ph_link *host);
 
 /* Copies as much as fits into the outgoing ring and publishes it; gives the number of bytes taken (0 when full).
  * Does not wake the other side. */

@@ -77,11 +77,10 @@ static void free_memory(struct ph_pool *p) {
   ph_heap_deinit(&p->deadlines);
   ph_heap_deinit(&p->queue.urgent);
   ph_heap_deinit(&p->queue.lazy);
-  ph_buf_deinit(&p->staged);
-  ph_buf_deinit(&p->done);
+  ph__client_deinit(&p->owner);
   pthread_mutex_destroy(&p->lock);
   pthread_mutex_destroy(&p->intake_lock);
-  pthread_mutex_destroy(&p->done_lock);
+  pthread_mutex_destroy(&p->blob_lock);
   free(p);
 }
 
@@ -91,6 +90,7 @@ struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_po
     ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
     return NULL;
   }
+  atomic_init(&p->refs, 1);
   p->backend = backend;
   p->config = *config;
   p->average_run = -1;
@@ -99,7 +99,8 @@ struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_po
   ph_list_init(&p->intake);
   pthread_mutex_init(&p->lock, NULL);
   pthread_mutex_init(&p->intake_lock, NULL);
-  pthread_mutex_init(&p->done_lock, NULL);
+  pthread_mutex_init(&p->blob_lock, NULL);
+  ph__client_init(&p->owner, p);
   if (copy_setup(p) != 0) {
     ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
     free_memory(p);
@@ -114,27 +115,22 @@ struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_po
     free_memory(p);
     return NULL;
   }
+  ph__pool_enter(p);
   if (p->config.min_workers > 0) ph_pool_warm_up(p, p->config.min_workers);
   return p;
 }
 
+/* Guests are told that their tasks are cancelled. The workers are gone, so nothing is handed. */
 static void drop_tasks(struct ph_pool *p) {
-  for (size_t i = 0; i < p->map_size; i++) {
-    for (struct ph_task *t = p->map[i], *next; t != NULL; t = next) {
-      next = t->next_in_map;
-      ph_task_unref(t);
+  ph__take_intake(p);
+  for (size_t i = 0; i < p->map_size; i++)
+    while (p->map[i] != NULL) {
+      struct ph_task *t = p->map[i];
+      if (t->state == PH_TASK_QUEUED) ph__queue_remove(&p->queue, t);
+      t->worker = NULL;
+      ph__finish_rest(p, t, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
     }
-  }
-  for (struct ph_list *n; (n = ph_list_pop_front(&p->intake)) != NULL;)
-    ph_task_unref(ph_list_entry(n, struct ph_task, node));
-}
-
-static void drop_records(struct ph_buf *records) {
-  for (size_t at = 0; at < records->len;) {
-    struct ph_done *d = (struct ph_done *)(records->data + at);
-    at += ph_done_stride(d);
-    free(d->big);
-  }
+  ph__publish(p);
 }
 
 static void drop_workers(struct ph_pool *p) {
@@ -144,18 +140,33 @@ static void drop_workers(struct ph_pool *p) {
     ph_link_close(&w->link);
     ph_buf_deinit(&w->sent_blobs);
     ph__drop_backlog(w);
+    p->workers[i] = NULL;
     free(w);
   }
 }
 
 void ph_pool_free(struct ph_pool *p) {
-  ph__dispatch_close(p);
+  ph__pool_leave(p);
+  ph__dispatch_stop(p);
+  pthread_mutex_lock(&p->lock);
+  if (p->state == PH_POOL_OPEN) __atomic_store_n(&p->state, PH_POOL_CLOSED, __ATOMIC_RELEASE);
+  p->over = p->quit = true;
+  pthread_mutex_unlock(&p->lock);
   if (p->backend->close != NULL) p->backend->close(p);
+  pthread_mutex_lock(&p->lock);
   drop_workers(p);
   drop_tasks(p);
-  drop_records(&p->staged);
-  drop_records(&p->done);
-  free_memory(p);
+  ph__dispatch_close(p);
+  pthread_mutex_unlock(&p->lock);
+  ph_pool_unref(p);
+}
+
+void ph_pool_ref(struct ph_pool *p) {
+  atomic_fetch_add(&p->refs, 1);
+}
+
+void ph_pool_unref(struct ph_pool *p) {
+  if (atomic_fetch_sub(&p->refs, 1) == 1) free_memory(p);
 }
 
 /* --- submitting ------------------------------------------------------------------------------------------ */
@@ -196,10 +207,13 @@ enum ph_submit_result ph_pool_admits(struct ph_pool *p) {
   return waiting >= p->config.max_queue + free_places ? PH_SUBMIT_FULL : PH_SUBMIT_OK;
 }
 
-enum ph_submit_result ph_pool_submit(struct ph_pool *p, struct ph_task *t) {
+enum ph_submit_result ph_client_submit(struct ph_client *c, struct ph_task *t) {
+  struct ph_pool *p = c->pool;
   uint8_t state = __atomic_load_n(&p->state, __ATOMIC_ACQUIRE);
   if (state != PH_POOL_OPEN) return state == PH_POOL_CLOSED ? PH_SUBMIT_CLOSED : PH_SUBMIT_BROKEN;
   t->submitted = ph_now();
+  t->client = c;
+  atomic_fetch_add(&c->outstanding, 1);
   atomic_fetch_add(&p->outstanding, 1);
   pthread_mutex_lock(&p->intake_lock);
   ph_list_push_back(&p->intake, &t->node);
@@ -230,7 +244,7 @@ void ph__take_intake(struct ph_pool *p) {
   }
 }
 
-int64_t ph_pool_intern_blob(struct ph_pool *p, const uint8_t hash[16], const void *bytes, size_t len) {
+static int64_t intern(struct ph_pool *p, const uint8_t hash[16], const void *bytes, size_t len) {
   uint64_t start;
   memcpy(&start, hash, sizeof start);
   const uint32_t mask = PH_BLOBS_MAX * 2 - 1;
@@ -250,8 +264,15 @@ int64_t ph_pool_intern_blob(struct ph_pool *p, const uint8_t hash[16], const voi
   return p->n_blobs - 1;
 }
 
+int64_t ph_pool_intern_blob(struct ph_pool *p, const uint8_t hash[16], const void *bytes, size_t len) {
+  pthread_mutex_lock(&p->blob_lock);
+  int64_t number = intern(p, hash, bytes, len);
+  pthread_mutex_unlock(&p->blob_lock);
+  return number;
+}
+
 int ph_pool_blob(struct ph_pool *p, uint64_t number, const void **bytes, size_t *len) {
-  if (number >= p->n_blobs) return -1;
+  if (number >= PH_BLOBS_MAX || p->blobs[number] == NULL) return -1;
   *bytes = p->blobs[number]->bytes;
   *len = p->blobs[number]->len;
   return 0;
@@ -365,32 +386,6 @@ void ph_pool_warm_up(struct ph_pool *p, unsigned n) {
   ph__nudge(p);
 }
 
-/* --- taking what is done --------------------------------------------------------------------------------- */
-
-bool ph_pool_take_done(struct ph_pool *p, struct ph_buf *records) {
-  records->len = 0;
-  if (!atomic_load_explicit(&p->has_done, memory_order_acquire)) return false;
-  pthread_mutex_lock(&p->done_lock);
-  struct ph_buf empty = *records;
-  *records = p->done;
-  p->done = empty;
-  atomic_store_explicit(&p->has_done, false, memory_order_relaxed);
-  pthread_mutex_unlock(&p->done_lock);
-  return records->len > 0;
-}
-
-bool ph_pool_has_done(struct ph_pool *p) {
-  return atomic_load(&p->has_done);
-}
-
-int ph_pool_add_done(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
-  pthread_mutex_lock(&p->lock);
-  int status = ph__stage(p, t, done, bytes);
-  ph__publish(p);
-  pthread_mutex_unlock(&p->lock);
-  return status;
-}
-
 /* --- looking --------------------------------------------------------------------------------------------- */
 
 const struct ph_broken *ph_pool_broken(struct ph_pool *p) {
@@ -423,6 +418,7 @@ static double quantile_ms(const struct ph_histogram *h, double q) {
 
 /* For who looks: what happened to idle workers is otherwise taken in by the next wait. */
 static void look_at_workers(struct ph_pool *p) {
+  if (p->over) return;
   if (p->backend->poll != NULL) p->backend->poll(p);
   ph__pump(p);
 }
@@ -455,6 +451,7 @@ static void describe(struct ph_worker *w, struct ph_worker_info *info) {
   *info = (struct ph_worker_info){.index = w->index, .pid = w->pid, .tasks = w->tasks, .since = w->since};
   info->state = t != NULL ? "busy" : names[w->state];
   info->task_id = t != NULL ? t->id : 0;
+  if (w->pool->backend->thread_id != NULL) info->tid = w->pool->backend->thread_id(w);
 }
 
 unsigned ph_pool_workers(struct ph_pool *p, struct ph_worker_info *infos, unsigned n) {

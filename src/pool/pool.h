@@ -3,10 +3,11 @@
  *
  *   submit -> intake -> queue -> slot of a worker -> link ... worker ... link -> done records -> take_done
  *
- * A pool belongs to the thread that made it (the owner), which submits and takes what is done. A dispatcher thread
- * keeps the work going while the owner computes; while the owner waits, the owner does that itself and the dispatcher
- * sleeps (dispatch.c). Locks: `lock` guards everything but the intake list (`intake_lock`) and the published done
- * records (`done_lock`); both of these are held for a few instructions only and taken inside `lock`, never around it.
+ * A pool belongs to the thread that made it (the owner). Who submits and takes what is done is a client: the owner, and
+ * guests, which are other threads of this process. A dispatcher thread keeps the work going while the owner computes;
+ * while the owner waits, the owner does that itself and the dispatcher sleeps (dispatch.c); a guest that waits leaves it to
+ * them. Locks: `lock` guards everything but the intake list (`intake_lock`), the blobs (`blob_lock`) and the published done
+ * records (`done_lock` of each client); these are held for a few instructions only and taken inside `lock`, never around it.
  * Nothing here knows Lua. */
 #ifndef PH_POOL_POOL_H
 #define PH_POOL_POOL_H
@@ -24,6 +25,8 @@
 #include "base/list.h"
 
 struct ph_pool;
+struct ph_client;
+struct ph_link;
 struct ph_backend;
 
 /* How a task (or one item of it) ended. */
@@ -64,6 +67,7 @@ struct ph_task {
   uint32_t label, site;
   struct ph_task_options options;
   int64_t submitted;
+  struct ph_client *client; /* who gets the records */
   struct ph_worker *worker; /* while handed */
   uint32_t count;           /* items */
   uint32_t next_item;       /* the first that has no reply yet */
@@ -73,7 +77,7 @@ struct ph_task {
   uint8_t slot;
   uint8_t stop;      /* enum ph_stop-like source when a forced stop was asked for, else 0 */
   uint8_t flags;     /* PH_TASK_* */
-  atomic_uchar refs; /* the pool's, and that of a worker's link while the payload is under way */
+  atomic_uchar refs; /* the pool's; that of a worker's link while the payload is under way; an abandoned thread's */
   uint32_t blobs[];  /* n_blobs numbers, then len bytes of payload */
 };
 
@@ -122,7 +126,7 @@ struct ph_done {
   uint8_t *big; /* malloc'ed bytes instead of inline ones, or NULL; the taker frees them */
   /* not of a success: */
   uint32_t worker; /* 1-based, 0: none had it */
-  int32_t pid;
+  int32_t pid;     /* or thread id */
   int32_t exit_code, signal_number;
   int64_t run_ns, limit, max_rss;
 };
@@ -143,22 +147,27 @@ extern const struct ph_backend ph_backend_inline;
 struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_pool_config *config, struct ph_err *err);
 /* Only when ph_pool_finished, or to kill everything that is left: blocks until the workers are gone. */
 void ph_pool_free(struct ph_pool *p);
+/* What is left of a freed pool, blobs and configuration, stays for who has a reference: threads that were abandoned. */
+void ph_pool_ref(struct ph_pool *p);
+void ph_pool_unref(struct ph_pool *p);
 
 /* Gives a task with room for the payload, options at their defaults; NULL without memory. */
 struct ph_task *ph_task_new(size_t payload, size_t n_blobs);
 void ph_task_unref(struct ph_task *t);
+/* The first of `n` numbers in a row, for tasks and their items. */
+uint64_t ph_pool_take_ids(struct ph_pool *p, uint64_t n);
 /* Takes the task when it gives PH_SUBMIT_OK. */
-enum ph_submit_result ph_pool_submit(struct ph_pool *p, struct ph_task *task);
+enum ph_submit_result ph_client_submit(struct ph_client *c, struct ph_task *task);
 /* An errno, once, when the dispatcher could not be started: the pool then works while the owner submits or waits. It is
  * tried again with each submit. */
 int ph_pool_trouble(struct ph_pool *p);
 /* Would a submit be refused? For the moment before encoding. */
 enum ph_submit_result ph_pool_admits(struct ph_pool *p);
 
-/* The number for a blob, -1: put it into the message (too many, too big). Owner only. */
+/* The number for a blob, -1: put it into the message (too many, too big). */
 int64_t ph_pool_intern_blob(struct ph_pool *p, const uint8_t hash[16], const void *bytes, size_t len);
 
-/* Finds the bytes of a blob. Owner only. */
+/* Finds the bytes of a blob, for who interned it and for threads that run a task which names it. */
 int ph_pool_blob(struct ph_pool *p, uint64_t number, const void **bytes, size_t *len);
 
 /* The setup failed in a run of the owner's own: breaks the pool with this error message (encoded). */
@@ -175,20 +184,60 @@ void ph_pool_terminate(struct ph_pool *p, bool hard);
 bool ph_pool_finished(struct ph_pool *p);
 void ph_pool_warm_up(struct ph_pool *p, unsigned n);
 
-/* Swaps the records that are ready into `records` (emptied first). Gives whether there are any. Owner only. */
-bool ph_pool_take_done(struct ph_pool *p, struct ph_buf *records);
-/* Are there records that have not been taken? */
-bool ph_pool_has_done(struct ph_pool *p);
-/* Adds a record for a task that the owner runs itself (inline). -1 without memory. */
-int ph_pool_add_done(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes);
+/* --- helping: a worker thread that waits inside a task runs others meanwhile ------------------------------- */
 
-/* Waiting by the owner: begin gives false when there is no need to wait (records are ready). Between begin and end the
- * owner polls `fd`, at the longest until *deadline. */
-bool ph_pool_wait_begin(struct ph_pool *p, int64_t *deadline);
-void ph_pool_wait_end(struct ph_pool *p);
-int ph_pool_fd(const struct ph_pool *p);
+/* A task that has begun in the worker that asked; its replies go over the worker's link as ever. */
+struct ph_help {
+  unsigned slot;
+  uint64_t memory_limit;
+  uint32_t first, count, flags;
+  const struct ph_task *task;
+};
+
+/* From now on the worker is handed nothing, and what was handed to it has been taken back: it is to skip that. */
+void ph_pool_waits(struct ph_pool *p, uint32_t worker, const struct ph_link *link);
+/* What to look for, in this order, among the tasks that have not begun. */
+struct ph_help_wish {
+  uint64_t id;              /* this one; 0: none in particular */
+  struct ph_client *client; /* the newest of this client, or NULL */
+  bool any;                 /* the next in the queue */
+};
+/* `link` is the asking worker's: it may have been abandoned. False: there is none. */
+bool ph_pool_help(struct ph_pool *p, uint32_t worker, const struct ph_link *link, const struct ph_help_wish *wish,
+                  struct ph_help *help);
+/* The task that waited goes on: the worker is handed tasks again. */
+void ph_pool_helped(struct ph_pool *p, uint32_t worker, const struct ph_link *link);
+
+/* --- clients: each belongs to one thread ------------------------------------------------------------------- */
+
+/* The owner's, which lives as long as the pool. */
+struct ph_client *ph_pool_owner(struct ph_pool *p);
+/* Every open pool of this process has a number. Gives a client of the pool, which lives until it is closed, or NULL: with
+ * err, or without a kind in it when there is no such pool any more. */
+struct ph_client *ph_client_open(uint64_t pool_number, struct ph_err *err);
+/* What the client has submitted goes on, unheard. Not for the owner's. */
+void ph_client_close(struct ph_client *c);
+uint64_t ph_pool_number(const struct ph_pool *p);
+struct ph_pool *ph_client_pool(const struct ph_client *c);
+const struct ph_pool_config *ph_pool_config_of(const struct ph_pool *p);
+bool ph_pool_is_open(struct ph_pool *p);
+
+/* Swaps the records that are ready into `records` (emptied first). Gives whether there are any. */
+bool ph_client_take_done(struct ph_client *c, struct ph_buf *records);
+/* Are there records that have not been taken? */
+bool ph_client_has_done(struct ph_client *c);
+/* The client's tasks whose last record is not published yet. */
+uint64_t ph_client_outstanding(struct ph_client *c);
+/* Adds a record for a task that the client runs itself (inline). -1 without memory. */
+int ph_client_add_done(struct ph_client *c, struct ph_task *t, struct ph_done *done, const void *bytes);
+
+/* Waiting: begin gives false when there is no need to wait (records are ready). Between begin and end the client polls
+ * `fd`, at the longest until *deadline. */
+bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline);
+void ph_client_wait_end(struct ph_client *c);
+int ph_client_fd(const struct ph_client *c);
 /* Short wait without sleeping, when that has paid lately; true when records are ready. */
-bool ph_pool_spin(struct ph_pool *p);
+bool ph_client_spin(struct ph_client *c);
 
 enum ph_pool_state { PH_POOL_OPEN, PH_POOL_CLOSED, PH_POOL_BROKEN };
 
@@ -215,7 +264,7 @@ uint64_t ph_pool_running(struct ph_pool *p);
 
 struct ph_worker_info {
   uint32_t index;
-  pid_t pid;         /* 0: not known yet */
+  pid_t pid, tid;    /* of a process (0: not known yet), of a thread */
   const char *state; /* "starting", "idle", "busy", "stopping" */
   uint64_t tasks;
   uint64_t task_id; /* 0: none */

@@ -22,8 +22,9 @@ struct ph_worker {
   bool bell_watched;
   bool retire;     /* takes no more tasks, stops when it has none */
   bool was_killed; /* by us: its death says nothing about the task */
+  bool waits;      /* a task of it waits, and helps: it is handed nothing */
   bool touched;    /* read from or written to since the last look at its bell */
-  pid_t pid;
+  pid_t pid;       /* of a process, else 0 */
   struct ph_link link;
   struct ph_list handed; /* struct ph_task, in the order of handing out */
   unsigned n_handed;
@@ -61,7 +62,9 @@ struct ph_backend {
   /* Makes the running code look at the stop word of its slot. */
   void (*interrupt)(struct ph_pool *p, struct ph_worker *w);
   void (*kill)(struct ph_pool *p, struct ph_worker *w, bool hard);
-  /* Reports what happened to workers through ph__worker_*; called when `fd` is readable. */
+  pid_t (*thread_id)(const struct ph_worker *w); /* or NULL: workers are processes */
+  /* Reports what happened to workers through ph__worker_*; called when the watched descriptor is readable, and by the
+   * next pump when p->poll_soon is set. */
   void (*poll)(struct ph_pool *p);
   /* May block: ends what is left. */
   void (*close)(struct ph_pool *p);
@@ -74,7 +77,28 @@ struct ph_queue {
   size_t count;
 };
 
+/* Whoever submits. What is not atomic is guarded by the pool's lock, `done` by done_lock. */
+struct ph_client {
+  struct ph_pool *pool;
+  struct ph_client *next_dirty;
+  bool is_dirty; /* has staged records */
+  bool closed;   /* nobody takes records any more; goes with its last task */
+  bool waiting;
+  struct ph_buf staged; /* done records of this pump, published at its end */
+  uint64_t staged_ends; /* tasks whose last record is among them */
+  atomic_uint_least64_t outstanding;
+  int fd; /* rung when records are published; -1: the owner, who polls the pool */
+
+  pthread_mutex_t done_lock;
+  struct ph_buf done;
+  atomic_bool has_done;
+};
+
 struct ph_pool {
+  atomic_uint refs;
+  uint64_t number;
+  struct ph_pool *next_open; /* of the process (client.c) */
+  atomic_uint_least64_t last_id;
   const struct ph_backend *backend;
   void *backend_data;
   struct ph_pool_config config;
@@ -95,8 +119,11 @@ struct ph_pool {
   int64_t steal_at;
   int64_t spawn_retry_at; /* after a failed start, while other workers go on */
   bool terminating;
-  struct ph_buf staged; /* done records of this pump, published at its end */
-  uint64_t staged_ends; /* tasks whose last record is among them */
+  bool poll_soon;
+  bool over; /* freed by its owner: only guests look at it now */
+  struct ph_client owner;
+  struct ph_client *dirty; /* clients with staged records */
+  unsigned waiting_guests;
   uint64_t completed, failed, cancelled, retried, restarts, abandoned;
   struct ph_histogram wait_times, run_times;
   bool has_priorities; /* some task had one: early handed ones may have to give way */
@@ -107,11 +134,8 @@ struct ph_pool {
   atomic_size_t n_intake;
   atomic_uint_least64_t outstanding;
 
-  pthread_mutex_t done_lock;
-  struct ph_buf done;
-  atomic_bool has_done;
-
-  /* Blobs: written by the owner, read by whoever hands out; published by the submit that names them. */
+  /* Blobs: written under blob_lock, read by whoever hands out; published by the submit that names them. */
+  pthread_mutex_t blob_lock;
   struct ph_blob *blobs[PH_BLOBS_MAX];
   uint32_t n_blobs;
   size_t blob_bytes;
@@ -121,6 +145,7 @@ struct ph_pool {
   pthread_t dispatcher;
   pthread_cond_t wake_dispatcher;
   bool has_dispatcher, quit, driving, owner_waiting;
+  bool owner_asleep;           /* between begin and end of its wait */
   atomic_int dispatcher_error; /* why it could not be started, until that is told */
   bool dispatcher_failed;
   atomic_bool asleep; /* the dispatcher, until it is signalled */
@@ -143,6 +168,10 @@ void ph__pump(struct ph_pool *p);
 bool ph__revoke(struct ph_task *t);
 /* A worker that has work in hand (the slot's memory says it has begun): its running task, or NULL. */
 struct ph_task *ph__running_task(struct ph_worker *w);
+/* A handed task that has not begun goes back to the queue, in front of what came later. False: it has begun. */
+bool ph__take_back(struct ph_pool *p, struct ph_task *t);
+/* Puts a task that is in no list into a slot of the worker; `claim`: HANDED or STARTED. */
+void ph__put_into_slot(struct ph_worker *w, struct ph_task *t, unsigned slot, enum ph_claim claim);
 void ph__take_intake(struct ph_pool *p);
 void ph__flush_backlog(struct ph_worker *w);
 /* Bytes that wait for room in the ring. */
@@ -161,8 +190,17 @@ void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outco
 void ph__publish(struct ph_pool *p);
 /* The limit that an outcome speaks of: nanoseconds (0: the deadline) or bytes. */
 int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome);
-/* Fills in what comes from the task, counts, and appends a record to the staged ones. -1 without memory. */
+/* Fills in what comes from the task, counts, and appends a record to the staged ones of its client. -1 without memory. */
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes);
+
+/* client.c */
+int ph__client_init(struct ph_client *c, struct ph_pool *p);
+void ph__client_deinit(struct ph_client *c);
+void ph__free_client(struct ph_client *c);
+void ph__pool_enter(struct ph_pool *p);
+void ph__pool_leave(struct ph_pool *p);
+/* Behind publishing: lets a guest that waits know. */
+void ph__client_ring(struct ph_client *c);
 /* Breaks the pool because its setup raised this (encoded) error. */
 void ph__setup_failed(struct ph_pool *p, const void *error, size_t len);
 void ph__release_slot(struct ph_worker *w, unsigned slot);
@@ -176,6 +214,9 @@ struct ph_exit {
   int64_t max_rss;
 };
 void ph__worker_gone(struct ph_worker *w, const struct ph_exit *how);
+/* For a worker that goes on to exist: it must not begin anything any more. The tasks that it has begun fail like those of
+ * a dead one; they are given in `begun` (room for PH_LINK_SLOTS), each with a reference. Gives their number. */
+unsigned ph__worker_disown(struct ph_worker *w, struct ph_task **begun);
 void ph__worker_stop(struct ph_worker *w);
 void ph__worker_corrupt(struct ph_worker *w);
 void ph__break(struct ph_pool *p);
@@ -191,6 +232,8 @@ int ph__watch_backend(struct ph_pool *p, int fd, struct ph_err *err);
 /* Ends the dispatcher thread; the descriptors stay open until ph__dispatch_close. */
 void ph__dispatch_stop(struct ph_pool *p);
 void ph__unwatch(struct ph_pool *p, int fd);
+/* Somebody else has changed what the owner waits for. */
+void ph__wake_owner(struct ph_pool *p);
 /* After the owner has changed something: sees to it that somebody acts on it. Takes and leaves the lock itself. */
 void ph__nudge(struct ph_pool *p);
 

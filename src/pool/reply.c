@@ -21,22 +21,28 @@ static void count_outcome(struct ph_pool *p, uint8_t outcome) {
 static void forget(struct ph_pool *p, struct ph_task *t) {
   ph__map_remove(p, t);
   if (t->options.deadline != PH_NEVER) ph_heap_remove(&p->deadlines, &t->deadline);
+  t->client->staged_ends++;
   ph_task_unref(t);
-  p->staged_ends++;
 }
 
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
   size_t inline_len = done->big != NULL ? 0 : done->len, padded = (inline_len + 7) / 8 * 8;
-  if (ph_buf_reserve(&p->staged, ph_done_head(done) + padded) != 0) return -1;
+  struct ph_client *c = t->client;
+  if (ph_buf_reserve(&c->staged, ph_done_head(done) + padded) != 0) return -1;
+  if (!c->is_dirty) {
+    c->is_dirty = true;
+    c->next_dirty = p->dirty;
+    p->dirty = c;
+  }
   done->id = t->id;
   done->tag = t->tag;
   done->label = t->label;
   done->site = t->site;
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
-  ph_buf_put(&p->staged, done, ph_done_head(done));
-  if (inline_len > 0) memcpy(p->staged.data + p->staged.len, bytes, inline_len);
-  p->staged.len += padded;
+  ph_buf_put(&c->staged, done, ph_done_head(done));
+  if (inline_len > 0) memcpy(c->staged.data + c->staged.len, bytes, inline_len);
+  c->staged.len += padded;
   return 0;
 }
 
@@ -63,7 +69,7 @@ static void finish_item(struct ph_pool *p, struct ph_task *t, struct ph_done *do
 void ph__finish(struct ph_task *t, struct ph_done *done, const void *bytes) {
   struct ph_worker *w = t->worker;
   done->worker = w->index + 1;
-  done->pid = w->pid;
+  done->pid = w->pool->backend->thread_id != NULL ? w->pool->backend->thread_id(w) : w->pid;
   finish_item(w->pool, t, done, bytes);
 }
 
@@ -74,22 +80,35 @@ void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outco
   }
 }
 
-void ph__publish(struct ph_pool *p) {
-  if (p->staged.len == 0) return;
-  pthread_mutex_lock(&p->done_lock);
-  if (p->done.len == 0) {
-    struct ph_buf emptied = p->done;
-    p->done = p->staged;
-    p->staged = emptied;
-  } else if (ph_buf_put(&p->done, p->staged.data, p->staged.len) == 0) {
-    p->staged.len = 0;
+static void publish_to(struct ph_pool *p, struct ph_client *c) {
+  pthread_mutex_lock(&c->done_lock);
+  if (c->done.len == 0) {
+    struct ph_buf emptied = c->done;
+    c->done = c->staged;
+    c->staged = emptied;
+  } else if (ph_buf_put(&c->done, c->staged.data, c->staged.len) == 0) {
+    c->staged.len = 0;
   }
-  atomic_store_explicit(&p->has_done, true, memory_order_release);
-  pthread_mutex_unlock(&p->done_lock);
-  atomic_fetch_sub(&p->outstanding, p->staged_ends); /* not before: nothing outstanding means nothing more will come */
+  atomic_store_explicit(&c->has_done, true, memory_order_release);
+  pthread_mutex_unlock(&c->done_lock);
+  uint64_t ends = c->staged_ends; /* not before: nothing outstanding means nothing more will come */
+  c->staged_ends = 0;
   p->news = true;
-  p->staged_ends = 0;
-  if (p->staged.len == 0) ph_buf_reset(&p->staged, RECORDS_KEEP);
+  atomic_fetch_sub(&p->outstanding, ends);
+  bool last = atomic_fetch_sub(&c->outstanding, ends) == ends;
+  if (c->staged.len == 0) ph_buf_reset(&c->staged, RECORDS_KEEP);
+  if (c->closed && last)
+    ph__free_client(c);
+  else
+    ph__client_ring(c);
+}
+
+void ph__publish(struct ph_pool *p) {
+  for (struct ph_client *c; (c = p->dirty) != NULL;) {
+    p->dirty = c->next_dirty;
+    c->is_dirty = false;
+    publish_to(p, c);
+  }
 }
 
 /* --- replies ---------------------------------------------------------------------------------------------- */
@@ -125,7 +144,7 @@ int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t o
   return (int64_t)(t->options.memory_limit != 0 ? t->options.memory_limit : p->config.memory_limit);
 }
 
-/* A stop that was asked for concerns the task that runs; that may have begun behind this one's reply. */
+/* A stop that was asked for concerns the task that runs; that may have begun behind this one's reply, or lie below it. */
 static bool others_to_stop(const struct ph_worker *w, const struct ph_task *replied) {
   for (const struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
     const struct ph_task *t = ph_list_entry(n, struct ph_task, node);
@@ -134,17 +153,31 @@ static bool others_to_stop(const struct ph_worker *w, const struct ph_task *repl
   return false;
 }
 
+static void take_bytes_here(struct ph_done *done, const uint8_t *body) {
+  struct ph_bytes_here here;
+  memcpy(&here, body, sizeof here);
+  done->big = here.data;
+  done->len = here.len;
+}
+
+static void drop_bytes(struct ph_done *done) {
+  free(done->big);
+  done->big = NULL;
+  done->len = 0;
+}
+
 static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
   struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
   if (t == NULL || f->item != t->next_item) return false;
   struct ph_pool *p = w->pool;
   struct ph_done done = {.outcome = outcome_of(t, body != NULL ? f->flags : PH_REPLY_LOST), .len = f->len};
+  if (f->type == PH_FRAME_REPLY_HERE && body != NULL) take_bytes_here(&done, body);
   done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
   done.source = t->stop != 0 ? t->stop : PH_SOURCE_EXPLICIT;
   done.limit = ph__limit_of(p, t, done.outcome);
   note_times(p, t, ph_link_slot(&w->link, f->slot), done.run_ns);
-  if (done.outcome != PH_DONE_OK && done.outcome != PH_DONE_ERROR) done.len = 0;
-  if (done.len > 0) done.big = ph_link_take_big(&w->link);
+  if (done.outcome != PH_DONE_OK && done.outcome != PH_DONE_ERROR) drop_bytes(&done);
+  if (done.len > 0 && done.big == NULL) done.big = ph_link_take_big(&w->link);
   w->tasks++;
   p->restarts_in_row = 0;
   if (w->kill_at != PH_NEVER && !others_to_stop(w, t)) w->kill_at = PH_NEVER;
@@ -187,13 +220,14 @@ static bool take_frame(struct ph_worker *w, const struct ph_frame *f, const uint
   switch (f->type) {
     case PH_FRAME_READY:
       if (w->state == PH_WORKER_STARTING) w->state = PH_WORKER_READY;
-      w->pid = (pid_t)f->item;
+      if (w->pid == 0) w->pid = (pid_t)f->item;
       return true;
     case PH_FRAME_SETUP_FAILED:
       ph__worker_stop(w);
       ph__setup_failed(w->pool, body, body != NULL ? f->len : 0);
       return true;
-    case PH_FRAME_REPLY: return f->flags == PH_REPLY_LOST ? take_loss(w, f) : take_reply(w, f, body);
+    case PH_FRAME_REPLY:
+    case PH_FRAME_REPLY_HERE: return f->flags == PH_REPLY_LOST ? take_loss(w, f) : take_reply(w, f, body);
     case PH_FRAME_SKIPPED: return take_skip(w, f);
     default: return false;
   }

@@ -86,11 +86,19 @@ static int send_blob(struct ph_worker *w, uint32_t number) {
   return 0;
 }
 
+/* To a thread: it reads the payload and the blobs where they are. */
+static int send_here(struct ph_worker *w, struct ph_task *t, unsigned slot, const struct ph_task_wire *wire) {
+  const struct ph_bytes_here here = {ph_task_bytes(t), t->len};
+  struct ph_frame f = {.len = sizeof *wire + sizeof here, .slot = (uint16_t)slot, .type = PH_FRAME_TASK_HERE};
+  return ph__write_frame(w, &f, wire, sizeof *wire, &here, sizeof here);
+}
+
 static int send_task(struct ph_worker *w, struct ph_task *t, unsigned slot) {
   const struct ph_pool_config *c = &w->pool->config;
   struct ph_task_wire wire = {
       .id = t->id, .seed = c->seed, .count = t->count, .first = t->next_item, .flags = t->flags, .seeded = c->seeded};
   wire.memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : c->memory_limit;
+  if (w->link.is_local) return send_here(w, t, slot, &wire);
   struct ph_frame f = {.len = (uint32_t)(sizeof wire + t->len), .slot = (uint16_t)slot, .type = PH_FRAME_TASK};
   for (uint32_t i = 0; i < t->n_blobs; i++)
     if (send_blob(w, t->blobs[i]) != 0) return -1;
@@ -108,17 +116,16 @@ static void arm_timeout(struct ph_pool *p, struct ph_task *t) {
   if (t->options.timeout_ns != PH_NEVER) ph__set_timer(p, ph_now() + t->options.timeout_ns);
 }
 
-/* -1 without memory: the task stays in the queue. */
-static int hand(struct ph_worker *w, struct ph_task *t) {
-  struct ph_pool *p = w->pool;
-  unsigned slot = (unsigned)__builtin_ctzll(~w->slots_used);
+static void prepare_slot(struct ph_worker *w, const struct ph_task *t, unsigned slot, enum ph_claim claim) {
   struct ph_slot *s = ph_link_slot(&w->link, slot);
   atomic_store(&s->stop, 0);
   atomic_store(&s->started, 0);
   atomic_store(&s->item, t->next_item);
-  atomic_store(&s->claim, PH_CLAIM_HANDED);
-  if (send_task(w, t, slot) != 0) return -1;
-  ph__queue_remove(&p->queue, t);
+  atomic_store(&s->claim, claim);
+}
+
+static void enter_slot(struct ph_worker *w, struct ph_task *t, unsigned slot) {
+  struct ph_pool *p = w->pool;
   t->state = PH_TASK_HANDED;
   t->worker = w;
   t->slot = (uint8_t)slot;
@@ -130,11 +137,25 @@ static int hand(struct ph_worker *w, struct ph_task *t) {
   p->n_handed++;
   arm_timeout(p, t);
   if (p->config.max_tasks_per_worker != 0 && w->started_tasks >= p->config.max_tasks_per_worker) w->retire = true;
+}
+
+void ph__put_into_slot(struct ph_worker *w, struct ph_task *t, unsigned slot, enum ph_claim claim) {
+  prepare_slot(w, t, slot, claim);
+  enter_slot(w, t, slot);
+}
+
+/* -1 without memory: the task stays in the queue. */
+static int hand(struct ph_worker *w, struct ph_task *t) {
+  unsigned slot = (unsigned)__builtin_ctzll(~w->slots_used);
+  prepare_slot(w, t, slot, PH_CLAIM_HANDED);
+  if (send_task(w, t, slot) != 0) return -1;
+  ph__queue_remove(&w->pool->queue, t);
+  enter_slot(w, t, slot);
   return 0;
 }
 
 static bool accepts(const struct ph_worker *w, unsigned limit) {
-  return w != NULL && w->state <= PH_WORKER_READY && !w->retire && w->n_handed < limit && ~w->slots_used != 0 &&
+  return w != NULL && w->state <= PH_WORKER_READY && !w->retire && !w->waits && w->n_handed < limit && ~w->slots_used != 0 &&
          ph__backlog(w) < BACKLOG_MAX;
 }
 
@@ -204,9 +225,10 @@ struct ph_task *ph__running_task(struct ph_worker *w) {
   return NULL;
 }
 
-/* Back to the queue, in front of what came later. */
-static void take_back(struct ph_pool *p, struct ph_task *t) {
+bool ph__take_back(struct ph_pool *p, struct ph_task *t) {
+  if (!ph__revoke(t)) return false;
   PH_CHECK(ph__queue_put(&p->queue, t, true) == 0);
+  return true;
 }
 
 /* A task more urgent than some that were handed early: those wait again. */
@@ -220,7 +242,7 @@ static void reclaim_less_urgent(struct ph_pool *p) {
     for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed; n = prev) {
       prev = n->prev;
       struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-      if (t->options.priority < priority && ph__revoke(t)) take_back(p, t);
+      if (t->options.priority < priority) ph__take_back(p, t);
     }
   }
 }
@@ -231,9 +253,7 @@ static unsigned take_some_back(struct ph_worker *w, unsigned give) {
   for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed && give > 0; n = prev, give--) {
     prev = n->prev;
     struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-    if (!ph__revoke(t)) continue;
-    take_back(w->pool, t);
-    taken++;
+    if (ph__take_back(w->pool, t)) taken++;
   }
   return taken;
 }
@@ -307,6 +327,7 @@ static void retire_idle(struct ph_pool *p) {
 }
 
 void ph__pump(struct ph_pool *p) {
+  if (p->over) return;
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
     if (w == NULL || w->state == PH_WORKER_GONE) continue;
@@ -316,6 +337,10 @@ void ph__pump(struct ph_pool *p) {
   if (p->next_timer != PH_NEVER) {
     int64_t now = ph_now();
     if (now >= p->next_timer) ph__check_timers(p, now);
+  }
+  if (p->poll_soon) {
+    p->poll_soon = false;
+    p->backend->poll(p);
   }
   if (p->state == PH_POOL_BROKEN) ph__break(p);
   if (p->queue.count > 0) {

@@ -11,14 +11,16 @@ enum ph_frame_to_worker {
   PH_FRAME_BLOB,      /* item: number; body: the bytes */
   PH_FRAME_TASK,      /* slot; body: struct ph_task_wire, payload */
   PH_FRAME_STOP,      /* leave when what came before is done */
+  PH_FRAME_TASK_HERE, /* to a thread: slot; body: struct ph_task_wire, struct ph_bytes_here (the task's own) */
 };
 
 /* worker -> host */
 enum ph_frame_to_host {
-  PH_FRAME_READY = 1,    /* the setup is done; item: the pid, which may come here sooner than from the zygote */
+  PH_FRAME_READY = 1,    /* the setup is done; item: the pid of a process, which may come here sooner than from the zygote */
   PH_FRAME_SETUP_FAILED, /* body: error value, traceback */
   PH_FRAME_REPLY,        /* slot, item, flags: enum ph_reply; reserved: run time in units of 100 ns */
   PH_FRAME_SKIPPED,      /* slot: found revoked */
+  PH_FRAME_REPLY_HERE,   /* from a thread: as REPLY, but the body is a struct ph_bytes_here, which the pool takes */
 };
 
 /* LOST: there was no memory for the task message; it stands for all of its items. */
@@ -31,6 +33,12 @@ struct ph_task_wire {
   uint32_t count, first;
   uint32_t flags; /* PH_TASK_* */
   uint32_t seeded;
+};
+
+/* Bytes by reference, within one process. */
+struct ph_bytes_here {
+  uint8_t *data;
+  uint64_t len;
 };
 
 #define PH_RUN_TIME_UNIT 100 /* ns */

@@ -32,7 +32,7 @@ static struct ph_worker *new_worker(struct ph_pool *p, unsigned index) {
 
 static void discard(struct ph_worker *w) {
   struct ph_pool *p = w->pool;
-  if (w->bell_watched) ph__unwatch(p, w->link.bell);
+  if (w->bell_watched && !w->link.is_local) ph__unwatch(p, w->link.bell);
   ph_link_close(&w->link);
   ph_buf_deinit(&w->sent_blobs);
   ph__drop_backlog(w);
@@ -40,6 +40,7 @@ static void discard(struct ph_worker *w) {
   p->n_workers--;
   p->news = true;
   free(w);
+  ph__wake_owner(p);
 }
 
 static bool any_worker_alive(const struct ph_pool *p) {
@@ -71,7 +72,8 @@ static int open_worker(struct ph_pool *p, struct ph_worker *w, struct ph_err *er
   struct ph_frame f = {.len = (uint32_t)p->config.setup_len, .type = PH_FRAME_SETUP};
   if (ph__write_frame(w, &f, NULL, 0, p->setup, p->config.setup_len) != 0)
     return ph_err_set(err, "os", ENOMEM, "not enough memory");
-  w->bell_watched = ph__watch(p, w->link.bell, w, err) == 0;
+  w->bell_watched = w->link.is_local || ph__watch(p, w->link.bell, w, err) == 0;
+  if (w->bell_watched) ph_link_park(&w->link, false); /* whoever waits already looks at its bell, too */
   return w->bell_watched ? 0 : -1;
 }
 
@@ -153,11 +155,19 @@ static void fail_running(struct ph_worker *w, struct ph_task *t, const struct ph
   ph__finish(t, &done, NULL);
 }
 
-/* The item that the worker was at, when it had begun one that has no reply. */
-static struct ph_task *interrupted_task(struct ph_worker *w) {
-  struct ph_task *t = ph__running_task(w);
-  if (t == NULL || atomic_load(&ph_link_slot(&w->link, t->slot)->item) != t->next_item) return NULL;
-  return t;
+/* Has the worker begun an item of it that has no reply? */
+static bool is_interrupted(struct ph_worker *w, const struct ph_task *t) {
+  const struct ph_slot *s = ph_link_slot(&w->link, t->slot);
+  return atomic_load(&s->claim) == PH_CLAIM_STARTED && atomic_load(&s->item) == t->next_item;
+}
+
+/* More than one only in threads, where a task that waits runs others. */
+static void fail_interrupted(struct ph_worker *w, const struct ph_exit *how) {
+  for (struct ph_list *n = w->handed.next, *next; n != &w->handed; n = next) {
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    next = n->next;
+    if (is_interrupted(w, t)) fail_running(w, t, how);
+  }
 }
 
 static void kill_later(struct ph_worker *w, int64_t grace_ns) {
@@ -197,14 +207,28 @@ void ph__worker_gone(struct ph_worker *w, const struct ph_exit *how) {
     return;
   }
   ph__read_replies(w);
-  struct ph_task *t = interrupted_task(w);
   bool death = counts_as_death(w), during_setup = w->state == PH_WORKER_STARTING;
-  if (t != NULL) fail_running(w, t, how);
+  fail_interrupted(w, how);
   if (w->state != PH_WORKER_STOPPING && !w->pool->terminating) w->pool->restarts++;
   w->state = PH_WORKER_GONE;
   release_all(w);
   if (death) note_death(w, how, during_setup);
   discard(w);
+}
+
+unsigned ph__worker_disown(struct ph_worker *w, struct ph_task **begun) {
+  unsigned n_begun = 0;
+  w->was_killed = true;
+  for (struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    struct ph_slot *s = ph_link_slot(&w->link, t->slot);
+    unsigned expected = PH_CLAIM_HANDED;
+    if (atomic_compare_exchange_strong(&s->claim, &expected, PH_CLAIM_REVOKED)) continue;
+    atomic_store(&s->stop, PH_STOP_ALL); /* no further item of a chunk */
+    atomic_fetch_add(&t->refs, 1);
+    begun[n_begun++] = t;
+  }
+  return n_begun;
 }
 
 void ph__worker_spawn_failed(struct ph_worker *w, int error) {
@@ -249,9 +273,7 @@ void ph__stop_task(struct ph_task *t, uint8_t source, int64_t grace_ns) {
   ask_to_stop(t, t->stop, PH_STOP_ALL, grace_ns);
 }
 
-static void check_timeout(struct ph_worker *w, int64_t now) {
-  struct ph_task *t = ph__running_task(w);
-  if (t == NULL || t->options.timeout_ns == PH_NEVER || (t->flags & PH_TASK_TIMED_OUT) || t->stop != 0) return;
+static void check_timeout(struct ph_worker *w, struct ph_task *t, int64_t now) {
   struct ph_slot *s = ph_link_slot(&w->link, t->slot);
   int64_t started = atomic_load(&s->started);
   int64_t due = (started > 0 ? started : now) + t->options.timeout_ns;
@@ -267,10 +289,12 @@ static void check_timeout(struct ph_worker *w, int64_t now) {
 static void check_handed_timeouts(struct ph_worker *w, int64_t now) {
   for (struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
     struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-    if (t->options.timeout_ns != PH_NEVER && !(t->flags & PH_TASK_TIMED_OUT) && t->stop == 0)
+    if (t->options.timeout_ns == PH_NEVER || (t->flags & PH_TASK_TIMED_OUT) || t->stop != 0) continue;
+    if (atomic_load(&ph_link_slot(&w->link, t->slot)->claim) == PH_CLAIM_STARTED)
+      check_timeout(w, t, now);
+    else
       ph__set_timer(w->pool, now + t->options.timeout_ns);
   }
-  check_timeout(w, now);
 }
 
 /* Before a worker is killed for the task that it runs: the tasks behind that one go elsewhere, and what it has finished

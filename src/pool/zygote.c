@@ -38,8 +38,9 @@ static int check_threads(int allowed, struct ph_err *err) {
   int n = count_threads();
   if (n <= allowed) return 0;
   return ph_err_set(err, "invalid_state", 0,
-                    "cannot fork workers: this process has %d threads that are not parhost's own (make the first process "
-                    "pool, or require \"proc_pool\", before anything starts threads)",
+                    "cannot fork workers: this process has %d threads beside its own and those of process pools (require "
+                    "\"proc_pool\" before "
+                    "the first thread pool is made, and before anything else starts threads)",
                     n - allowed);
 }
 

@@ -18,6 +18,7 @@
 struct inline_run {
   struct ph_run run;
   struct ph_pool *pool;
+  struct ph_client *client;
   struct ph_task *task;
   timer_t timer;
   bool has_timer;
@@ -64,7 +65,7 @@ static int add_reply(struct ph_run *r, const struct ph_frame *f, const void *bod
   done.source = PH_SOURCE_EXPLICIT;
   if (done.outcome == PH_DONE_MEMORY) done.limit = (int64_t)r->wire->memory_limit;
   if (done.outcome == PH_DONE_TIMEOUT && t->options.timeout_ns != PH_NEVER) done.limit = t->options.timeout_ns;
-  int status = ph_pool_add_done(in->pool, t, &done, body);
+  int status = ph_client_add_done(in->client, in->task, &done, body);
   limit_item(in);
   return status;
 }
@@ -73,7 +74,7 @@ static void add_setup_failure(struct inline_run *in) {
   ph_pool_fail_setup(in->pool, in->run.reply.data, in->run.reply.len);
   for (uint32_t item = 0; item < in->task->count; item++) {
     struct ph_done done = {.item = item, .outcome = PH_DONE_BROKEN};
-    ph_pool_add_done(in->pool, in->task, &done, NULL);
+    ph_client_add_done(in->client, in->task, &done, NULL);
   }
 }
 
@@ -83,7 +84,7 @@ static void run_task(struct inline_run *in, const struct ph_pool_config *c) {
   struct ph_task_wire wire = {.id = t->id, .seed = c->seed, .count = t->count, .flags = t->flags, .seeded = c->seeded};
   wire.memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : c->memory_limit;
   limit_item(in);
-  ph_run_message(&in->run, &slot, &wire, ph_task_bytes(t), t->len);
+  ph_run_message(&in->run, &slot, 0, &wire, ph_task_bytes(t), t->len);
   in->run.deadline = PH_NEVER;
   arm(in);
 }
@@ -94,14 +95,14 @@ static void make_timer(struct inline_run *in) {
   in->has_timer = timer_create(CLOCK_MONOTONIC, &event, &in->timer) == 0;
 }
 
-int ph_worker_run_here(struct ph_pool *p, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err) {
+int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err) {
   const struct ph_vm_options options = {.is_worker = true, .exit_raises = true};
   struct ph_vm *caller = ph_vm_current, *vm = ph_vm_open(&options);
   if (vm == NULL) {
     free(task);
     return ph_err_set(err, "os", ENOMEM, "not enough memory for a Lua state");
   }
-  struct inline_run in = {.pool = p, .task = task};
+  struct inline_run in = {.pool = ph_client_pool(c), .client = c, .task = task};
   in.run = (struct ph_run){.externs = LUA_NOREF, .send = add_reply, .out = &in, .deadline = PH_NEVER};
   in.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &in};
   make_timer(&in);

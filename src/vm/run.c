@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "pool/backend_proc.h"
@@ -142,7 +143,7 @@ static int do_item(lua_State *L) {
   if (w->seeded) seed_random(L, w->seed, w->id + r->item);
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   struct ph_err err;
-  const struct ph_encode_options options = {.root = "result", .externs = LUA_NOREF};
+  const struct ph_encode_options options = {.root = "result", .flags = r->encode_flags, .externs = LUA_NOREF};
   if (ph_encode(L, &options, 1, lua_gettop(L), &r->reply, &err) != 0) ph_error_raise_err(L, &err);
   return 0;
 }
@@ -165,7 +166,8 @@ static void chain_traceback(lua_State *L, int err, int traceback) {
 static int do_error(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
   struct ph_err err;
-  const struct ph_encode_options options = {.root = "error", .first_is_root = true, .externs = LUA_NOREF};
+  const struct ph_encode_options options = {
+      .root = "error", .first_is_root = true, .flags = r->encode_flags, .externs = LUA_NOREF};
   chain_traceback(L, 2, 3);
   if (ph_encode(L, &options, 2, 2, &r->reply, &err) == 0) return 0;
   ph_error_push_err(L, &err);
@@ -179,7 +181,8 @@ static int do_error(lua_State *L) {
 static int do_error_text(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
   struct ph_err err;
-  const struct ph_encode_options options = {.root = "error", .first_is_root = true, .externs = LUA_NOREF};
+  const struct ph_encode_options options = {
+      .root = "error", .first_is_root = true, .flags = r->encode_flags, .externs = LUA_NOREF};
   lua_pushliteral(L, "the error value of the task could not be sent (not enough memory, or its __dump failed)");
   lua_pushnil(L);
   ph_encode(L, &options, 2, 2, &r->reply, &err);
@@ -308,26 +311,44 @@ static int run_items(struct ph_run *r, struct ph_slot *slot, unsigned slot_numbe
   return 0;
 }
 
-int ph_run_message(struct ph_run *r, struct ph_slot *slot, const struct ph_task_wire *wire, const uint8_t *payload,
-                   size_t len) {
-  return run_items(r, slot, 0, wire, payload, len);
+int ph_run_message(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
+                   const uint8_t *payload, size_t len) {
+  return run_items(r, slot, slot_number, wire, payload, len);
 }
 
-int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const uint8_t *body, size_t len) {
+const struct ph_run *ph_run_current(void) {
+  return current_run;
+}
+
+void ph_run_catch_up(struct ph_run *r) {
+  if (must_stop(r)) ph_vm_interrupt(r->vm, (enum ph_stop)atomic_load(&r->slot->stop_source));
+}
+
+int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
+                const uint8_t *payload, size_t len) {
   unsigned expected = PH_CLAIM_HANDED;
-  struct ph_task_wire wire;
   struct ph_frame f = {.slot = (uint16_t)slot_number, .type = PH_FRAME_SKIPPED};
   if (!atomic_compare_exchange_strong(&slot->claim, &expected, PH_CLAIM_STARTED)) return r->send(r, &f, NULL);
-  if (body == NULL) {
+  if (payload == NULL) {
     f.type = PH_FRAME_REPLY;
     f.flags = PH_REPLY_LOST;
     return r->send(r, &f, NULL);
   }
-  memcpy(&wire, body, sizeof wire);
-  return run_items(r, slot, slot_number, &wire, body + sizeof wire, len - sizeof wire);
+  return run_items(r, slot, slot_number, wire, payload, len);
 }
 
+#ifdef __SANITIZE_THREAD__
+/* ThreadSanitizer keeps a signal back until the thread comes by one of its functions; Lua code alone never does. */
+static void let_signals_in(lua_State *L, lua_Debug *event) {
+  (void)L, (void)event;
+  usleep(0);
+}
+#endif
+
 struct ph_run *ph_run_begin(struct ph_run *r, struct ph_vm *vm, lua_State *L) {
+#ifdef __SANITIZE_THREAD__
+  lua_sethook(L, let_signals_in, LUA_MASKCOUNT, 10000);
+#endif
   struct ph_run *outer = current_run;
   r->vm = vm;
   r->L = L;

@@ -14,6 +14,7 @@ struct ph_run {
   lua_State *L;
   uint32_t index;
   int externs;
+  unsigned encode_flags; /* of results and errors */
   struct ph_blob_store store;
   int (*send)(struct ph_run *r, const struct ph_frame *f, const void *body);
   void *out;        /* what `send` needs: a link, a pool */
@@ -40,9 +41,14 @@ bool ph_run_setup(struct ph_run *r, const void *message, size_t len);
 /* `body` NULL: there was no memory for the message.
  * Claims the task of a slot and runs its items, a reply each; a revoked task is answered with SKIPPED.
  * Gives what `send` gave when that was not 0. */
-int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const uint8_t *body, size_t len);
-/* The same for a message that came on no link: the items of `wire`, in slot number 0. */
-int ph_run_message(struct ph_run *r, struct ph_slot *slot, const struct ph_task_wire *wire, const uint8_t *payload,
-                   size_t len);
+int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
+                const uint8_t *payload, size_t len);
+/* The same for a task that came on no link, and has begun. */
+int ph_run_message(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
+                   const uint8_t *payload, size_t len);
+/* The run of this thread, or NULL. */
+const struct ph_run *ph_run_current(void);
+/* A stop request for this run came while another one was on top of it: it is made good now. */
+void ph_run_catch_up(struct ph_run *r);
 
 #endif

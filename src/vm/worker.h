@@ -11,14 +11,36 @@
 #include "pool/pool.h"
 #include "vm/vm.h"
 
-/* A worker's life on a link, from its first frame to STOP or the end of the host. `index` is 0-based. Opens and closes
- * a state of its own, unless `L` is given (start method "fork": a coroutine of the state that was there, see
- * ph_vm_become_worker). Gives the exit code. */
-int ph_worker_run(struct ph_link *link, uint32_t index, lua_State *L, int externs);
+struct ph_worker_place {
+  uint32_t index; /* 0-based */
+  int externs;    /* LUA_NOREF without */
+  lua_State *L;   /* NULL, or with start method "fork" a coroutine of the state that was there: see ph_vm_become_worker */
+  struct ph_pool *pool; /* of a worker that is a thread, else NULL */
+  /* Of a thread: called when there is nothing to do; true when it has done or waited for something else. */
+  bool (*idle)(lua_State *L, struct ph_link *link);
+};
+
+/* A worker's life on a link, from its first frame to STOP or the end of the host. Opens and closes a state of its own,
+ * unless the place has one. Gives the exit code. */
+int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place);
 
 /* Runs one task at once in the calling thread, in a fresh state, and adds its records to the pool, whose
  * configuration this is. Takes the task. -1 without memory for a state. */
-int ph_worker_run_here(struct ph_pool *p, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err);
+int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err);
+
+/* In a worker thread that waits: runs one task of the worker's own pool on top of the one that waits. False: there is none
+ * that was wished, or tasks lie too deep on each other already. */
+bool ph_worker_help(lua_State *L, const struct ph_help_wish *wish);
+/* Before waiting: the worker is handed nothing. */
+void ph_worker_waits(void);
+/* Behind helping and waiting: what waited goes on. */
+void ph_worker_helped(void);
+/* The number of this worker thread; writes who it is for people: the task, "pool#id", or the program. */
+uint32_t ph_worker_describe(char *text, size_t size);
+/* May this thread, a worker that waits, run another task on top? */
+bool ph_worker_can_help(void);
+/* The pool whose worker this thread is, or NULL. */
+struct ph_pool *ph_worker_pool(void);
 
 /* Installs the handler that interrupts running tasks. */
 void ph_worker_install_handler(void);

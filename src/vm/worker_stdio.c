@@ -2,10 +2,15 @@
  * stdout of a worker is a stream of ours (fopencookie): it keeps the beginning of a line back until its end comes, and
  * writes whole lines under a lock that all workers of the host share. The lock is a robust mutex in a page that the
  * zygote inherits: when a worker dies with it, the next one goes on. What there is of a line when somebody flushes, and at
- * the end of a task, is written as it is. Nobody reads any more (EPIPE): the text is dropped, as print does. */
+ * the end of a task, is written as it is. Nobody reads any more (EPIPE): the text is dropped, as print does.
+ *
+ * A process has one such stream, in place of stdout. Each thread has one of its own, in place of its state's io.stdout,
+ * and its lines go through the stdout of the program, behind what that holds back. */
 #include "vm/worker_stdio.h"
 
 #include <errno.h>
+#include <lauxlib.h>
+#include <lualib.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,6 +21,7 @@
 #include <unistd.h>
 
 #define BUFFER ((size_t)1 << 16)
+#define THREAD_BUFFER ((size_t)BUFSIZ)   /* what a stream takes by itself, at the first byte */
 #define LINE_MAX_BYTES ((size_t)1 << 20) /* a longer line goes out in pieces */
 
 static pthread_mutex_t *output_lock;
@@ -41,7 +47,24 @@ static void unlock(void) {
   if (output_lock != NULL) pthread_mutex_unlock(output_lock);
 }
 
+struct output {
+  FILE *stream; /* of a thread; a process has it as stdout */
+  size_t buffer;
+  char *line; /* the beginning of a line whose end has not come */
+  size_t len, cap;
+};
+
+static _Thread_local struct output output = {.buffer = BUFFER};
+
+static int write_through_stdout(const char *bytes, size_t n) {
+  flockfile(stdout);
+  bool ok = fwrite_unlocked(bytes, 1, n, stdout) == n && fflush_unlocked(stdout) == 0;
+  funlockfile(stdout);
+  return ok ? 0 : -1;
+}
+
 static int write_all(const char *bytes, size_t n) {
+  if (output.stream != NULL) return n > 0 ? write_through_stdout(bytes, n) : 0;
   while (n > 0) {
     ssize_t done = write(STDOUT_FILENO, bytes, n);
     if (done < 0 && errno == EINTR) continue;
@@ -51,13 +74,6 @@ static int write_all(const char *bytes, size_t n) {
   }
   return 0;
 }
-
-struct output {
-  char *line; /* the beginning of a line whose end has not come */
-  size_t len, cap;
-};
-
-static struct output output;
 
 static int keep(const char *bytes, size_t n) {
   if (output.cap - output.len < n) {
@@ -91,13 +107,14 @@ static ssize_t on_write(void *cookie, const char *bytes, size_t n) {
   if (whole > 0 && release(bytes, whole) != 0) return 0;
   size_t rest = n - whole;
   if (rest == 0) return (ssize_t)n;
-  bool asked = rest < BUFFER / 2; /* a short rest comes only from a flush */
+  bool asked = rest < output.buffer / 2; /* a short rest comes only from a flush */
   if (asked || output.len + rest > LINE_MAX_BYTES || keep(bytes + whole, rest) != 0)
     if (release(bytes + whole, rest) != 0) return 0;
   return (ssize_t)n;
 }
 
 void ph_worker_stdio_flush(void) {
+  if (output.stream != NULL && __fpending(output.stream) > 0) fflush(output.stream);
   if (__fpending(stdout) > 0) fflush(stdout);
   if (output.len > 0) release(NULL, 0);
 }
@@ -109,4 +126,70 @@ void ph_worker_stdio_open(void) {
   if (stream == NULL || buffer == NULL) return;
   setvbuf(stream, buffer, _IOLBF, BUFFER);
   stdout = stream;
+}
+
+/* --- threads ---------------------------------------------------------------------------------------------- */
+
+/* As stock print, to the stream of this thread. */
+static int print(lua_State *L) {
+  FILE *stream = output.stream;
+  int n = lua_gettop(L);
+  for (int i = 1; i <= n; i++) {
+    size_t len;
+    const char *text = luaL_tolstring(L, i, &len);
+    if (i > 1) putc_unlocked('\t', stream);
+    fwrite_unlocked(text, 1, len, stream);
+    lua_pop(L, 1);
+  }
+  putc_unlocked('\n', stream);
+  return 0;
+}
+
+/* io.open, io.popen (upvalue 1). A stream that is read from is locked while it waits, and io.popen flushes all streams of
+ * the process, in all its threads: one that waits would hold up the others. A stream belongs to one state, so it needs
+ * no lock; one that is written to keeps it, as flushing is writing. */
+static int open_stream(lua_State *L) {
+  luaL_checkstring(L, 1);
+  const char *mode = luaL_optstring(L, 2, "r");
+  bool only_read = *mode == 'r' && strchr(mode, '+') == NULL;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  const luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
+  if (only_read && stream != NULL && stream->f != NULL) __fsetlocking(stream->f, FSETLOCKING_BYCALLER);
+  return lua_gettop(L);
+}
+
+/* The table `io` is on the stack top. */
+static void replace_opening(lua_State *L, const char *name) {
+  lua_getfield(L, -1, name);
+  lua_pushcclosure(L, open_stream, 1);
+  lua_setfield(L, -2, name);
+}
+
+void ph_worker_stdio_enter(lua_State *L) {
+  const cookie_io_functions_t functions = {.write = on_write};
+  FILE *stream = fopencookie(NULL, "w", functions);
+  if (stream == NULL) return;
+  setvbuf(stream, NULL, _IOLBF, 0);
+  output.stream = stream;
+  output.buffer = THREAD_BUFFER;
+  lua_getglobal(L, LUA_IOLIBNAME);
+  lua_getfield(L, -1, "stdout");
+  luaL_Stream *io_stdout = luaL_testudata(L, -1, LUA_FILEHANDLE);
+  if (io_stdout != NULL) io_stdout->f = stream; /* also what io.write writes to */
+  lua_pop(L, 1);
+  replace_opening(L, "open");
+  replace_opening(L, "popen");
+  lua_pop(L, 1);
+  lua_pushcfunction(L, print);
+  lua_setglobal(L, "print");
+}
+
+void ph_worker_stdio_leave(void) {
+  if (output.stream == NULL) return;
+  fclose(output.stream);
+  if (output.len > 0) release(NULL, 0);
+  free(output.line);
+  output = (struct output){.buffer = BUFFER};
 }

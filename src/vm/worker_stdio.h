@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT
- * The standard output of worker processes: lines reach it whole, however many workers write. */
+ * The standard output of workers: lines reach it whole, however many workers write. */
 #ifndef PH_VM_WORKER_STDIO_H
 #define PH_VM_WORKER_STDIO_H
+
+#include <lua.h>
 
 /* Makes the lock that all workers share. In the host, before the zygote is forked; once is enough. */
 void ph_worker_stdio_share(void);
 
 /* Replaces stdout by a stream that collects lines. In a worker process, before its Lua state is opened. */
 void ph_worker_stdio_open(void);
+
+/* Gives the state of a worker thread an io.stdout and a print that collect lines; leave comes after its end. */
+void ph_worker_stdio_enter(lua_State *L);
+void ph_worker_stdio_leave(void);
 
 /* Writes out everything, also the beginning of a line. Between tasks. */
 void ph_worker_stdio_flush(void);

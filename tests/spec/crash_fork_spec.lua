@@ -15,7 +15,7 @@ describe("start_method = fork", function()
       err = select(2, pcall(proc_pool.new, { max_workers = 1, start_method = "fork" }))
     end)
     assert.is_true(futures.is(err, "invalid_state"), tostring(err))
-    assert.matches("this process has 1 threads? that are not parhost's own", err.message)
+    assert.matches("this process has 1 threads? beside its own", err.message)
     local pool <close> = proc_pool.new { max_workers = 1, start_method = "fork" }
     assert.equal(1, pool:submit(hostile.same, 1):result())
   end)

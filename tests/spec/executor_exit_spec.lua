@@ -1,7 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- Pools at the end of a program: each spec runs one in a host of its own.
 package.path = "tests/spec/?.lua;" .. package.path
-local program = require "support.program"
+local host = require "support.program"
+
+local name -- of the kind of pool that the programs are run with
+local program = {}
+
+function program.run(text, prefix)
+  return host.run(text:gsub("proc_pool", name), prefix)
+end
 
 local function mark_file()
   local path = os.tmpname()
@@ -23,7 +30,9 @@ local function assert_clean(expected, text, prefix)
   assert.equal(expected, out)
 end
 
-describe("the end of a program", function()
+local function rows(kind)
+  setup(function() name = kind end)
+
   it("SD-07 comes with nothing said when pending work was cancelled", function()
     local out, err, code = program.run [[
       local pool = require("proc_pool").new(1)
@@ -122,9 +131,9 @@ describe("the end of a program", function()
       pool:submit(fib, 4):result()]]
     assert.same({ "", 1 }, { out, code })
     assert.equal(1, select(2, err:gsub("attempt to compare", "")))
-    err = err:gsub("pid %d+", "pid N"):gsub("after %d+%.%d+ s", "after N s")
+    err = err:gsub("%(%l+ %d+%)", "(ID)"):gsub("after %d+%.%d+ s", "after N s")
     assert.matches("^parhost: SCRIPT:2: attempt to compare nil with number[^\n]*\n"
-      .. "  in task 'fib' %(#1%) of proc_pool \"p\", worker 1 %(pid N%), after N s\n"
+      .. "  in task 'fib' %(#1%) of " .. name .. " \"p\", worker 1 %(ID%), after N s\n"
       .. "worker stack traceback:\n\tSCRIPT:2: in [^\n]*\n", err)
     assert.matches("\nsubmitted at:\n\tSCRIPT:3: in main chunk\nstack traceback:\n", err)
   end)
@@ -189,4 +198,8 @@ describe("the end of a program", function()
     assert.equal("parhost: interrupted; waiting for 1 running task (Ctrl-C again to end at once)\n", err)
     assert.equal(130, code < 0 and 128 - code or code)
   end)
-end)
+end
+
+for _, kind in ipairs { "proc_pool", "thread_pool" } do
+  describe("the end of a program with a " .. kind, function() rows(kind) end)
+end

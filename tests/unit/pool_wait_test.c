@@ -15,8 +15,8 @@ static struct ph_pool *new_pool(void) {
 
 static bool would_wait(struct ph_pool *p) {
   int64_t deadline = PH_NEVER;
-  bool wait = ph_pool_wait_begin(p, &deadline);
-  ph_pool_wait_end(p);
+  bool wait = ph_client_wait_begin(ph_pool_owner(p), &deadline);
+  ph_client_wait_end(ph_pool_owner(p));
   return wait;
 }
 
@@ -24,7 +24,7 @@ static bool would_wait(struct ph_pool *p) {
 static void end_a_task(struct ph_pool *p) {
   struct ph_task *t = ph_task_new(0, 0);
   struct ph_done done = {.outcome = PH_DONE_OK};
-  CHECK(ph_pool_add_done(p, t, &done, NULL) == 0);
+  CHECK(ph_client_add_done(ph_pool_owner(p), t, &done, NULL) == 0);
   ph_task_unref(t);
 }
 
@@ -33,7 +33,7 @@ static void an_end_that_was_taken_in_has_the_owner_look_again(void) {
   struct ph_buf records = PH_BUF_INIT;
   CHECK(would_wait(p));
   end_a_task(p);
-  CHECK(ph_pool_take_done(p, &records)); /* all of it: only the news is left */
+  CHECK(ph_client_take_done(ph_pool_owner(p), &records)); /* all of it: only the news is left */
   CHECK(!would_wait(p));
   CHECK(would_wait(p));
   ph_buf_deinit(&records);

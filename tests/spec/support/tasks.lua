@@ -9,6 +9,12 @@ function tasks.surroundings()
   return text
 end
 
+-- What only this worker's state has.
+function tasks.thread_id()
+  tasks.token = tasks.token or math.random(1 << 60)
+  return tasks.token
+end
+
 function tasks.first_and_length(list)
   return list[1], #list
 end

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ * Clients: the owner of a pool, and guests, other threads of this process that submit to it. A guest finds the pool by its
+ * number, so a message may name a pool without keeping it alive; the pool's memory stays while it has guests. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "pool/pool_int.h"
+
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER; /* the next two */
+static struct ph_pool *open_pools;
+static uint64_t last_number;
+
+void ph__pool_enter(struct ph_pool *p) {
+  pthread_mutex_lock(&open_lock);
+  p->number = ++last_number;
+  p->next_open = open_pools;
+  open_pools = p;
+  pthread_mutex_unlock(&open_lock);
+}
+
+void ph__pool_leave(struct ph_pool *p) {
+  pthread_mutex_lock(&open_lock);
+  for (struct ph_pool **place = &open_pools; *place != NULL; place = &(*place)->next_open) {
+    if (*place != p) continue;
+    *place = p->next_open;
+    break;
+  }
+  pthread_mutex_unlock(&open_lock);
+}
+
+static struct ph_pool *find(uint64_t number) {
+  pthread_mutex_lock(&open_lock);
+  struct ph_pool *p = open_pools;
+  while (p != NULL && p->number != number) p = p->next_open;
+  if (p != NULL) ph_pool_ref(p);
+  pthread_mutex_unlock(&open_lock);
+  return p;
+}
+
+/* --- life ------------------------------------------------------------------------------------------------- */
+
+int ph__client_init(struct ph_client *c, struct ph_pool *p) {
+  c->pool = p;
+  c->fd = -1;
+  return pthread_mutex_init(&c->done_lock, NULL);
+}
+
+static void drop_records(struct ph_buf *records) {
+  for (size_t at = 0; at < records->len;) {
+    struct ph_done *d = (struct ph_done *)(void *)(records->data + at);
+    at += ph_done_stride(d);
+    free(d->big);
+  }
+  ph_buf_deinit(records);
+}
+
+void ph__client_deinit(struct ph_client *c) {
+  drop_records(&c->staged);
+  drop_records(&c->done);
+  pthread_mutex_destroy(&c->done_lock);
+  if (c->fd >= 0) close(c->fd);
+}
+
+void ph__free_client(struct ph_client *c) {
+  ph__client_deinit(c);
+  free(c);
+}
+
+struct ph_client *ph_client_open(uint64_t pool_number, struct ph_err *err) {
+  *err = (struct ph_err){.kind = NULL};
+  struct ph_pool *p = find(pool_number);
+  if (p == NULL) return NULL;
+  struct ph_client *c = calloc(1, sizeof *c);
+  if (c != NULL) {
+    ph__client_init(c, p);
+    c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (c->fd >= 0) return c;
+  }
+  ph_err_os(err, "cannot open a pool in this thread");
+  if (c != NULL) ph__free_client(c);
+  ph_pool_unref(p);
+  return NULL;
+}
+
+void ph_client_close(struct ph_client *c) {
+  struct ph_pool *p = c->pool;
+  pthread_mutex_lock(&p->lock);
+  ph__pump(p);
+  c->closed = true;
+  if (atomic_load(&c->outstanding) == 0) ph__free_client(c);
+  pthread_mutex_unlock(&p->lock);
+  ph_pool_unref(p);
+}
+
+struct ph_client *ph_pool_owner(struct ph_pool *p) {
+  return &p->owner;
+}
+
+struct ph_pool *ph_client_pool(const struct ph_client *c) {
+  return c->pool;
+}
+
+uint64_t ph_pool_number(const struct ph_pool *p) {
+  return p->number;
+}
+
+const struct ph_pool_config *ph_pool_config_of(const struct ph_pool *p) {
+  return &p->config;
+}
+
+bool ph_pool_is_open(struct ph_pool *p) {
+  return __atomic_load_n(&p->state, __ATOMIC_ACQUIRE) == PH_POOL_OPEN;
+}
+
+uint64_t ph_pool_take_ids(struct ph_pool *p, uint64_t n) {
+  return atomic_fetch_add_explicit(&p->last_id, n, memory_order_relaxed) + 1;
+}
+
+/* --- records ---------------------------------------------------------------------------------------------- */
+
+bool ph_client_take_done(struct ph_client *c, struct ph_buf *records) {
+  records->len = 0;
+  if (!atomic_load_explicit(&c->has_done, memory_order_acquire)) return false;
+  pthread_mutex_lock(&c->done_lock);
+  struct ph_buf empty = *records;
+  *records = c->done;
+  c->done = empty;
+  atomic_store_explicit(&c->has_done, false, memory_order_relaxed);
+  pthread_mutex_unlock(&c->done_lock);
+  return records->len > 0;
+}
+
+bool ph_client_has_done(struct ph_client *c) {
+  return atomic_load(&c->has_done);
+}
+
+uint64_t ph_client_outstanding(struct ph_client *c) {
+  return atomic_load_explicit(&c->outstanding, memory_order_acquire);
+}
+
+int ph_client_add_done(struct ph_client *c, struct ph_task *t, struct ph_done *done, const void *bytes) {
+  struct ph_pool *p = c->pool;
+  pthread_mutex_lock(&p->lock);
+  t->client = c;
+  int status = ph__stage(p, t, done, bytes);
+  ph__publish(p);
+  pthread_mutex_unlock(&p->lock);
+  return status;
+}
+
+void ph__client_ring(struct ph_client *c) {
+  uint64_t one = 1;
+  if (c->fd < 0) ph__wake_owner(c->pool);
+  if (!c->waiting) return;
+  c->waiting = false;
+  c->pool->waiting_guests--;
+  ssize_t n = write(c->fd, &one, sizeof one);
+  (void)n; /* full: it is awake */
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT
+ * Can anybody end this wait? A blocked state is woken only by what it waits with: tasks that it has submitted, and cells.
+ * A task moves while it runs in a worker whose state is not blocked, or can be begun by one; a cell while its owner's state
+ * moves. To begin with all blocked states count as stuck; those that something moving would wake are taken out until
+ * nothing changes (a greatest fixed point). Time-outs, deadlines, processes and waits with a limit move by themselves. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "pool/backend_thread.h"
+#include "pool/pool_int.h"
+#include "pool/station_int.h"
+
+static struct ph_list blocked = {&blocked, &blocked};
+
+static const struct ph_station *blocked_worker(const struct ph_pool *p, uint32_t index) {
+  for (struct ph_list *n = blocked.next; n != &blocked; n = n->next) {
+    const struct ph_station *s = ph_list_entry(n, struct ph_station, blocked);
+    if (s->wait->serves == p && s->wait->worker == index) return s;
+  }
+  return NULL;
+}
+
+static bool has_limit(const struct ph_worker *w) {
+  if (w->kill_at != PH_NEVER) return true;
+  for (const struct ph_list *n = w->handed.next; n != &w->handed; n = n->next)
+    if (ph_list_entry(n, struct ph_task, node)->options.timeout_ns != PH_NEVER) return true;
+  return false;
+}
+
+/* With the pool's lock. Are there tasks that nobody has begun? */
+static bool any_waiting(struct ph_pool *p) {
+  if (p->queue.count > 0) return true;
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w == NULL || w->state == PH_WORKER_GONE) continue;
+    for (const struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
+      const struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+      if (atomic_load(&ph_link_slot(&w->link, t->slot)->claim) == PH_CLAIM_HANDED) return true;
+    }
+  }
+  return false;
+}
+
+/* With the pool's lock. Is there a worker of it that is not blocked, and has something to do or could be given it? */
+static bool some_worker_moves(struct ph_pool *p) {
+  bool waiting = any_waiting(p);
+  if (waiting && p->n_workers < p->config.max_workers && !p->terminating) return true;
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    const struct ph_worker *w = p->workers[i];
+    if (w == NULL || w->state == PH_WORKER_GONE) continue;
+    if (has_limit(w)) return true;
+    const struct ph_station *s = blocked_worker(p, i);
+    if (s != NULL ? !s->stuck : w->n_handed > 0 || waiting || w->state != PH_WORKER_READY) return true;
+  }
+  return false;
+}
+
+static bool pool_moves(struct ph_pool *p) {
+  if (p->backend != &ph_backend_thread) return true;
+  pthread_mutex_lock(&p->lock);
+  ph__pump(p);
+  bool moves = p->over || p->deadlines.count > 0 || some_worker_moves(p);
+  pthread_mutex_unlock(&p->lock);
+  return moves;
+}
+
+/* The owner of a closed pool may wait for its workers. */
+static bool awaits(struct ph_client *c) {
+  if (ph_client_outstanding(c) > 0) return true;
+  pthread_mutex_lock(&c->pool->lock);
+  bool closing = c == &c->pool->owner && c->pool->state != PH_POOL_OPEN && c->pool->n_workers > 0;
+  pthread_mutex_unlock(&c->pool->lock);
+  return closing;
+}
+
+static bool client_moves(struct ph_client *c) {
+  return ph_client_has_done(c) || (awaits(c) && (pool_moves(c->pool) || ph_client_has_done(c)));
+}
+
+static bool cell_moves(const struct ph_cell *c) {
+  if (c->state != PH_CELL_OPEN || c->owner == NULL) return true;
+  return ph_list_empty(&c->owner->blocked) || !c->owner->stuck;
+}
+
+static bool will_be_woken(struct ph_station *s) {
+  if (!ph_list_empty(&s->mailbox)) return true;
+  for (unsigned i = 0; i < s->wait->n_clients; i++)
+    if (client_moves(s->wait->clients[i])) return true;
+  for (struct ph_list *n = s->subscriptions.next; n != &s->subscriptions; n = n->next)
+    if (cell_moves(ph_list_entry(n, struct ph_subscription, of_station)->cell)) return true;
+  return false;
+}
+
+static void search(bool limits_count) {
+  bool changed = true;
+  for (struct ph_list *n = blocked.next; n != &blocked; n = n->next)
+    ph_list_entry(n, struct ph_station, blocked)->stuck = true;
+  while (changed) {
+    changed = false;
+    for (struct ph_list *n = blocked.next; n != &blocked; n = n->next) {
+      struct ph_station *s = ph_list_entry(n, struct ph_station, blocked);
+      bool ends = limits_count && s->wait->has_limit;
+      if (!s->stuck || !(ends || will_be_woken(s))) continue;
+      s->stuck = false;
+      changed = true;
+    }
+  }
+}
+
+static bool has_waiting(struct ph_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  bool waiting = !p->over && any_waiting(p);
+  pthread_mutex_unlock(&p->lock);
+  return waiting;
+}
+
+/* Another worker that is stuck while tasks of its pool wait looks again, and runs one. */
+static bool wake_helper(void) {
+  for (struct ph_list *n = blocked.next; n != &blocked; n = n->next) {
+    const struct ph_station *s = ph_list_entry(n, struct ph_station, blocked);
+    uint64_t one = 1;
+    if (!s->stuck || !s->wait->can_help || !has_waiting(s->wait->serves)) continue;
+    if (write(s->wait->wake_fd, &one, sizeof one) == (ssize_t)sizeof one) return true;
+  }
+  return false;
+}
+
+/* A task is a better victim than the program, which then goes on with its error: stuck workers look again. */
+static bool wake_victims(const struct ph_station *s) {
+  bool any = false;
+  if (s->wait->serves != NULL && !s->wait->is_lively) return false;
+  for (struct ph_list *n = blocked.next; n != &blocked; n = n->next) {
+    const struct ph_station *o = ph_list_entry(n, struct ph_station, blocked);
+    uint64_t one = 1;
+    if (o == s || !o->stuck || o->wait->serves == NULL || o->wait->is_lively) continue;
+    if (write(o->wait->wake_fd, &one, sizeof one) == (ssize_t)sizeof one) any = true;
+  }
+  return any;
+}
+
+static void describe(const struct ph_station *first, char *text, size_t size) {
+  int at = snprintf(text, size, "%s waits for %s", first->wait->who, first->wait->what);
+  for (struct ph_list *n = blocked.next; n != &blocked; n = n->next) {
+    const struct ph_station *s = ph_list_entry(n, struct ph_station, blocked);
+    if (s == first || !s->stuck || at < 0 || (size_t)at >= size) continue;
+    at += snprintf(text + at, size - (size_t)at, "\n%s waits for %s", s->wait->who, s->wait->what);
+  }
+}
+
+/* Limits do not help: first it is looked for what can be done without them. */
+static enum ph_prospect find_prospect(struct ph_station *s, char *text, size_t size) {
+  search(false);
+  if (s->stuck && s->wait->can_help && has_waiting(s->wait->serves)) return PH_PROSPECT_HELP;
+  if (wake_helper()) return PH_PROSPECT_WAIT;
+  search(true);
+  if (!s->stuck || wake_victims(s) || s->wait->is_lively) return PH_PROSPECT_WAIT;
+  describe(s, text, size);
+  return PH_PROSPECT_STUCK;
+}
+
+enum ph_prospect ph_station_block(struct ph_station *s, const struct ph_wait *wait, char *text, size_t size) {
+  pthread_mutex_lock(&ph__stations_lock);
+  s->wait = wait;
+  ph_list_push_front(&blocked, &s->blocked);
+  enum ph_prospect prospect = find_prospect(s, text, size);
+  if (prospect != PH_PROSPECT_WAIT) ph_list_remove(&s->blocked);
+  pthread_mutex_unlock(&ph__stations_lock);
+  return prospect;
+}
+
+void ph_station_unblock(struct ph_station *s) {
+  pthread_mutex_lock(&ph__stations_lock);
+  ph_list_remove(&s->blocked);
+  s->wait = NULL;
+  pthread_mutex_unlock(&ph__stations_lock);
+}
