@@ -25,9 +25,13 @@ local OPTIONS <const> = {
 local Runner = { __name = "parhost.Runner" }
 Runner.__index = Runner
 
-function run.runner(given)
-  local how = options.check(OPTIONS, given == nil and {} or given, 1, "runner")
+local function new_runner(given, name)
+  local how = options.check(OPTIONS, given == nil and {} or given, 1, name)
   return setmetatable({ how = how, root = core.open_root(), closed = false }, Runner)
+end
+
+function run.runner(given)
+  return new_runner(given, "runner")
 end
 
 local function refuse(name, message, state)
@@ -158,7 +162,7 @@ end
 function run.run(first, ...)
   local given, fn = nil, first
   if type(first) == "table" and getmetatable(first) == nil then given, fn = first, (...) end
-  local self = run.runner(given)
+  local self = new_runner(given, "run")
   check_start(self, "run", fn)
   self.closed = true
   if given then return run_main(self, true, ...) end
