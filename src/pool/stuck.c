@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Can anybody end this wait? A blocked state is woken only by what it waits with: tasks that it has submitted, and cells.
  * A task moves while it runs in a worker whose state is not blocked, or can be begun by one; a cell while its owner's state
- * moves. To begin with all blocked states count as stuck; those that something moving would wake are taken out until
- * nothing changes (a greatest fixed point). Time-outs, deadlines, processes and waits with a limit move by themselves. */
+ * moves, and when it stands for a task, and its owner but waits, while that moves. To begin with all blocked states count
+ * as stuck; those that something moving would wake are taken out until nothing changes (a greatest fixed point). Time-outs,
+ * deadlines, processes and waits with a limit move by themselves. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -77,9 +78,34 @@ static bool client_moves(struct ph_client *c) {
   return ph_client_has_done(c) || (awaits(c) && (pool_moves(c->pool) || ph_client_has_done(c)));
 }
 
+/* It has ended, or can be begun, or what runs it is not stuck. */
+static bool task_moves(struct ph_pool *p, uint64_t id) {
+  pthread_mutex_lock(&p->lock);
+  ph__pump(p);
+  const struct ph_task *t = p->over ? NULL : ph__map_find(p, id);
+  bool moves = t == NULL || t->options.deadline != PH_NEVER;
+  if (!moves && (t->worker == NULL || atomic_load(&ph_link_slot(&t->worker->link, t->slot)->claim) == PH_CLAIM_HANDED)) {
+    moves = some_worker_moves(p);
+  } else if (!moves) {
+    const struct ph_station *s = blocked_worker(p, t->worker->index);
+    moves = s == NULL || !s->stuck || has_limit(t->worker);
+  }
+  pthread_mutex_unlock(&p->lock);
+  return moves;
+}
+
+static struct ph_pool *pool_of(const struct ph_cell *c) {
+  const struct ph_wait *w = c->owner->wait;
+  for (unsigned i = 0; i < w->n_clients && c->id != 0; i++)
+    if (w->clients[i]->pool->number == c->pool) return w->clients[i]->pool;
+  return NULL;
+}
+
 static bool cell_moves(const struct ph_cell *c) {
-  if (c->state != PH_CELL_OPEN || c->owner == NULL) return true;
-  return ph_list_empty(&c->owner->blocked) || !c->owner->stuck;
+  if (c->state != PH_CELL_OPEN || c->owner == NULL || ph_list_empty(&c->owner->blocked)) return true;
+  struct ph_pool *p = pool_of(c);
+  if (p != NULL && p->backend == &ph_backend_thread) return task_moves(p, c->id);
+  return !c->owner->stuck;
 }
 
 static bool will_be_woken(struct ph_station *s) {
@@ -153,7 +179,8 @@ static enum ph_prospect find_prospect(struct ph_station *s, char *text, size_t s
   if (s->stuck && s->wait->can_help && has_waiting(s->wait->serves)) return PH_PROSPECT_HELP;
   if (wake_helper()) return PH_PROSPECT_WAIT;
   search(true);
-  if (!s->stuck || wake_victims(s) || s->wait->is_lively) return PH_PROSPECT_WAIT;
+  bool woken = wake_victims(s);
+  if (!s->stuck || woken || s->wait->is_lively) return PH_PROSPECT_WAIT;
   describe(s, text, size);
   return PH_PROSPECT_STUCK;
 }

@@ -260,6 +260,19 @@ describe("waits that nothing can end", function()
     end
   end)
 
+  it("TH-05 also while the program waits with a limit", function()
+    local pool <close> = thread_pool.new { max_workers = 2, name = "P" }
+    local promise = futures.new()
+    local a = pool:submit(function(p) return p:result():result() end, promise)
+    local b = pool:submit(function(f) return f:result() end, a)
+    promise:set_result(b)
+    for _, f in ipairs { a, b } do
+      local ok, err = f:outcome(20)
+      assert.is_false(ok)
+      assert.is_true(futures.is(err, "deadlock"), tostring(err))
+    end
+  end)
+
   it("are found at the end of a pool, too", function()
     local pool = thread_pool.new { max_workers = 2, name = "P" }
     local list = {}
