@@ -7,6 +7,10 @@
 
 static const char codec_key = 0;
 
+/* Where this thread's last state has its codec: luaL_ref of the registry, which is quicker to look up than a key. In
+ * another state something else may lie there: what is found is looked at before it is believed. */
+static _Thread_local int codec_ref;
+
 static int codec_gc(lua_State *L) {
   struct ph_codec *c = lua_touserdata(L, 1);
   ph_buf_deinit(&c->out);
@@ -67,15 +71,36 @@ static struct ph_codec *push_inner(lua_State *L) {
   return lua_touserdata(L, -1);
 }
 
-struct ph_codec *ph__codec_push(lua_State *L) {
+/* Pushes the codec of the state, made at the first use. */
+static struct ph_codec *push_by_key(lua_State *L) {
   struct ph_codec *c;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &codec_key) == LUA_TNIL) {
     lua_pop(L, 1);
-    new_codec(L, 0);
+    c = new_codec(L, 0);
+    c->mark = &codec_key;
+    lua_pushvalue(L, -1);
+    c->ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &codec_key);
   }
   c = lua_touserdata(L, -1);
+  codec_ref = c->ref;
+  return c;
+}
+
+static struct ph_codec *push_by_ref(lua_State *L) {
+  if (codec_ref == 0) return NULL;
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, codec_ref) == LUA_TUSERDATA && lua_rawlen(L, -1) == sizeof(struct ph_codec)) {
+    struct ph_codec *c = lua_touserdata(L, -1);
+    if (c->mark == &codec_key) return c;
+  }
+  lua_pop(L, 1);
+  return NULL;
+}
+
+struct ph_codec *ph__codec_push(lua_State *L) {
+  struct ph_codec *c = push_by_ref(L);
+  if (c == NULL) c = push_by_key(L);
   while (c->calling_out) c = push_inner(L);
   if (lua_gc(L, LUA_GCISRUNNING) != 1) c = push_inner(L); /* perhaps a finalizer, in the middle of another message */
   while (c->calling_out) c = push_inner(L);

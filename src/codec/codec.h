@@ -38,6 +38,7 @@ struct ph_encode_options {
   const char *root;   /* names value i in error paths as root[i]: "args", "result" */
   bool first_is_root; /* value 1 is root itself: "error.x" rather than "error[1].x" */
   bool first_is_task; /* value 1 is the task's function ("function" in paths); root[1] is the value behind it */
+  lua_Integer item;   /* not 0: of a chunk, in front of the path: "item 7: args[1]" */
   const struct ph_blob_store *blobs; /* or NULL: everything goes into the message */
   int externs; /* registry reference of a table value -> integer: these values travel as that integer; or
                 * LUA_NOREF. The other end needs the reverse table (fork: both ends hold the same objects). */
@@ -49,6 +50,7 @@ struct ph_encoded {
   const uint32_t *blobs; /* the numbers used */
   size_t n_blobs;
   bool has_code; /* functions are in it: whoever decodes it must trust it */
+  bool constant; /* nothing in it has a state of its own: decoded once, it will do for many times */
 };
 
 /* Encodes `count` values from stack index `first`. 0; or -1 with `err` filled (kind "not_serializable", path, type)

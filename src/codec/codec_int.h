@@ -86,6 +86,8 @@ enum {
 };
 
 struct ph_codec {
+  const void *mark; /* of the one in the registry, with its reference: see codec.c */
+  int ref;
   const struct ph_encode_options *options; /* of the encode under way */
   struct ph_err *err;
   struct ph_buf out, refs; /* refs: blob numbers used */
@@ -98,6 +100,7 @@ struct ph_codec {
   const void *globals;    /* identity of the globals table */
   int self;               /* stack index of this userdata */
   bool named_known, has_code;
+  bool has_state; /* a table, an upvalue or a captured global is in the message */
   bool has_anchors;
   bool calling_out; /* user code runs (__dump, __load, require): use another codec */
 };
@@ -161,6 +164,8 @@ void ph__fill_path(lua_State *L, struct ph_codec *c);
 /* encode.c: parts of messages */
 /* Writes the value on the stack top with everything in it, and leaves it there. -1: refused, c->err filled. */
 int ph__put_tree(lua_State *L, struct ph_codec *c);
+/* Writes a nil, boolean, number or string; false: it is something else. */
+bool ph__put_scalar(lua_State *L, struct ph_codec *c, int idx);
 void ph__put_tag(lua_State *L, struct ph_codec *c, uint8_t tag);
 void ph__put_string(lua_State *L, struct ph_codec *c, int idx);
 /* True when the object, string or cell was written before: *at is its offset; otherwise *at becomes its offset. */

@@ -24,6 +24,8 @@ enum {
   IN_METATABLE
 };
 
+#define PLAIN_MAX 16        /* values of a message that is tried the short way */
+#define CACHE_FROM 512u     /* bytes of a message in which it pays to remember strings */
 #define GC_PAUSE_BYTES (64u << 10) /* from this size on the collector rests: nothing of a message is garbage yet */
 
 int ph__bad(struct ph_reader *r, const char *what) {
@@ -74,7 +76,7 @@ static int get_string_ref(lua_State *L, struct ph_reader *r) {
   const uint8_t *here = r->p;
   if (!ph__get_varint(r, &at) || at >= (size_t)(here - r->start)) return ph__bad(r, "string reference");
   unsigned place = (unsigned)(at ^ at >> 5) % PH_CACHED;
-  if (r->cached[place] == at + 1) {
+  if (r->cache != 0 && r->cached[place] == at + 1) {
     lua_pushvalue(L, r->cache + (int)place);
     return PH_WHOLE;
   }
@@ -83,6 +85,7 @@ static int get_string_ref(lua_State *L, struct ph_reader *r) {
   if (room < 2 || string[0] != PH_TAG_STRING || string[1] > PH_SHORT_STRING || room - 2 < string[1])
     return ph__bad(r, "string reference");
   lua_pushlstring(L, (const char *)string + 2, string[1]);
+  if (r->cache == 0) return PH_WHOLE;
   lua_copy(L, -1, r->cache + (int)place);
   r->cached[place] = (uint32_t)at + 1;
   return PH_WHOLE;
@@ -339,22 +342,40 @@ static int get_message(lua_State *L, struct ph_reader *r) {
 }
 
 static int decode_now(lua_State *L, struct ph_reader *r) {
-  int top = lua_gettop(L);
+  int top = lua_gettop(L), kept = 2 + (ph__left(r) >= CACHE_FROM ? PH_CACHED : 0);
   luaL_checkstack(L, PH_CACHED + 32, "too many values");
   r->c = ph__codec_push(L);
   r->c->self = top + 1;
   r->objects = top + 2;
-  r->cache = top + 3;
-  lua_settop(L, top + 2 + PH_CACHED);
+  r->cache = kept > 2 ? top + 3 : 0;
+  lua_settop(L, top + kept);
   r->share_next = PH_NO_OFFSET;
   int n = get_message(L, r);
   if (n < 0) {
     lua_settop(L, top);
     return -1;
   }
-  lua_rotate(L, top + 1, -2 - PH_CACHED);
-  lua_pop(L, 2 + PH_CACHED);
+  lua_rotate(L, top + 1, -kept);
+  lua_pop(L, kept);
   return n;
+}
+
+static bool is_plain(uint8_t tag) {
+  return tag <= PH_TAG_STRING || tag >= PH_TAG_SMALL;
+}
+
+/* A few numbers and strings, which most arguments and results are, need no codec. -1: something else, nothing is pushed
+ * and nothing read. */
+static int decode_plain(lua_State *L, struct ph_reader *r) {
+  unsigned n = ph__left(r) > 0 ? *r->p++ : PLAIN_MAX + 1, i = 0;
+  int top = lua_gettop(L);
+  luaL_checkstack(L, PLAIN_MAX, "too many values");
+  if (n <= PLAIN_MAX)
+    while (i < n && ph__left(r) > 0 && is_plain(*r->p) && ph__get_value(L, r) == PH_WHOLE) i++;
+  if (i == n && ph__left(r) == 1 && *r->p == PH_TAG_END) return (int)n;
+  lua_settop(L, top);
+  r->p = r->start;
+  return -1;
 }
 
 static int decode_protected(lua_State *L) {
@@ -376,6 +397,8 @@ int ph__decode(lua_State *L, const struct ph_blob_store *blobs, int externs, boo
                         .end = (const uint8_t *)data + len,
                         .err = err != NULL ? err : &unused};
   if (len > PH_MESSAGE_MAX) return ph__bad(&r, "more than 2 GiB");
+  int n = decode_plain(L, &r);
+  if (n >= 0) return n;
   if (len < GC_PAUSE_BYTES || !lua_gc(L, LUA_GCISRUNNING)) return decode_now(L, &r);
   int top = lua_gettop(L);
   r.err->kind = NULL;

@@ -105,8 +105,7 @@ void ph__put_string(lua_State *L, struct ph_codec *c, int idx) {
   put_string(L, c, idx, REF_FROM);
 }
 
-/* Writes a nil, boolean, number or string; false: it is something else. */
-static bool put_scalar(lua_State *L, struct ph_codec *c, int idx) {
+bool ph__put_scalar(lua_State *L, struct ph_codec *c, int idx) {
   switch (lua_type(L, idx)) {
     case LUA_TNIL: ph__put_tag(L, c, PH_TAG_NIL); return true;
     case LUA_TBOOLEAN: ph__put_tag(L, c, lua_toboolean(L, idx) ? PH_TAG_TRUE : PH_TAG_FALSE); return true;
@@ -191,6 +190,7 @@ int ph__begin_table(lua_State *L, struct ph_codec *c) {
   struct ph_level *l = ph__level_push(L, c, PH_TAG_TABLE, lua_gettop(L));
   if (l == NULL) return ph__too_deep(L, c);
   l->n = array_length(L);
+  c->has_state = true;
   ph__put_tag(L, c, PH_TAG_TABLE);
   ph__put_varint(L, c, (uint64_t)l->n);
   l->start = c->out.len;
@@ -281,6 +281,7 @@ static int put_function(lua_State *L, struct ph_codec *c) {
   if (l == NULL) return ph__too_deep(L, c);
   l->state = AT_UPVALUE;
   l->n = n;
+  if (n > 0) c->has_state = true;
   return PH_BEGUN;
 }
 
@@ -304,7 +305,7 @@ static int put_light(lua_State *L, struct ph_codec *c) {
 
 /* Writes the value on the stack top, which stays there. */
 static int put_value(lua_State *L, struct ph_codec *c) {
-  if (put_scalar(L, c, -1)) return PH_WRITTEN;
+  if (ph__put_scalar(L, c, -1)) return PH_WRITTEN;
   switch (lua_type(L, -1)) {
     case LUA_TTABLE: return put_table(L, c);
     case LUA_TFUNCTION: return put_function(L, c);
@@ -342,7 +343,7 @@ static int next_by_index(lua_State *L, struct ph_codec *c, struct ph_level *l) {
   lua_settop(L, l->index);
   while (l->i < l->n) {
     lua_rawgeti(L, l->index, ++l->i);
-    if (!put_scalar(L, c, -1)) return PH_PUSHED;
+    if (!ph__put_scalar(L, c, -1)) return PH_PUSHED;
     lua_pop(L, 1);
   }
   l->state = IN_TABLE;
@@ -363,7 +364,7 @@ static int next_in_table(lua_State *L, struct ph_codec *c, struct ph_level *l) {
   lua_settop(L, l->index + (l->state == AFTER_KEY ? 2 : 1));
   if (l->state == AFTER_KEY) {
     l->state = IN_TABLE;
-    if (!put_scalar(L, c, -1)) return PH_PUSHED;
+    if (!ph__put_scalar(L, c, -1)) return PH_PUSHED;
     lua_pop(L, 1);
   }
   while (lua_next(L, l->index)) {
@@ -380,13 +381,13 @@ static int next_in_table(lua_State *L, struct ph_codec *c, struct ph_level *l) {
       l->pairs++;
       if (lua_type(L, -2) == LUA_TSTRING) {
         put_string(L, c, -2, 1); /* references are quick to read */
-      } else if (!put_scalar(L, c, -2)) {
+      } else if (!ph__put_scalar(L, c, -2)) {
         l->state = AFTER_KEY;
         lua_pushvalue(L, -2);
         return PH_PUSHED;
       }
     }
-    if (!put_scalar(L, c, -1)) return PH_PUSHED;
+    if (!ph__put_scalar(L, c, -1)) return PH_PUSHED;
     lua_pop(L, 1);
   }
   c->out.data[l->start] = pairs_byte(l->pairs);

@@ -73,6 +73,7 @@ int ph__put_instance(lua_State *L, struct ph_codec *c) {
   if (l == NULL) return ph__too_deep(L, c);
   l->state = AFTER_INSTANCE;
   l->n = dumps;
+  c->has_state = true;
   if (dumps) return put_dumped(L, c);
   lua_pop(L, 1);
   lua_pushvalue(L, object); /* its fields, as a table of their own */

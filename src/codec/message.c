@@ -53,6 +53,7 @@ static void put_capture(lua_State *L, struct ph_codec *c) {
   c->limit = SIZE_MAX;
   c->err = outer;
   if (status == OK) {
+    c->has_state = true;
     note_sent(L, c);
     return;
   }
@@ -107,7 +108,7 @@ static void reset(lua_State *L, struct ph_codec *c, const struct ph_encode_optio
   c->limit = SIZE_MAX;
   c->open_dumps = 0;
   c->n_captures = 0;
-  c->named_known = c->has_code = false;
+  c->named_known = c->has_code = c->has_state = false;
   ph_buf_reset(&c->out, 1 << 20);
   ph_ptrmap_clear(&c->seen);
   if (!c->has_anchors) return;
@@ -118,17 +119,18 @@ static void reset(lua_State *L, struct ph_codec *c, const struct ph_encode_optio
 
 /* Puts the name of the root in front of the path, and the path in front of the message. */
 static void complete_error(const struct ph_encode_options *o, int i, struct ph_err *err) {
-  char rest[sizeof err->path], what[sizeof err->message];
+  char rest[sizeof err->path], what[sizeof err->message], item[40] = "";
   snprintf(rest, sizeof rest, "%s", err->path);
   snprintf(what, sizeof what, "%s", err->message);
+  if (o->item != 0) snprintf(item, sizeof item, "item %lld: ", (long long)o->item);
   if (rest[0] == '@') /* begins with a function of its own */
     snprintf(err->path, sizeof err->path, "%s", rest + 1);
   else if (o->first_is_task && i == 0)
     snprintf(err->path, sizeof err->path, "function%.240s", rest);
   else if (o->first_is_root && i == 0)
-    snprintf(err->path, sizeof err->path, "%s%.200s", o->root, *o->root == '\0' && rest[0] == '.' ? rest + 1 : rest);
+    snprintf(err->path, sizeof err->path, "%s%s%.200s", item, o->root, *o->root == '\0' && rest[0] == '.' ? rest + 1 : rest);
   else
-    snprintf(err->path, sizeof err->path, "%s[%d]%.200s", o->root, o->first_is_task ? i : i + 1, rest);
+    snprintf(err->path, sizeof err->path, "%s%s[%d]%.180s", item, o->root, o->first_is_task ? i : i + 1, rest);
   snprintf(err->message, sizeof err->message, "%.130s: %.120s", err->path, what);
 }
 
@@ -142,6 +144,7 @@ int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, 
   reset(L, c, options, err);
   ph__put_varint(L, c, (uint64_t)count);
   for (int i = 0; i < count && status == OK; i++) {
+    if (ph__put_scalar(L, c, first + i)) continue;
     lua_pushvalue(L, first + i);
     status = ph__put_tree(L, c);
     if (status != OK && err != NULL) complete_error(options, i, err);
@@ -153,6 +156,7 @@ int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, 
   out->blobs = (const uint32_t *)(const void *)c->refs.data;
   out->n_blobs = c->refs.len / sizeof *out->blobs;
   out->has_code = c->has_code;
+  out->constant = !c->has_state;
   lua_settop(L, top);
   return status;
 }

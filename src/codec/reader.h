@@ -20,7 +20,7 @@ struct ph_reader {
   bool allow_code;
   const uint8_t *start, *p, *end;
   size_t room;                /* bytes that no table has claimed for its elements and pairs yet */
-  int cache;                  /* stack index of the first of PH_CACHED strings that were referred to lately */
+  int cache;                  /* stack index of the first of PH_CACHED strings that were referred to lately; 0: none */
   uint32_t cached[PH_CACHED]; /* their offsets + 1 */
   int objects;                /* stack index of the table of shared objects, nil until needed */
   size_t share_next;          /* an instance whose table, coming next, is shared; or NO_OFFSET */

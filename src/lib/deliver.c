@@ -322,64 +322,80 @@ struct quick {
   bool decoded; /* and its values are given back */
 };
 
-static bool slot_is_false(lua_State *L, int sink, int slot) {
-  lua_rawgeti(L, sink, slot);
+/* Stack indices while records are settled. */
+enum { CORE = 2, SINKS, SINK, RESULT };
+
+static bool slot_is_false(lua_State *L, int slot) {
+  lua_rawgeti(L, SINK, slot);
   bool is = !lua_toboolean(L, -1);
   lua_pop(L, 1);
   return is;
 }
 
 /* Takes the value on the stack top. See lua/futures/future.lua for the slots. */
-static bool settle_future(lua_State *L, int sink) {
+static bool settle_future(lua_State *L) {
   enum { STATE = 1, VALUE = 2, CALLBACKS = 4, RUNNING = 2, DONE = 3 };
-  lua_rawgeti(L, sink, STATE);
+  lua_rawgeti(L, SINK, STATE);
   bool open = lua_tointeger(L, -1) <= RUNNING;
   lua_pop(L, 1);
-  if (!open || !slot_is_false(L, sink, CALLBACKS)) return false;
-  lua_rawseti(L, sink, VALUE);
+  if (!open || !slot_is_false(L, CALLBACKS)) return false;
+  lua_rawseti(L, SINK, VALUE);
   lua_pushinteger(L, DONE);
-  lua_rawseti(L, sink, STATE);
+  lua_rawseti(L, SINK, STATE);
   return true;
 }
 
 /* The same; see lua/parhost/map.lua. */
-static bool settle_map(lua_State *L, int sink, lua_Integer k) {
+static bool settle_map(lua_State *L, lua_Integer k) {
   enum { VALUES = 1, SLOW = 5 };
-  if (lua_isnil(L, -1) || !slot_is_false(L, sink, SLOW)) return false;
-  lua_rawgeti(L, sink, VALUES);
-  lua_insert(L, -2);
+  if (lua_isnil(L, RESULT) || !slot_is_false(L, SLOW)) return false;
+  lua_rawgeti(L, SINK, VALUES);
+  lua_pushvalue(L, RESULT);
   lua_rawseti(L, -2, k);
-  lua_pop(L, 1);
   return true;
 }
 
+/* Puts the sink of a record in its place; the items of a chunk come in a row. Gives the identity of its metatable. */
+static const void *find_sink(lua_State *L, const struct ph_done *d) {
+  lua_settop(L, SINKS);
+  const void *metatable = NULL;
+  if (lua_rawgeti(L, SINKS, (lua_Integer)d->id) == LUA_TTABLE && lua_getmetatable(L, SINK)) {
+    metatable = lua_topointer(L, -1);
+    lua_pop(L, 1);
+  }
+  return metatable;
+}
+
 /* The sink lies below its one value. */
-static bool settle(lua_State *L, const struct quick *q, int sink) {
-  if (!lua_istable(L, sink) || !lua_getmetatable(L, sink)) return false;
-  const void *metatable = lua_topointer(L, -1);
-  lua_pop(L, 1);
-  if (metatable == q->state->future) return settle_future(L, sink);
-  if (metatable == q->state->map) return settle_map(L, sink, q->record.done.tag + q->record.done.item);
+static bool settle(lua_State *L, const struct quick *q, const void *metatable) {
+  if (metatable == q->state->future) return settle_future(L);
+  if (metatable == q->state->map) return settle_map(L, q->record.done.tag + q->record.done.item);
   return false;
 }
 
 /* In protected mode, with q and the core: gives the values of the first record that needs the upcall, when they are
  * decoded already. */
 static int settle_run(lua_State *L) {
-  enum { CORE = 2, SINK };
   struct quick *q = lua_touserdata(L, 1);
   const struct ph_done *d = &q->record.done;
+  const void *metatable = NULL;
+  uint64_t sink_of = 0; /* no task has this id */
+  lua_getiuservalue(L, CORE, CORE_SINKS);
   while ((q->pending = next_record(q->record.core, &q->record))) {
-    lua_settop(L, CORE);
     if (d->outcome != PH_DONE_OK || d->big != NULL) return 0;
-    push_sink(L, CORE, d);
+    if (d->id != sink_of) metatable = find_sink(L, d);
+    sink_of = d->id;
+    lua_settop(L, SINK);
     int n = decode_now(L, &q->record);
-    if (n != 1 || !settle(L, q, SINK)) {
+    if (n != 1 || !settle(L, q, metatable)) {
       q->decoded = true;
       return n;
     }
-    release_sink(L, CORE, d);
     q->settled++;
+    if (!d->last) continue;
+    lua_pushnil(L);
+    lua_rawseti(L, SINKS, (lua_Integer)d->id);
+    if (q->record.core->has_holds) drop_holds(L, CORE, d->id);
   }
   return 0;
 }

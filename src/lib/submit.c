@@ -269,19 +269,17 @@ static void add_part(lua_State *L, struct core *c, int first, int count, const s
   add_blobs(&c->chunk_blobs, e);
 }
 
-static int push_arguments(lua_State *L, int n_lists, lua_Integer k) {
-  for (int i = 1; i <= n_lists; i++) {
-    lua_rawgeti(L, 6, i);
-    lua_geti(L, -1, k);
-    lua_remove(L, -2);
-  }
-  return n_lists;
+/* Pushes the lists themselves; gives their number. */
+static int push_lists(lua_State *L) {
+  int n = (int)lua_rawlen(L, 6);
+  luaL_checkstack(L, 2 * n + LUA_MINSTACK, "too many lists");
+  for (int i = 1; i <= n; i++) lua_rawgeti(L, 6, i);
+  return n;
 }
 
 int core_submit_chunk(lua_State *L) {
   struct core *c = check_core(L, 1);
   struct ph_encoded e;
-  char root[40];
   struct ph_encode_options options = encode_options(c, true);
   lua_Integer first = luaL_checkinteger(L, 7), last = luaL_checkinteger(L, 8);
   luaL_checktype(L, 6, LUA_TTABLE);
@@ -291,17 +289,17 @@ int core_submit_chunk(lua_State *L) {
   c->chunk_blobs.len = 0;
   add_part(L, c, 5, 1, &options, &e);
   struct naming n = name_task(L, c, &e);
-  int n_lists = (int)lua_rawlen(L, 6), top = lua_gettop(L);
-  luaL_checkstack(L, n_lists + LUA_MINSTACK, "too many lists");
+  bool constant = e.constant;
+  int lists = lua_gettop(L), n_lists = push_lists(L), top = lists + n_lists;
   options = encode_options(c, false);
-  options.root = root;
   options.first_is_root = lua_toboolean(L, 9); /* starmap: the one value of an item holds the arguments */
   for (lua_Integer k = first; k <= last; k++) {
-    snprintf(root, sizeof root, "item %lld: args", (long long)k);
-    add_part(L, c, top + 1, push_arguments(L, n_lists, k), &options, &e);
+    options.item = k;
+    for (int i = 1; i <= n_lists; i++) lua_geti(L, lists + i, k);
+    add_part(L, c, top + 1, n_lists, &options, &e);
     lua_settop(L, top);
   }
   struct ph_task *t = make_task(L, c, &n, &c->scratch, &c->chunk_blobs, (uint32_t)(last - first + 1));
-  t->flags = PH_TASK_CHUNK | (lua_toboolean(L, 9) ? PH_TASK_STAR : 0);
+  t->flags = PH_TASK_CHUNK | (lua_toboolean(L, 9) ? PH_TASK_STAR : 0) | (constant ? PH_TASK_CONSTANT : 0);
   return send(L, c, t, false);
 }

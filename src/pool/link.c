@@ -298,10 +298,24 @@ int ph_link_wait(struct ph_link *l, bool want_room, int64_t spin_ns) {
   return 0;
 }
 
+/* False when there is not room for the whole frame. */
+static bool write_whole(struct ph_link *l, const struct ph_frame *frame, const void *body) {
+  size_t total = sizeof *frame + frame->len;
+  if (room_for(l, total) < total) return false;
+  struct ph_ring *r = out_ring(l);
+  uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+  uint8_t *to = l->out_bytes + (head & (l->out_size - 1));
+  memcpy(to, frame, sizeof *frame);
+  if (frame->len > 0) memcpy(to + sizeof *frame, body, frame->len);
+  atomic_store_explicit(&r->head, head + total, memory_order_release);
+  return true;
+}
+
 int ph_link_send(struct ph_link *l, const struct ph_frame *frame, const void *body) {
   const uint8_t *parts[2] = {(const uint8_t *)frame, body};
   size_t lens[2] = {sizeof *frame, frame->len};
   if (l->is_local && ph__link_hung_up(l)) return -1;
+  if (write_whole(l, frame, body)) return 0;
   for (int i = 0; i < 2; i++) {
     for (size_t done = 0; done < lens[i];) {
       size_t n = ph_link_write(l, parts[i] + done, lens[i] - done);

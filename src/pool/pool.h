@@ -86,6 +86,7 @@ enum {
   PH_TASK_STAR = 2,      /* an item is one array of arguments */
   PH_TASK_TIMED_OUT = 4, /* the item that runs */
   PH_TASK_EXPIRED = 8,   /* its deadline has passed: every item that is left */
+  PH_TASK_CONSTANT = 16, /* of a chunk: the function has no state, decoded once it serves every item */
 };
 
 static inline uint8_t *ph_task_bytes(struct ph_task *t) {

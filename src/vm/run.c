@@ -71,13 +71,11 @@ static const uint8_t *part_at(struct ph_run *r, const uint8_t *p, size_t *len) {
   return p + sizeof n;
 }
 
-static void push_chunk_item(struct ph_run *r) {
-  size_t fn_len, len;
-  const uint8_t *fn = part_at(r, r->payload, &fn_len);
-  const uint8_t *args = part_at(r, r->next_part, &len);
-  r->next_part = args + len;
-  decode_part(r, fn, fn_len);
-  decode_part(r, args, len);
+/* What every item of a chunk calls. */
+static void push_function(struct ph_run *r) {
+  size_t len;
+  const uint8_t *fn = part_at(r, r->payload, &len);
+  decode_part(r, fn, len);
 }
 
 /* Sets next_part to the first item that is to run. In protected mode. */
@@ -129,22 +127,73 @@ static void unpack_star(lua_State *L, int idx) {
   lua_remove(L, idx);
 }
 
-/* In protected mode: the whole item, up to the encoded results. */
-static int do_item(lua_State *L) {
-  struct ph_run *r = lua_touserdata(L, 1);
+/* Calls the function at idx with what the message of the item holds, and encodes the results. */
+static void call_item(lua_State *L, struct ph_run *r, int idx) {
   const struct ph_task_wire *w = r->wire;
-  lua_settop(L, 0);
-  if (w->flags & PH_TASK_CHUNK)
-    push_chunk_item(r);
-  else
-    decode_part(r, r->payload, r->payload_len);
-  resolve_name(L, 1);
-  if (w->flags & PH_TASK_STAR) unpack_star(L, 2);
+  resolve_name(L, idx);
+  if (w->flags & PH_TASK_STAR) unpack_star(L, idx + 1);
   if (w->seeded) seed_random(L, w->seed, w->id + r->item);
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  lua_call(L, lua_gettop(L) - idx, LUA_MULTRET);
   struct ph_err err;
   const struct ph_encode_options options = {.root = "result", .flags = r->encode_flags, .externs = LUA_NOREF};
-  if (ph_encode(L, &options, 1, lua_gettop(L), &r->reply, &err) != 0) ph_error_raise_err(L, &err);
+  if (ph_encode(L, &options, idx, lua_gettop(L) - idx + 1, &r->reply, &err) != 0) ph_error_raise_err(L, &err);
+}
+
+/* The item that is next. False: it is to be stopped before it has begun. */
+static bool begin_item(struct ph_run *r) {
+  r->reply = (struct ph_encoded){0};
+  r->vm->limit_hit = false;
+  r->vm->limit = r->wire->memory_limit;
+  atomic_store_explicit(&r->own_slot->item, r->item, memory_order_release);
+  atomic_store_explicit(&r->own_slot->started, r->now, memory_order_release);
+  r->slot = r->own_slot;
+  return !must_stop(r);
+}
+
+static uint32_t run_time_units(int64_t ns) {
+  int64_t units = ns / PH_RUN_TIME_UNIT;
+  return units > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)units;
+}
+
+/* Replies, and goes on to the next item unless `send` fails. */
+static bool end_item(struct ph_run *r, enum ph_reply reply) {
+  int64_t started = r->now;
+  r->slot = NULL;
+  r->vm->limit = 0;
+  ph_vm_clear_stop(r->vm);
+  ph_worker_stdio_flush();
+  r->now = ph_now();
+  struct ph_frame f = {.len = (uint32_t)r->reply.len,
+                       .slot = r->slot_number,
+                       .type = PH_FRAME_REPLY,
+                       .flags = (uint8_t)reply,
+                       .item = r->item++,
+                       .reserved = run_time_units(r->now - started)};
+  r->send_status = r->send(r, &f, r->reply.data);
+  return r->send_status == 0;
+}
+
+/* In protected mode: item after item, until one fails. A function without state is decoded once. */
+static int do_items(lua_State *L) {
+  struct ph_run *r = lua_touserdata(L, 1);
+  bool chunk = r->wire->flags & PH_TASK_CHUNK, constant = r->wire->flags & PH_TASK_CONSTANT;
+  enum ph_reply reply;
+  lua_settop(L, 0);
+  if (constant) push_function(r);
+  do {
+    size_t len = r->payload_len;
+    const uint8_t *part = chunk ? part_at(r, r->next_part, &len) : r->payload;
+    if (chunk) r->next_part = part + len;
+    reply = PH_REPLY_STOPPED;
+    lua_settop(L, constant);
+    if (begin_item(r)) {
+      if (constant) lua_pushvalue(L, 1);
+      if (chunk && !constant) push_function(r);
+      decode_part(r, part, len);
+      call_item(L, r, constant + 1);
+      reply = PH_REPLY_OK;
+    }
+  } while (end_item(r, reply) && r->item < r->wire->count);
   return 0;
 }
 
@@ -216,45 +265,17 @@ static enum ph_reply failed(struct ph_run *r, int status) {
   return stopped ? PH_REPLY_STOPPED : no_memory ? PH_REPLY_MEMORY : PH_REPLY_ERROR;
 }
 
-static enum ph_reply run_protected(struct ph_run *r) {
+/* Runs what is left of the task up to its end, or to an item that fails, which is answered with the error. */
+static void run_protected(struct ph_run *r) {
   lua_State *L = r->L;
-  r->vm->limit_hit = false;
-  r->vm->limit = r->wire->memory_limit;
-  lua_pushcfunction(L, do_item);
+  lua_pushcfunction(L, do_items);
   lua_pushlightuserdata(L, r);
   int status = ph_vm_call_in(r->vm, L, 1, 0);
   r->vm->limit = 0;
-  enum ph_reply reply = status == LUA_OK ? PH_REPLY_OK : failed(r, status);
+  if (status == LUA_OK) return;
+  enum ph_reply reply = failed(r, status);
   lua_settop(L, 0);
-  return reply;
-}
-
-static uint32_t run_time_units(int64_t ns) {
-  int64_t units = ns / PH_RUN_TIME_UNIT;
-  return units > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)units;
-}
-
-/* *now: when the item before ended; then, when this one did. */
-static int run_item(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, uint32_t item, int64_t *now) {
-  enum ph_reply reply = PH_REPLY_STOPPED;
-  int64_t started = *now;
-  r->item = item;
-  r->reply = (struct ph_encoded){0};
-  atomic_store_explicit(&slot->item, item, memory_order_release);
-  atomic_store_explicit(&slot->started, started, memory_order_release);
-  r->slot = slot;
-  if (!must_stop(r)) reply = run_protected(r);
-  r->slot = NULL;
-  ph_vm_clear_stop(r->vm);
-  ph_worker_stdio_flush();
-  *now = ph_now();
-  struct ph_frame f = {.len = (uint32_t)r->reply.len,
-                       .slot = (uint16_t)slot_number,
-                       .type = PH_FRAME_REPLY,
-                       .flags = (uint8_t)reply,
-                       .item = item,
-                       .reserved = run_time_units(*now - started)};
-  return r->send(r, &f, r->reply.data);
+  end_item(r, reply);
 }
 
 /* In protected mode: require("parhost.worker").enter(first part, index), then .setup(second part). */
@@ -302,13 +323,14 @@ static int run_items(struct ph_run *r, struct ph_slot *slot, unsigned slot_numbe
   r->payload = payload;
   r->payload_len = len;
   r->ran_something = true;
+  r->own_slot = slot;
+  r->slot_number = (uint16_t)slot_number;
   if (wire->flags & PH_TASK_CHUNK) find_first(r);
-  int64_t now = ph_now();
-  for (uint32_t item = wire->first; item < wire->count; item++) {
-    int status = run_item(r, slot, slot_number, item, &now);
-    if (status != 0) return status;
-  }
-  return 0;
+  r->now = ph_now();
+  r->item = wire->first;
+  r->send_status = 0;
+  while (r->send_status == 0 && r->item < wire->count) run_protected(r);
+  return r->send_status;
 }
 
 int ph_run_message(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,

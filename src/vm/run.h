@@ -27,6 +27,10 @@ struct ph_run {
   const uint8_t *payload;
   size_t payload_len;
   const uint8_t *next_part; /* of a chunk: the message of the next item */
+  struct ph_slot *own_slot; /* of the task */
+  uint16_t slot_number;
+  int64_t now; /* when the item before ended */
+  int send_status;
   struct ph_encoded reply;
   bool ran_something;
 };
