@@ -113,6 +113,8 @@ struct ph_function {
   uint64_t store;  /* whose number this is */
   int64_t number;
   uint32_t n_globals;
+  uint8_t n_upvalues;
+  bool is_ours; /* a function of a built-in module, which may be known by name */
   size_t len;
   uint8_t bytes[];
 };

@@ -258,30 +258,27 @@ static int put_function(lua_State *L, struct ph_codec *c) {
     return ph__refuse(L, c, "not_serializable", "a C function that no loaded module holds by name cannot travel");
   }
   if (put_extern(L, c)) return PH_WRITTEN;
-  lua_Debug ar;
-  lua_pushvalue(L, -1);
-  lua_getinfo(L, ">S", &ar);
-  if (strncmp(ar.source, "@lua/", 5) == 0 && put_named(L, c)) return PH_WRITTEN;
-  if (ph__put_reference(L, c, lua_topointer(L, -1), PH_TAG_FUNCTION)) return PH_WRITTEN;
+  const void *identity = lua_topointer(L, -1);
+  struct ph_function *f = ph__function_push(L, c, -1);
+  lua_insert(L, -2);
+  if (f->is_ours && put_named(L, c)) return PH_WRITTEN;
+  if (ph__put_reference(L, c, identity, PH_TAG_FUNCTION)) return PH_WRITTEN;
   ph__put_tag(L, c, PH_TAG_FUNCTION);
   c->has_code = true;
-  struct ph_function *f = ph__function_push(L, c, -1);
   if ((c->options->flags & PH_ENCODE_CAPTURE) && f->n_globals > 0) {
     lua_getiuservalue(L, c->self, PH_UV_CAPTURES);
-    lua_getiuservalue(L, -2, 1);
+    lua_getiuservalue(L, -3, 1);
     lua_rawseti(L, -2, ++c->n_captures);
     lua_pop(L, 1);
   }
-  lua_pop(L, 1);
   put_prototype(L, c, f);
-  lua_Integer n = 0;
-  while (lua_getupvalue(L, -1, (int)n + 1) != NULL) lua_pop(L, 1), n++;
-  ph__put_varint(L, c, (uint64_t)n);
+  ph__put_varint(L, c, f->n_upvalues);
+  if (f->n_upvalues == 0) return PH_WRITTEN;
   struct ph_level *l = ph__level_push(L, c, PH_TAG_FUNCTION, lua_gettop(L));
   if (l == NULL) return ph__too_deep(L, c);
   l->state = AT_UPVALUE;
-  l->n = n;
-  if (n > 0) c->has_state = true;
+  l->n = f->n_upvalues;
+  c->has_state = true;
   return PH_BEGUN;
 }
 

@@ -29,7 +29,11 @@ static struct ph_function *new_function(lua_State *L, struct ph_codec *c, int fn
   lua_pop(L, 1);
   size_t len = c->out.len - start;
   struct ph_function *f = lua_newuserdatauv(L, sizeof *f + len, 2);
-  *f = (struct ph_function){.len = len, .number = -1};
+  lua_Debug ar;
+  lua_pushvalue(L, fn);
+  lua_getinfo(L, ">Su", &ar);
+  *f = (struct ph_function){
+      .len = len, .number = -1, .n_upvalues = ar.nups, .is_ours = strncmp(ar.source, "@lua/", 5) == 0};
   memcpy(f->bytes, c->out.data + start, len);
   c->out.len = start;
   ph__hash128(f->bytes, len, f->hash);

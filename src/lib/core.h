@@ -19,7 +19,8 @@ enum {
   CORE_TEXTS,     /* number -> label or place of submission, and back */
   CORE_REASONS,   /* id -> reason of a cancellation */
   CORE_HOLDS,     /* id -> cells that its message names */
-  CORE_USERVALUES = 4,
+  CORE_CALLER,    /* weak, [1]: the function that submitted last */
+  CORE_USERVALUES = 5,
 };
 
 enum core_kind { CORE_PROC, CORE_THREAD, CORE_INLINE };
@@ -47,7 +48,9 @@ struct core {
   uint32_t blob_labels[4096]; /* text number of the task whose function is this blob; 0: not yet known */
   uint32_t n_texts;
   struct core_site sites[CORE_SITES];
-  const void *own_caller;             /* see is_known_caller */
+  const void *own_caller; /* see is_known_caller */
+  int caller_line;        /* where the function of CORE_CALLER was then, and the number of that text */
+  uint32_t caller_site;
   unsigned submissions;               /* see take_what_is_done */
   struct ph_buf scratch, chunk_blobs; /* a chunk being put together */
   struct ph_buf setup;

@@ -246,6 +246,12 @@ static struct core *new_core(lua_State *L) {
     lua_newtable(L);
     lua_setiuservalue(L, -2, i);
   }
+  lua_getiuservalue(L, -1, CORE_CALLER);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pop(L, 1);
   return c;
 }
 

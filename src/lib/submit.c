@@ -66,10 +66,33 @@ static void know_caller(lua_State *L, struct core *c, lua_Debug *ar) {
   lua_pop(L, 1);
 }
 
+/* Is the caller at level 2, where the program's code mostly is, the one of the last time? */
+static bool is_last_caller(lua_State *L, const struct core *c, lua_Debug *ar) {
+  if (!lua_getstack(L, 2, ar)) return false;
+  lua_getinfo(L, "fl", ar);
+  lua_getiuservalue(L, 1, CORE_CALLER);
+  lua_rawgeti(L, -1, 1);
+  bool same = ar->currentline == c->caller_line && lua_rawequal(L, -1, -3);
+  lua_pop(L, 3);
+  return same;
+}
+
+static uint32_t remember_caller(lua_State *L, struct core *c, lua_Debug *ar, uint32_t site) {
+  lua_getiuservalue(L, 1, CORE_CALLER);
+  lua_getinfo(L, "f", ar);
+  lua_rawseti(L, -2, 1);
+  lua_pop(L, 1);
+  c->caller_line = ar->currentline;
+  c->caller_site = site;
+  return site;
+}
+
 /* The nearest caller that is not parhost itself. */
 static uint32_t site_of_caller(lua_State *L, struct core *c) {
   lua_Debug ar;
-  for (int level = is_known_caller(L, c, &ar) ? 2 : 1; lua_getstack(L, level, &ar); level++) {
+  bool known = is_known_caller(L, c, &ar);
+  if (known && is_last_caller(L, c, &ar)) return c->caller_site;
+  for (int level = known ? 2 : 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
     if (is_own_code(&ar)) {
       if (level == 1) know_caller(L, c, &ar);
@@ -81,7 +104,7 @@ static uint32_t site_of_caller(lua_State *L, struct core *c) {
       *s = (struct core_site){.source = ar.source, .line = ar.currentline, .text = intern_text(L, c)};
       memcpy(s->short_src, ar.short_src, sizeof s->short_src);
     }
-    return s->text;
+    return level == 2 ? remember_caller(L, c, &ar, s->text) : s->text;
   }
   return 0;
 }
