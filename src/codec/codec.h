@@ -58,6 +58,9 @@ struct ph_encoded {
 int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, int count, struct ph_encoded *out,
               struct ph_err *err);
 
+/* Gives the bytes of the last encode away (malloc'ed); the rest of `e` stays borrowed. NULL when it was not the last. */
+uint8_t *ph_encode_take(lua_State *L, const struct ph_encoded *e);
+
 /* Pushes the values of a message and gives their number (the stack is grown). Captured globals are set in the
  * globals table. `externs`: registry reference of a table integer -> value, or LUA_NOREF. -1 with `err` filled (kind
  * "not_serializable") and nothing pushed when the bytes are not a valid message: any bytes are safe except inside a

@@ -79,13 +79,27 @@ static void put_float(lua_State *L, struct ph_codec *c, lua_Number v) {
   ph__put(L, c, &v, sizeof v);
 }
 
+#define REF_FROM 3     /* shorter ones take no more bytes than a reference */
+#define TRIED_MIN 1024 /* short strings, before it is judged whether they repeat */
+#define LOOK_AGAIN 16
+
+/* Looking short strings up takes longer than writing them: where few have come before, only some are still tried. */
+static bool was_written(lua_State *L, struct ph_codec *c, const char *s, size_t len, bool is_key, uint32_t *at) {
+  if (is_key || len > PH_SHORT_STRING) return ph__seen(L, c, s, at);
+  if (c->tried >= TRIED_MIN && c->found < c->tried / 8 && ++c->passed % LOOK_AGAIN != 0) return false;
+  bool known = ph__seen(L, c, s, at);
+  c->tried++;
+  c->found += known;
+  return known;
+}
+
 /* Short strings are unique in Lua, long ones are the same object when shared: the address tells. From a length of
  * `ref_from` on a string that was written before becomes a reference. */
 static void put_string(lua_State *L, struct ph_codec *c, int idx, size_t ref_from) {
   size_t len;
   const char *s = lua_tolstring(L, idx, &len);
   uint32_t at = (uint32_t)c->out.len;
-  if (len >= ref_from && ph__seen(L, c, s, &at)) {
+  if (len >= ref_from && was_written(L, c, s, len, ref_from < REF_FROM, &at)) {
     if (len > PH_SHORT_STRING) {
       put_ref(L, c, PH_TAG_STRING, at);
     } else {
@@ -98,8 +112,6 @@ static void put_string(lua_State *L, struct ph_codec *c, int idx, size_t ref_fro
   ph__put_varint(L, c, len);
   ph__put(L, c, s, len);
 }
-
-#define REF_FROM 3 /* shorter ones take no more bytes than a reference */
 
 void ph__put_string(lua_State *L, struct ph_codec *c, int idx) {
   put_string(L, c, idx, REF_FROM);

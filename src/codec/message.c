@@ -108,6 +108,7 @@ static void reset(lua_State *L, struct ph_codec *c, const struct ph_encode_optio
   c->limit = SIZE_MAX;
   c->open_dumps = 0;
   c->n_captures = 0;
+  c->tried = c->found = c->passed = 0;
   c->named_known = c->has_code = c->has_state = false;
   ph_buf_reset(&c->out, 1 << 20);
   ph_ptrmap_clear(&c->seen);
@@ -159,4 +160,13 @@ int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, 
   out->constant = !c->has_state;
   lua_settop(L, top);
   return status;
+}
+
+uint8_t *ph_encode_take(lua_State *L, const struct ph_encoded *e) {
+  struct ph_codec *c = ph__codec_push(L);
+  lua_pop(L, 1);
+  uint8_t *bytes = c->out.data;
+  if (bytes != e->data) return NULL;
+  ph_buf_init(&c->out);
+  return bytes;
 }

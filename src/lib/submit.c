@@ -189,20 +189,33 @@ static void set_holds(lua_State *L, struct core *c, uint64_t id) {
   lua_pop(L, 1);
 }
 
+#define AROUND_MIN ((size_t)1 << 20) /* bytes that a task takes over rather than copies */
+
+/* `e` as a task without anything but its bytes; NULL without memory. */
+static struct ph_task *wrap_task(lua_State *L, const struct ph_encoded *e) {
+  uint8_t *taken = e->len >= AROUND_MIN ? ph_encode_take(L, e) : NULL;
+  struct ph_task *t = taken != NULL ? ph_task_new_around(taken, e->len, e->n_blobs) : ph_task_new(e->len, e->n_blobs);
+  if (t == NULL) {
+    free(taken);
+    return NULL;
+  }
+  if (taken == NULL && e->len > 0) memcpy(ph_task_bytes(t), e->data, e->len);
+  if (e->n_blobs > 0) memcpy(t->blobs, e->blobs, e->n_blobs * sizeof *e->blobs);
+  return t;
+}
+
 /* The task in C memory, from here on nothing may raise. The sink is entered before. */
-static struct ph_task *make_task(lua_State *L, struct core *c, const struct naming *n, const struct ph_buf *bytes,
-                                 const struct ph_buf *blobs, uint32_t count) {
+static struct ph_task *make_task(lua_State *L, struct core *c, const struct naming *n, const struct ph_encoded *e,
+                                 uint32_t count) {
   uint64_t id = ph_pool_take_ids(c->pool, count);
   set_sink(L, id, true);
   set_holds(L, c, id);
-  struct ph_task *t = ph_task_new(bytes->len, blobs->len / sizeof *t->blobs);
+  struct ph_task *t = wrap_task(L, e);
   if (t == NULL) {
     set_sink(L, id, false);
-    if (bytes->len > (size_t)INT_MAX) ph_error_raise(L, "not_serializable", "the arguments take more than 2 GiB");
+    if (e->len > (size_t)INT_MAX) ph_error_raise(L, "not_serializable", "the arguments take more than 2 GiB");
     ph_error_raise(L, "os", "not enough memory for the arguments of a task");
   }
-  if (blobs->len > 0) memcpy(t->blobs, blobs->data, blobs->len);
-  if (bytes->len > 0) memcpy(ph_task_bytes(t), bytes->data, bytes->len);
   t->id = id;
   t->count = count;
   t->options = n->options;
@@ -233,7 +246,7 @@ static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
       ph_error_raise_err(L, &err);
     }
   } else if (ph_client_submit(c->client, t) != PH_SUBMIT_OK) { /* closed or broken since it was admitted */
-    free(t);
+    ph_task_unref(t);
     set_sink(L, (uint64_t)id, false);
     admit(L, c);
   }
@@ -256,9 +269,7 @@ static int submit(lua_State *L, bool here) {
   if (!here && !admit(L, c)) return full(L);
   if (ph_encode(L, &options, 5, lua_gettop(L) - 4, &e, &err) != 0) ph_error_raise_err(L, &err);
   struct naming n = name_task(L, c, &e);
-  const struct ph_buf bytes = {(uint8_t *)(uintptr_t)e.data, e.len, e.len};
-  const struct ph_buf blobs = {(uint8_t *)(uintptr_t)e.blobs, e.n_blobs * sizeof *e.blobs, 0};
-  return send(L, c, make_task(L, c, &n, &bytes, &blobs, 1), here);
+  return send(L, c, make_task(L, c, &n, &e, 1), here);
 }
 
 int core_submit(lua_State *L) {
@@ -322,7 +333,11 @@ int core_submit_chunk(lua_State *L) {
     add_part(L, c, top + 1, n_lists, &options, &e);
     lua_settop(L, top);
   }
-  struct ph_task *t = make_task(L, c, &n, &c->scratch, &c->chunk_blobs, (uint32_t)(last - first + 1));
+  const struct ph_encoded all = {.data = c->scratch.data,
+                                 .len = c->scratch.len,
+                                 .blobs = (const uint32_t *)(const void *)c->chunk_blobs.data,
+                                 .n_blobs = c->chunk_blobs.len / sizeof *e.blobs};
+  struct ph_task *t = make_task(L, c, &n, &all, (uint32_t)(last - first + 1));
   t->flags = PH_TASK_CHUNK | (lua_toboolean(L, 9) ? PH_TASK_STAR : 0) | (constant ? PH_TASK_CONSTANT : 0);
   return send(L, c, t, false);
 }

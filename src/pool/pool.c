@@ -186,8 +186,19 @@ struct ph_task *ph_task_new(size_t payload, size_t n_blobs) {
   return t;
 }
 
+struct ph_task *ph_task_new_around(uint8_t *payload, size_t len, size_t n_blobs) {
+  if (len > PH_FRAME_MAX - sizeof(struct ph_task_wire)) return NULL;
+  struct ph_task *t = ph_task_new(0, n_blobs);
+  if (t == NULL) return NULL;
+  t->apart = payload;
+  t->len = (uint32_t)len;
+  return t;
+}
+
 void ph_task_unref(struct ph_task *t) {
-  if (atomic_fetch_sub(&t->refs, 1) == 1) free(t);
+  if (atomic_fetch_sub(&t->refs, 1) != 1) return;
+  free(t->apart);
+  free(t);
 }
 
 /* The state may change right behind the look: a task that slips in is ended by the pump like any other. */

@@ -69,6 +69,7 @@ struct ph_task {
   int64_t submitted;
   struct ph_client *client; /* who gets the records */
   struct ph_worker *worker; /* while handed */
+  uint8_t *apart;           /* the payload, when it is a block of its own; malloc'ed */
   uint32_t count;           /* items */
   uint32_t next_item;       /* the first that has no reply yet */
   uint32_t n_blobs;
@@ -78,7 +79,7 @@ struct ph_task {
   uint8_t stop;      /* enum ph_stop-like source when a forced stop was asked for, else 0 */
   uint8_t flags;     /* PH_TASK_* */
   atomic_uchar refs; /* the pool's; that of a worker's link while the payload is under way; an abandoned thread's */
-  uint32_t blobs[];  /* n_blobs numbers, then len bytes of payload */
+  uint32_t blobs[];  /* n_blobs numbers, then len bytes of payload unless that is apart */
 };
 
 enum {
@@ -90,7 +91,7 @@ enum {
 };
 
 static inline uint8_t *ph_task_bytes(struct ph_task *t) {
-  return (uint8_t *)(t->blobs + t->n_blobs);
+  return t->apart != NULL ? t->apart : (uint8_t *)(t->blobs + t->n_blobs);
 }
 
 /* Sources of a cancellation, as vm/vm.h's enum ph_stop numbers them. */
@@ -154,6 +155,8 @@ void ph_pool_unref(struct ph_pool *p);
 
 /* Gives a task with room for the payload, options at their defaults; NULL without memory. */
 struct ph_task *ph_task_new(size_t payload, size_t n_blobs);
+/* The same around a malloc'ed payload, which it takes when it does not give NULL. */
+struct ph_task *ph_task_new_around(uint8_t *payload, size_t len, size_t n_blobs);
 void ph_task_unref(struct ph_task *t);
 /* The first of `n` numbers in a row, for tasks and their items. */
 uint64_t ph_pool_take_ids(struct ph_pool *p, uint64_t n);

@@ -99,7 +99,7 @@ int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config,
   const struct ph_vm_options options = {.is_worker = true, .exit_raises = true};
   struct ph_vm *caller = ph_vm_current, *vm = ph_vm_open(&options);
   if (vm == NULL) {
-    free(task);
+    ph_task_unref(task);
     return ph_err_set(err, "os", ENOMEM, "not enough memory for a Lua state");
   }
   struct inline_run in = {.pool = ph_client_pool(c), .client = c, .task = task};
@@ -115,6 +115,6 @@ int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config,
   if (in.has_timer) timer_delete(in.timer);
   ph_vm_close(vm);
   ph_vm_current = caller;
-  free(task);
+  ph_task_unref(task);
   return 0;
 }

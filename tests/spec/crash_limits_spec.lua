@@ -239,7 +239,7 @@ describe_plain("too little memory", function()
   it("for arguments: an error at the call, or in the future", function()
     local result = run_with(700000, [[
       local pool <close> = require("proc_pool").new(1)
-      local text = ("x"):rep(250 << 20)
+      local text = ("x"):rep(310 << 20)
       local function length(s) return #s end
       local ok, f = pcall(pool.submit, pool, length, text)
       local err = f
