@@ -94,12 +94,12 @@ struct ph_codec {
   struct ph_ptrmap seen;   /* object, string, cell -> offset */
   struct ph_ptrmap named;  /* values of package.loaded, classes -> enum ph_named */
   struct ph_levels levels;
-  size_t limit;           /* what would take more bytes is refused */
+  size_t limit;                  /* what would take more bytes is refused */
   uint32_t tried, found, passed; /* short strings looked up; those that had come before; those not looked up */
-  size_t open_dumps;      /* levels of objects that go through __dump */
-  lua_Integer n_captures; /* lists of global names in PH_UV_CAPTURES, to be looked at */
-  const void *globals;    /* identity of the globals table */
-  int self;               /* stack index of this userdata */
+  size_t open_dumps;             /* levels of objects that go through __dump */
+  lua_Integer n_captures;        /* lists of global names in PH_UV_CAPTURES, to be looked at */
+  const void *globals;           /* identity of the globals table */
+  int self;                      /* stack index of this userdata */
   bool named_known, has_code;
   bool has_state; /* a table, an upvalue or a captured global is in the message */
   bool has_anchors;

@@ -24,8 +24,8 @@ enum {
   IN_METATABLE
 };
 
-#define PLAIN_MAX 16        /* values of a message that is tried the short way */
-#define CACHE_FROM 512u     /* bytes of a message in which it pays to remember strings */
+#define PLAIN_MAX 16               /* values of a message that is tried the short way */
+#define CACHE_FROM 512u            /* bytes of a message in which it pays to remember strings */
 #define GC_PAUSE_BYTES (64u << 10) /* from this size on the collector rests: nothing of a message is garbage yet */
 
 int ph__bad(struct ph_reader *r, const char *what) {

@@ -32,8 +32,7 @@ static struct ph_function *new_function(lua_State *L, struct ph_codec *c, int fn
   lua_Debug ar;
   lua_pushvalue(L, fn);
   lua_getinfo(L, ">Su", &ar);
-  *f = (struct ph_function){
-      .len = len, .number = -1, .n_upvalues = ar.nups, .is_ours = strncmp(ar.source, "@lua/", 5) == 0};
+  *f = (struct ph_function){.len = len, .number = -1, .n_upvalues = ar.nups, .is_ours = strncmp(ar.source, "@lua/", 5) == 0};
   memcpy(f->bytes, c->out.data + start, len);
   c->out.len = start;
   ph__hash128(f->bytes, len, f->hash);

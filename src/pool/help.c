@@ -50,6 +50,7 @@ static struct ph_task *take_handed(struct ph_pool *p, const struct ph_client *c)
 /* What was handed to the worker early is not to wait behind a task that waits. */
 static void stop_handing(struct ph_pool *p, struct ph_worker *w) {
   w->waits = true;
+  atomic_store(&p->busy, false); /* it does not reply before others have worked for it */
   for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed; n = prev) {
     prev = n->prev;
     ph__take_back(p, ph_list_entry(n, struct ph_task, node));

@@ -218,6 +218,14 @@ enum ph_submit_result ph_pool_admits(struct ph_pool *p) {
   return waiting >= p->config.max_queue + free_places ? PH_SUBMIT_FULL : PH_SUBMIT_OK;
 }
 
+#define GATHER 8
+
+/* While every worker is busy with short tasks, new ones are handed out a few at a time. None is forgotten: a worker that
+ * is busy replies, and the pump that takes the reply takes them, too. */
+static bool may_gather(struct ph_pool *p, size_t n) {
+  return n < GATHER && atomic_load(&p->busy) && p->has_dispatcher && !atomic_load(&p->asleep);
+}
+
 enum ph_submit_result ph_client_submit(struct ph_client *c, struct ph_task *t) {
   struct ph_pool *p = c->pool;
   uint8_t state = __atomic_load_n(&p->state, __ATOMIC_ACQUIRE);
@@ -228,9 +236,9 @@ enum ph_submit_result ph_client_submit(struct ph_client *c, struct ph_task *t) {
   atomic_fetch_add(&p->outstanding, 1);
   pthread_mutex_lock(&p->intake_lock);
   ph_list_push_back(&p->intake, &t->node);
-  atomic_fetch_add_explicit(&p->n_intake, 1, memory_order_relaxed);
+  size_t n = atomic_fetch_add(&p->n_intake, 1) + 1;
   pthread_mutex_unlock(&p->intake_lock);
-  ph__nudge(p);
+  if (!may_gather(p, n)) ph__nudge(p);
   return PH_SUBMIT_OK;
 }
 

@@ -153,6 +153,7 @@ struct ph_pool {
   atomic_uint owner_activity; /* counts the owner's pumps */
   int epoll_fd, kick_fd;
   atomic_bool hungry; /* a task that is submitted now could begin at once */
+  atomic_bool busy;   /* every worker has short tasks in hand: a few more may gather before they are handed out */
   int spin_credit;
   unsigned spin_skipped;
 };

@@ -12,6 +12,7 @@
 
 #define AHEAD_NS 1000000       /* run time to hand out ahead */
 #define AHEAD_MIN 2            /* handed at least, the running one included */
+#define GATHER_RUN_NS 20000    /* tasks that run for less may gather: see pool->busy */
 #define STEAL_AFTER_NS 100000  /* a task that runs this long does not keep others waiting behind it */
 #define LATE_NS 2000000        /* a worker that has begun nothing for so long is busy otherwise: its setup, a finalizer */
 #define LEND_MIN (1u << 16)    /* bytes of a payload that goes out from where it lies, without another copy */
@@ -293,6 +294,14 @@ static bool any_accepts(struct ph_pool *p) {
   return false;
 }
 
+/* Will each worker reply soon, so that somebody pumps then? */
+static bool all_are_busy(const struct ph_pool *p) {
+  if (p->average_run < 0 || p->average_run > GATHER_RUN_NS || p->n_workers < p->config.max_workers) return false;
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] == NULL || p->workers[i]->n_handed == 0 || p->workers[i]->waits) return false;
+  return true;
+}
+
 /* Gives the workers that could take a task now, places for new ones included; *waiting: those of them that wait for one. */
 static unsigned count_idle(struct ph_pool *p, unsigned *waiting) {
   unsigned idle = 0;
@@ -326,7 +335,7 @@ static void retire_idle(struct ph_pool *p) {
   }
 }
 
-void ph__pump(struct ph_pool *p) {
+static void pump_once(struct ph_pool *p) {
   if (p->over) return;
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
@@ -358,4 +367,11 @@ void ph__pump(struct ph_pool *p) {
   }
   ph__publish(p);
   atomic_store_explicit(&p->hungry, p->queue.count == 0 && any_accepts(p), memory_order_release);
+  atomic_store(&p->busy, all_are_busy(p));
+}
+
+/* Who submits reads `busy` behind its task in the intake; we look at the intake behind what we say of that. */
+void ph__pump(struct ph_pool *p) {
+  do pump_once(p);
+  while (!atomic_load(&p->busy) && atomic_load(&p->hungry) && atomic_load(&p->n_intake) > 0);
 }
