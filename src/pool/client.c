@@ -90,7 +90,7 @@ void ph_client_close(struct ph_client *c) {
   ph__pump(p);
   c->closed = true;
   if (atomic_load(&c->outstanding) == 0) ph__free_client(c);
-  pthread_mutex_unlock(&p->lock);
+  ph__let_go(p);
   ph_pool_unref(p);
 }
 

@@ -233,14 +233,25 @@ static void rouse(struct ph_pool *p) {
   if (atomic_load(&p->asleep) && needs_watching(p)) pthread_cond_signal(&p->wake_dispatcher);
 }
 
+/* When somebody else holds the lock, that one lets go with ph__let_go, or is the dispatcher, who looks at the intake before
+ * it sleeps. */
 void ph__nudge(struct ph_pool *p) {
-  if (!atomic_load(&p->hungry) && p->has_dispatcher && !atomic_load(&p->asleep)) return;
-  if (pthread_mutex_trylock(&p->lock) != 0) return; /* who holds it looks at the intake once more before sleeping */
-  atomic_fetch_add(&p->owner_activity, 1);
-  ph__pump(p);
-  rouse(p);
-  if (!p->over && p->driving && p->next_timer != PH_NEVER) kick(p); /* it may have to wake earlier than it thought */
+  do {
+    if (!atomic_load(&p->hungry) && p->has_dispatcher && !atomic_load(&p->asleep)) return;
+    if (pthread_mutex_trylock(&p->lock) != 0) return;
+    atomic_fetch_add(&p->owner_activity, 1);
+    ph__pump(p);
+    rouse(p);
+    if (!p->over && p->driving && p->next_timer != PH_NEVER) kick(p); /* it may have to wake earlier than it thought */
+    pthread_mutex_unlock(&p->lock);
+    atomic_thread_fence(memory_order_seq_cst);
+  } while (intake_wants_us(p)); /* submitted while we held the lock, and after our last look */
+}
+
+void ph__let_go(struct ph_pool *p) {
   pthread_mutex_unlock(&p->lock);
+  atomic_thread_fence(memory_order_seq_cst);
+  if (intake_wants_us(p)) ph__nudge(p);
 }
 
 int ph_pool_trouble(struct ph_pool *p) {
@@ -260,7 +271,7 @@ static bool guest_wait_begin(struct ph_client *c) {
   p->waiting_guests++;
   ph__pump(p);
   if (!p->over) rouse(p);
-  pthread_mutex_unlock(&p->lock);
+  ph__let_go(p);
   return !atomic_load(&c->has_done);
 }
 
@@ -269,7 +280,7 @@ static void guest_wait_end(struct ph_client *c) {
   pthread_mutex_lock(&c->pool->lock);
   if (c->waiting) c->pool->waiting_guests--;
   c->waiting = false;
-  pthread_mutex_unlock(&c->pool->lock);
+  ph__let_go(c->pool);
   ssize_t n = read(c->fd, &count, sizeof count);
   (void)n;
 }

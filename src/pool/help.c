@@ -101,7 +101,7 @@ bool ph_pool_help(struct ph_pool *p, uint32_t worker, const struct ph_link *link
     *help = (struct ph_help){.slot = slot, .first = t->next_item, .count = t->count, .flags = t->flags, .task = t};
     help->memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : p->config.memory_limit;
   }
-  pthread_mutex_unlock(&p->lock);
+  ph__let_go(p);
   return t != NULL;
 }
 
@@ -109,7 +109,7 @@ void ph_pool_waits(struct ph_pool *p, uint32_t worker, const struct ph_link *lin
   pthread_mutex_lock(&p->lock);
   struct ph_worker *w = asking(p, worker, link);
   if (w != NULL) stop_handing(p, w);
-  pthread_mutex_unlock(&p->lock);
+  ph__let_go(p);
 }
 
 void ph_pool_helped(struct ph_pool *p, uint32_t worker, const struct ph_link *link) {
@@ -117,5 +117,5 @@ void ph_pool_helped(struct ph_pool *p, uint32_t worker, const struct ph_link *li
   struct ph_worker *w = asking(p, worker, link);
   if (w != NULL) w->waits = false;
   ph__pump(p);
-  pthread_mutex_unlock(&p->lock);
+  ph__let_go(p);
 }

@@ -237,6 +237,8 @@ void ph__unwatch(struct ph_pool *p, int fd);
 void ph__wake_owner(struct ph_pool *p);
 /* After the owner has changed something: sees to it that somebody acts on it. Takes and leaves the lock itself. */
 void ph__nudge(struct ph_pool *p);
+/* Unlocks, for whoever is neither the owner nor the dispatcher: a submit that found the lock taken has its turn. */
+void ph__let_go(struct ph_pool *p);
 
 /* task map, pool.c */
 struct ph_task *ph__map_find(struct ph_pool *p, uint64_t id);

@@ -61,7 +61,7 @@ static bool pool_moves(struct ph_pool *p) {
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
   bool moves = p->over || p->deadlines.count > 0 || some_worker_moves(p);
-  pthread_mutex_unlock(&p->lock);
+  ph__let_go(p);
   return moves;
 }
 
@@ -70,7 +70,7 @@ static bool awaits(struct ph_client *c) {
   if (ph_client_outstanding(c) > 0) return true;
   pthread_mutex_lock(&c->pool->lock);
   bool closing = c == &c->pool->owner && c->pool->state != PH_POOL_OPEN && c->pool->n_workers > 0;
-  pthread_mutex_unlock(&c->pool->lock);
+  ph__let_go(c->pool);
   return closing;
 }
 
@@ -90,7 +90,7 @@ static bool task_moves(struct ph_pool *p, uint64_t id) {
     const struct ph_station *s = blocked_worker(p, t->worker->index);
     moves = s == NULL || !s->stuck || has_limit(t->worker);
   }
-  pthread_mutex_unlock(&p->lock);
+  ph__let_go(p);
   return moves;
 }
 
@@ -136,7 +136,7 @@ static void search(bool limits_count) {
 static bool has_waiting(struct ph_pool *p) {
   pthread_mutex_lock(&p->lock);
   bool waiting = !p->over && any_waiting(p);
-  pthread_mutex_unlock(&p->lock);
+  ph__let_go(p);
   return waiting;
 }
 
