@@ -291,8 +291,8 @@ local function values(self)
 end
 
 function Future:result(timeout)
-  if timeout == nil and getmetatable(self) == Future and self[STATE] == DONE and self[COUNT] == nil then
-    return self[VALUE]
+  if timeout == nil and getmetatable(self) == Future and self[STATE] == DONE then
+    return values(self)
   end
   local ok, err = settle(self, timeout, "result")
   if not ok then error(err, 0) end

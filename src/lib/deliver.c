@@ -332,14 +332,15 @@ static bool slot_is_false(lua_State *L, int slot) {
   return is;
 }
 
-/* Takes the value on the stack top. See lua/futures/future.lua for the slots. */
-static bool settle_future(lua_State *L) {
-  enum { STATE = 1, VALUE = 2, CALLBACKS = 4, RUNNING = 2, DONE = 3 };
+/* Takes the value on the stack top, if there is one. See lua/futures/future.lua for the slots. */
+static bool settle_future(lua_State *L, int n) {
+  enum { STATE = 1, VALUE, COUNT, CALLBACKS, RUNNING = 2, DONE };
   lua_rawgeti(L, SINK, STATE);
   bool open = lua_tointeger(L, -1) <= RUNNING;
   lua_pop(L, 1);
   if (!open || !slot_is_false(L, CALLBACKS)) return false;
-  lua_rawseti(L, SINK, VALUE);
+  if (n == 0) lua_pushinteger(L, 0);
+  lua_rawseti(L, SINK, n == 0 ? COUNT : VALUE);
   lua_pushinteger(L, DONE);
   lua_rawseti(L, SINK, STATE);
   return true;
@@ -366,10 +367,10 @@ static const void *find_sink(lua_State *L, const struct ph_done *d) {
   return metatable;
 }
 
-/* The sink lies below its one value. */
-static bool settle(lua_State *L, const struct quick *q, const void *metatable) {
-  if (metatable == q->state->future) return settle_future(L);
-  if (metatable == q->state->map) return settle_map(L, q->record.done.tag + q->record.done.item);
+/* The sink lies below its values. */
+static bool settle(lua_State *L, const struct quick *q, const void *metatable, int n) {
+  if (n <= 1 && metatable == q->state->future) return settle_future(L, n);
+  if (n == 1 && metatable == q->state->map) return settle_map(L, q->record.done.tag + q->record.done.item);
   return false;
 }
 
@@ -387,7 +388,7 @@ static int settle_run(lua_State *L) {
     sink_of = d->id;
     lua_settop(L, SINK);
     int n = decode_now(L, &q->record);
-    if (n != 1 || !settle(L, q, metatable)) {
+    if (!settle(L, q, metatable, n)) {
       q->decoded = true;
       return n;
     }

@@ -111,14 +111,22 @@ static bool intake_wants_us(struct ph_pool *p) {
   return atomic_load(&p->n_intake) > 0 && atomic_load(&p->hungry);
 }
 
+/* `left`: nanoseconds, -1: no limit. Where there is no epoll_pwait2 (valgrind, old kernels), milliseconds must do. */
+static int wait_for_events(int fd, struct epoll_event *events, int n, int64_t left) {
+  struct timespec ts = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+  int got = epoll_pwait2(fd, events, n, left < 0 ? NULL : &ts, NULL);
+  if (got >= 0 || errno != ENOSYS) return got;
+  int64_t ms = left < 0 ? -1 : (left + 999999) / 1000000;
+  return epoll_wait(fd, events, n, ms > INT_MAX ? INT_MAX : (int)ms);
+}
+
 static void sleep_in_epoll(struct ph_pool *p) {
   struct epoll_event events[16];
   int64_t left = p->next_timer == PH_NEVER ? -1 : p->next_timer - ph_now();
   if (p->next_timer != PH_NEVER && left < 0) left = 0;
   pthread_mutex_unlock(&p->lock);
   if (intake_wants_us(p)) left = 0;
-  struct timespec ts = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-  int n = epoll_pwait2(p->epoll_fd, events, 16, left < 0 ? NULL : &ts, NULL);
+  int n = wait_for_events(p->epoll_fd, events, 16, left);
   pthread_mutex_lock(&p->lock);
   clear_parked(p);
   handle_events(p, events, n);

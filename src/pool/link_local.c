@@ -33,10 +33,18 @@ static size_t total(const struct layout *s) {
   return s->header + 2 * s->to_worker + 2 * s->to_host;
 }
 
-/* Puts the pages at `ring` behind it once more. */
+static int map_twice(uint8_t *ring, size_t size) {
+  int fd = memfd_create("parhost-link", MFD_CLOEXEC), failed = fd < 0 || ftruncate(fd, (off_t)size) != 0;
+  for (int i = 0; i < 2 && !failed; i++)
+    failed = mmap(ring + (size_t)i * size, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED;
+  if (fd >= 0) close(fd);
+  return failed ? -1 : 0;
+}
+
+/* Puts the pages at `ring` behind it once more. Where mremap cannot do that (valgrind), there is a file for a moment. */
 static int mirror(uint8_t *ring, size_t size) {
   void *at = mremap(ring, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, ring + size);
-  return at == MAP_FAILED ? -1 : 0;
+  return at == MAP_FAILED ? map_twice(ring, size) : 0;
 }
 
 int ph_link_open_local(struct ph_link *host, struct ph_link *worker, int bell, struct ph_err *err) {
