@@ -67,4 +67,25 @@ function together.niceness()
   return nice(), same:submit(nice):result(), nicer:submit(nice):result()
 end
 
+-- Jobs that go on until they are stopped, which their <close> variable writes to the file `mark`. They run when the gate is
+-- open.
+local function until_stopped(step)
+  return function(path, mark)
+    local _ <close> = setmetatable({}, { __close = function()
+      local file <close> = assert(io.open(mark, "w"))
+      file:write("closed")
+    end })
+    require("tests.spec.support.gate").pass(path)
+    while true do step() end
+  end
+end
+
+together.loops_until_stopped = until_stopped(function() end)
+together.checks_until_stopped = until_stopped(function() require("parhost").check_cancelled() end)
+together.sleeps_until_stopped = until_stopped(function() pcall(require("async").sleep, 100) end)
+together.awaits_until_stopped = until_stopped(function()
+  local f = require("async").create_task(require("async").sleep_forever)
+  pcall(f.result, f)
+end)
+
 return together
