@@ -1,8 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- The module `thread_pool`: tasks in threads, each with a Lua state of its own.
+local core_pool = require "parhost.core.pool"
 local executor = require "parhost.executor"
 local futures = require "futures"
 local host = require "parhost.core.host"
+
+-- The fork server of process pools can only be there before the first thread.
+if not host.worker() then core_pool.prepare() end
 
 local function default_workers()
   return host.default_workers() or math.min(32, host.cpu_count() + 4)

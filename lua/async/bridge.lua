@@ -3,6 +3,7 @@
 local block = require "parhost.block"
 local check = require "parhost.check"
 local core = require "parhost.core.task"
+local core_pool = require "parhost.core.pool"
 local host = require "parhost.core.host"
 local options = require "parhost.options"
 local scope = require "async.scope"
@@ -10,9 +11,8 @@ local task = require "async.task"
 
 local bridge = {}
 
--- The fork server has to be there before the loop is, so to_process cannot wait with it. (Workers do not get one each for
--- that: there it takes a `require "proc_pool"` at the beginning.)
-if not host.worker() then require "proc_pool" end
+-- The fork server of process pools can only be there before the loop is.
+if not host.worker() then core_pool.prepare() end
 
 -- The pools by module name, made when they are first needed.
 local defaults = {}

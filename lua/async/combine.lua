@@ -15,9 +15,17 @@ local OWN <const> = { on_error = "collect" }
 
 local Race = {}
 
--- Whatever ends the call, the tasks made for it end before.
+local LATE <const> = "another one was first"
+
+-- Whatever ends the call, the tasks made for it end before. Nobody has to look at the errors of losers.
 function Race:__close()
-  for _, f in ipairs(self.stop) do scope.stop(f, "another one was first") end
+  for _, f in ipairs(self.stop) do
+    if not f:_ready() then f:cancel { force = true, reason = LATE } end
+  end
+  for _, f in ipairs(self.stop) do
+    scope.stop(f, LATE)
+    if f:state() == "failed" then future.looked_at(f) end
+  end
   group.dispose(self.group)
 end
 

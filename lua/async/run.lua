@@ -50,9 +50,9 @@ local function announce(self)
   exit.announce()
 end
 
--- One round of the loop. Gives something when the states of this process wait for each other.
-local function turn(self, main)
-  local stuck = loop.step(nil, true, main)
+-- One round of the loop, for the sake of `subject`. Gives something when the states of this process wait for each other.
+local function turn(self, subject)
+  local stuck = loop.step(nil, true, subject)
   dispatch.flush()
   announce(self)
   return stuck
@@ -66,10 +66,15 @@ local function drive(self, main)
   end
 end
 
+-- What the end of a run waits for.
+local rest = {}
+function rest._describe() return "the tasks that a run has left" end
+
 local function end_leftovers(self)
   if core.empty(self.root) then return end
   core.cancel(self.root, "shutdown", "the end of the run")
-  while not core.empty(self.root) and loop.alive() do turn(self) end
+  local stuck
+  while not stuck and not core.empty(self.root) and loop.alive() do stuck = turn(self, rest) end
   if not core.empty(self.root) then warn("parhost: tasks are left that nothing can wake: " .. dump.text()) end
 end
 
@@ -92,19 +97,24 @@ exit.add(leftovers)
 
 -- run --------------------------------------------------------------------------------------------------------
 
+local innermost -- the runner that runs
+
 local leave = { __close = function(guard)
-  dump.watch(nil)
-  core.watch_quit(false)
-  core.leave_run()
+  innermost = guard.outer
+  dump.watch(innermost and innermost.how.slow_step)
+  core.watch_quit(innermost ~= nil)
+  core.leave_run(guard.below)
   guard.runner.running = false
 end }
 
 local function enter(self, main)
-  core.enter_run(self.root, main, self.how.clock == "virtual", self.how.debug)
+  local guard = { runner = self, outer = innermost }
+  guard.below = core.enter_run(self.root, main, self.how.clock == "virtual", self.how.debug)
+  innermost = self
   core.watch_quit(true)
   dump.watch(self.how.slow_step)
   self.running, self.announced = true, false
-  return setmetatable({ runner = self }, leave)
+  return setmetatable(guard, leave)
 end
 
 -- What the main task ended with. A stop request that cancelled it goes on, to unwind the program.
@@ -132,7 +142,11 @@ end
 
 local function check_start(self, name, fn)
   if self.closed then refuse(name, "the runner is closed", "closed") end
-  if task.current() or core.is_running() then refuse(name, "cannot be called from a running loop", "running") end
+  local inside, above = core.is_running()
+  if task.current() or inside then refuse(name, "cannot be called from a running loop", "running") end
+  if above and (self.how.clock == "virtual" or innermost.how.clock == "virtual") then
+    refuse(name, "a task that a waiting worker runs has no virtual clock of its own", "running")
+  end
   scope.check_function(fn, 1, name)
 end
 

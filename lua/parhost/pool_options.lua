@@ -129,7 +129,9 @@ end
 local function process_of(kind, o)
   if o.inline or kind.backend ~= "proc" then return nil end
   local env, cwd = environment.changed(o.env)
-  return { cwd = o.cwd or cwd, env = env, nice = o.nice }
+  local is_copy, nice = o.start_method == "fork", o.nice
+  if worker.nice and not is_copy then nice = worker.nice + (nice or 0) end
+  return { cwd = o.cwd or cwd, env = env, nice = nice, is_copy = is_copy }
 end
 
 -- What parhost.core.pool.new takes.

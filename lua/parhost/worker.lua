@@ -4,6 +4,7 @@
 local core_pool = require "parhost.core.pool"
 local host = require "parhost.core.host"
 
+-- nice: how much nicer than the fork server this process is; workers that it asks for do not get that from it.
 local worker = { depth = 0 }
 
 -- Gives the function that "module:function" names.
@@ -29,7 +30,11 @@ function worker.enter(surroundings, index)
   local tasks = package.loaded["parhost.core.task"]
   if tasks then tasks.forget() end
   host.set_worker(describe(surroundings, index))
-  if surroundings.process then core_pool.enter(surroundings.process) end
+  local process = surroundings.process
+  if process then
+    core_pool.enter(process)
+    worker.nice = not process.is_copy and process.nice or nil
+  end
   package.path, package.cpath = surroundings.package_path, surroundings.package_cpath
   _G.arg = surroundings.arg
 end

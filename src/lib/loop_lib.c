@@ -55,7 +55,7 @@ static bool spin(struct lib_state *s) {
 
 /* A stop request or the like has come, which an earlier round has not dealt with. */
 static bool must_hurry(const struct lib_state *s, struct ph_vm *vm) {
-  bool taken = s->sched != NULL && s->sched->stop_taken;
+  bool taken = s->sched != NULL && s->sched->run.stop_taken;
   return vm->requests != 0 || (ph_vm_stop_pending(vm) && !taken);
 }
 
@@ -139,7 +139,7 @@ static bool jump(const struct lib_state *state, int64_t deadline) {
   int64_t next = sched_first(s);
   if (deadline < next) next = deadline;
   if (next == PH_NEVER || is_external_alive(state)) return false;
-  if (next > s->virtual_now) s->virtual_now = next;
+  if (next > s->run.virtual_now) s->run.virtual_now = next;
   return true;
 }
 
@@ -155,7 +155,7 @@ static bool rest(lua_State *L, struct lib_state *s, int64_t deadline, int subjec
       return false;
     }
   }
-  if (tasks->is_virtual) {
+  if (tasks->run.is_virtual) {
     if (!jump(s, deadline)) stuck = wait_once(L, s, PH_NEVER, subject);
   } else {
     int64_t next = sched_first(tasks);

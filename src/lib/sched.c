@@ -6,7 +6,7 @@
 #define SCOPE_OF(node) ph_list_entry(node, struct sched_scope, beside)
 
 int64_t sched_now(const struct sched *s) {
-  return s->is_virtual ? s->virtual_now : ph_now();
+  return s->run.is_virtual ? s->run.virtual_now : ph_now();
 }
 
 /* --- scopes ----------------------------------------------------------------------------------------------- */

@@ -72,25 +72,32 @@ struct sched_task {
   uint8_t outcome;                             /* STATE_... when it has ended */
 };
 
+/* A run: of plain code as long as none is on. Those of tasks that a worker thread runs while it waits lie on top. */
+struct sched_run {
+  struct sched_run *outer;
+  const void *place;        /* the task of a pool that it is in, see ph_run_current */
+  struct sched_scope *root; /* of plain code: own_root */
+  struct sched_task *main;  /* NULL: it has ended */
+  bool on;
+  bool stop_taken;  /* the state's stop request has become a cancellation of the run */
+  bool stop_counts; /* and nothing else had cancelled it before */
+  bool stop_signal; /* it was Ctrl-C or the like */
+  bool is_virtual, debug;
+  int64_t virtual_now;
+};
+
 struct sched {
   struct ph_list ready, pollers;
   size_t n_ready;
   struct ph_heap timers, deadlines;
   struct sched_task *current; /* NULL: plain code runs */
-  struct sched_scope *root;   /* of the run; of plain code: own_root */
+  struct sched_run run;
   struct sched_scope own_root;
-  struct sched_task *main; /* of the run, until it ends */
   unsigned live, lively;   /* tasks; those of them that something outside will wake */
   unsigned inside, eager;  /* tasks that run, one inside of another; those that were started so */
   uint64_t number;         /* of the last task */
   bool stirred;            /* plain code that waits must have a look */
   bool poll_again;         /* something has run since the pollers were asked */
-  bool running;            /* a run is on */
-  bool stop_taken;         /* the state's stop request has become a cancellation of the run */
-  bool stop_counts;        /* and nothing else had cancelled it before */
-  bool stop_signal;        /* it was Ctrl-C or the like */
-  bool is_virtual, debug;
-  int64_t virtual_now;
   int anchors, spare, policy, throws, traces, yielded, generators; /* tables, registry references */
   int n_spare;
   struct ph_vm *vm;

@@ -130,7 +130,7 @@ static int open_root(lua_State *L) {
 
 /* open_loose() -> a group outside of all tasks */
 static int open_loose(lua_State *L) {
-  open_box(L, task_sched(L)->root, NULL, SCOPE_GROUP);
+  open_box(L, task_sched(L)->run.root, NULL, SCOPE_GROUP);
   return 1;
 }
 
@@ -166,7 +166,7 @@ static int close_scope(lua_State *L) {
 static int abandon_scope(lua_State *L) {
   struct sched *s = task_sched(L);
   struct sched_box *box = check_box(L, 1);
-  if (box->open) leave(L, s, box, s->root);
+  if (box->open) leave(L, s, box, s->run.root);
   return 0;
 }
 
@@ -174,7 +174,7 @@ static int collect_scope(lua_State *L) {
   struct sched *s = lib_state_of(L)->sched;
   struct sched_box *box = check_box(L, 1);
   if (s == NULL || !box->open) return 0;
-  leave(L, s, box, box->scope.kind == SCOPE_GROUP || box->scope.parent == NULL ? s->root : box->scope.parent);
+  leave(L, s, box, box->scope.kind == SCOPE_GROUP || box->scope.parent == NULL ? s->run.root : box->scope.parent);
   return 0;
 }
 

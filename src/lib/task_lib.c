@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "lib/task.h"
 #include "loop/watchdog.h"
+#include "vm/run.h"
 
 /* The struct of the task at idx; NULL: it has ended. */
 static struct sched_task *task_of(lua_State *L, int idx) {
@@ -36,7 +37,7 @@ static void check_function(lua_State *L, int idx, int argument, const char *name
 static int create_task(lua_State *L) {
   struct sched *s = task_sched(L);
   check_function(L, 1, 1, "create_task");
-  sched_make_ready(s, task_create(L, s, s->root, 1));
+  sched_make_ready(s, task_create(L, s, s->run.root, 1));
   return 1;
 }
 
@@ -45,7 +46,7 @@ static int spawn(lua_State *L) {
   struct sched *s = task_sched(L);
   struct sched_box *box = optional_box(L, 1);
   bool start_on_cancel = lua_toboolean(L, 2), held = lua_toboolean(L, 3);
-  struct sched_task *t = task_create(L, s, box != NULL ? &box->scope : s->root, 4);
+  struct sched_task *t = task_create(L, s, box != NULL ? &box->scope : s->run.root, 4);
   if (box != NULL) box->live++;
   t->start_on_cancel = start_on_cancel;
   if (!held) sched_make_ready(s, t);
@@ -121,10 +122,17 @@ static int current(lua_State *L) {
   return 1;
 }
 
-/* is_running() -> a run is on, further out: in a task, or in a callback */
+/* A run is on, further out: in a task, or in a callback. Not one that a task on top of it has nothing to do with. */
+static bool is_inside_run(const struct sched *s) {
+  return s->run.on && s->run.place == ph_run_current();
+}
+
+/* is_running() -> we are in a run, there is one below */
 static int is_running(lua_State *L) {
-  lua_pushboolean(L, task_sched(L)->running);
-  return 1;
+  const struct sched *s = task_sched(L);
+  lua_pushboolean(L, is_inside_run(s));
+  lua_pushboolean(L, s->run.on);
+  return 2;
 }
 
 /* all() -> array of the tasks that have not ended, in the order of their creation */
@@ -235,34 +243,36 @@ static int throw(lua_State * L) {
 
 /* --- the scheduler ---------------------------------------------------------------------------------------- */
 
-/* enter_run(root box, main task, virtual, debug): from here on tasks without a group belong to this run. */
+/* enter_run(root box, main task, virtual, debug) -> what leave_run needs. From here on tasks without a group belong to this
+ * run. */
 static int enter_run(lua_State *L) {
   struct sched *s = task_sched(L);
   struct sched_box *box = luaL_checkudata(L, 1, BOX_METATABLE);
-  s->main = task_of(L, 2);
-  s->root = &box->scope;
-  s->running = true;
-  s->stop_taken = s->stop_counts = false;
-  s->is_virtual = lua_toboolean(L, 3);
-  s->debug = lua_toboolean(L, 4);
-  s->virtual_now = ph_now();
-  return 0;
+  struct sched_run *outer = lua_newuserdatauv(L, sizeof *outer, 0);
+  *outer = s->run;
+  s->run = (struct sched_run){.outer = outer,
+                              .place = ph_run_current(),
+                              .root = &box->scope,
+                              .main = task_of(L, 2),
+                              .on = true,
+                              .is_virtual = lua_toboolean(L, 3),
+                              .debug = lua_toboolean(L, 4),
+                              .virtual_now = ph_now()};
+  return 1;
 }
 
 static int leave_run(lua_State *L) {
   struct sched *s = task_sched(L);
-  s->main = NULL;
-  s->root = &s->own_root;
-  s->running = s->is_virtual = s->debug = s->stop_taken = false;
+  s->run = *(const struct sched_run *)lua_touserdata(L, 1);
   return 0;
 }
 
 /* stop_taken() -> a stop request has cancelled the run, it was the first to do so, it was a signal */
 static int stop_taken(lua_State *L) {
   const struct sched *s = task_sched(L);
-  lua_pushboolean(L, s->stop_taken);
-  lua_pushboolean(L, s->stop_counts);
-  lua_pushboolean(L, s->stop_signal);
+  lua_pushboolean(L, s->run.stop_taken);
+  lua_pushboolean(L, s->run.stop_counts);
+  lua_pushboolean(L, s->run.stop_signal);
   return 3;
 }
 
@@ -270,7 +280,7 @@ static int stop_taken(lua_State *L) {
 static int cancel_all(lua_State *L) {
   struct sched *s = task_sched(L);
   sched_cancel(s, &s->own_root, PH_STOP_SHUTDOWN);
-  if (s->root != &s->own_root) sched_cancel(s, s->root, PH_STOP_SHUTDOWN);
+  if (s->run.root != &s->own_root) sched_cancel(s, s->run.root, PH_STOP_SHUTDOWN);
   return 0;
 }
 
@@ -284,11 +294,12 @@ static int count_others(lua_State *L) {
 /* A stop request of the state, while a run is on: it cancels the run's main task, or what the run has left over. */
 static bool take_stop(lua_State *L, enum ph_stop source) {
   struct sched *s = lib_state_of(L)->sched;
-  if (!s->running) return false;
-  if (!s->stop_taken) {
-    s->stop_taken = s->stirred = true;
-    s->stop_signal = source == PH_STOP_SIGNAL;
-    s->stop_counts = sched_cancel(s, s->main != NULL ? &s->main->root : s->root, source) && s->main != NULL;
+  if (!is_inside_run(s)) return false;
+  if (!s->run.stop_taken) {
+    s->run.stop_taken = s->stirred = true;
+    s->run.stop_signal = source == PH_STOP_SIGNAL;
+    struct sched_task *main = s->run.main;
+    s->run.stop_counts = sched_cancel(s, main != NULL ? &main->root : s->run.root, source) && main != NULL;
   }
   struct sched_task *t = task_current(L, s);
   if (t != NULL && t->scope->effective) task_raise_signal(L, t);
@@ -336,9 +347,8 @@ static int watch_quit(lua_State *L) {
 /* forget(): this is a worker now, forked from a state with tasks; it runs in a coroutine of its own. */
 static int forget(lua_State *L) {
   struct sched *s = task_sched(L);
-  s->current = s->main = NULL;
-  s->root = &s->own_root;
-  s->running = s->is_virtual = false;
+  s->current = NULL;
+  s->run = (struct sched_run){.root = &s->own_root};
   s->vm->task = NULL;
   s->inside = 0;
   sched_forget(s);
@@ -385,7 +395,7 @@ static struct sched *make_sched(lua_State *L) {
   ph_list_init(&s->ready);
   ph_list_init(&s->pollers);
   sched_scope_enter(&s->own_root, NULL, NULL, SCOPE_PLAIN);
-  s->root = &s->own_root;
+  s->run.root = &s->own_root;
   s->vm = ph_vm_of(L);
   s->anchors = new_table(L);
   s->spare = new_table(L);

@@ -84,7 +84,7 @@ struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope
   t->state = TASK_HELD;
   ph_list_init(&t->queue);
   s->live++;
-  if (s->debug) {
+  if (s->run.debug) {
     task_push_policy(L, s, POLICY_CREATED);
     lua_pushvalue(L, fn);
     lua_call(L, 1, 0);
@@ -239,8 +239,9 @@ static void tell_group(lua_State *L, struct sched *s, struct sched_task *t) {
 static void end_task(lua_State *L, struct sched *s, struct sched_task *t) {
   t->state = TASK_ENDED;
   s->live--;
-  if (t == s->main) {
-    s->main = NULL;
+  for (struct sched_run *run = &s->run; run != NULL; run = run->outer) {
+    if (t != run->main) continue;
+    run->main = NULL;
     s->stirred = true;
   }
   if (t->root.parent != NULL && t->root.parent->kind == SCOPE_GROUP) tell_group(L, s, t);
@@ -408,7 +409,7 @@ static bool run_turns(lua_State *L, struct lib_state *state, int64_t deadline, b
     if (s->stirred || !patient || ph_vm_stop_pending(s->vm) || s->vm->requests != 0 || deadline <= now) return true;
     if (!external) continue;
     if (polled == 0) polled = now;
-    if (now - polled < POLL_EVERY_NS && !s->is_virtual) continue;
+    if (now - polled < POLL_EVERY_NS && !s->run.is_virtual) continue;
     polled = now;
     if (poll_system(L, state)) return true;
   }

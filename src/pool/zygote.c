@@ -16,7 +16,7 @@
 
 #define PATIENCE_MS 1000
 
-/* The process-wide zygote. Belongs to the process whose pid is in `owner`: a forked worker starts one of its own. */
+/* The process-wide zygote, as seen by the process whose pid is in `owner`. pid 0: it is somebody else's child. */
 static struct {
   pid_t owner, pid;
   int control;
@@ -80,6 +80,12 @@ bool ph_zygote_running(void) {
   return the_zygote.owner == getpid();
 }
 
+void ph__zygote_adopt(int control) {
+  the_zygote.owner = getpid();
+  the_zygote.pid = 0;
+  the_zygote.control = control;
+}
+
 int ph_zygote_start(ph_worker_main *main, void *ud, struct ph_err *err) {
   if (ph_zygote_running()) return 0;
   if (check_threads(1, err) != 0) return -1;
@@ -96,7 +102,7 @@ void ph_zygote_stop(void) {
   if (!ph_zygote_running()) return;
   the_zygote.owner = 0;
   ph_zygote_disconnect(the_zygote.control);
-  ph_zygote_reap(the_zygote.pid);
+  if (the_zygote.pid != 0) ph_zygote_reap(the_zygote.pid);
 }
 
 /* Copies of this process (start method "fork", a program's own fork) may hold the socket, too: closing ours is no end. */

@@ -18,6 +18,9 @@ struct ph_zygote_message {
 
 int ph__send_message(int socket, const struct ph_zygote_message *m, const int *fds, int n_fds);
 
+/* In a worker: the zygote that it comes from is its own for pools that it makes; `control` leads there. */
+void ph__zygote_adopt(int control);
+
 /* The life of a zygote: returns when the host (its pid) is gone. Requests may come over `socket` itself, and over the
  * sockets that CONNECT brings. A snapshot keeps the descriptors of the process that it is a copy of. */
 void ph__zygote_serve(int socket, pid_t host, bool is_snapshot, ph_worker_main *main, void *ud);

@@ -4,6 +4,9 @@
  * It never waits for anybody else: events that a host does not read at the moment wait in the outbox of its connection,
  * so that a slow pool does not keep the others from getting workers.
  *
+ * A worker may ask for connections, too (PH_ZYGOTE_CONNECT over a socket of its own): tasks may make pools whatever their
+ * process has done before, and what they leave dies with their worker.
+ *
  * A child is known by (connection, index) from its fork until it is reaped, so a signal never meets a stranger that
  * got the same pid. The children of a connection that was closed are killed. */
 #include <errno.h>
@@ -83,18 +86,21 @@ static void report(struct zygote *z, int connection, const struct ph_zygote_even
 
 /* --- the worker's first steps ----------------------------------------------------------------------------- */
 
-/* Closes everything from 3 on but the two that are kept, which become 3 and 4. */
-static void keep_only(int *a, int *b) {
-  int high_a = fcntl(*a, F_DUPFD, 1000), high_b = fcntl(*b, F_DUPFD, 1000);
-  if (high_a < 0) high_a = *a;
-  if (high_b < 0) high_b = *b;
-  if (high_a > 4 && high_b > 4) {
-    dup3(high_a, 3, O_CLOEXEC);
-    dup3(high_b, 4, O_CLOEXEC);
-    close_range(5, ~0u, 0);
-    *a = 3;
-    *b = 4;
+enum { MEMFD, BELL, REQUESTS, N_KEPT };
+
+/* Closes everything from 3 on but those that are kept, which become 3, 4, 5. */
+static void keep_only(int kept[N_KEPT]) {
+  int high[N_KEPT];
+  for (int i = 0; i < N_KEPT; i++) {
+    high[i] = fcntl(kept[i], F_DUPFD, 1000);
+    if (high[i] < 0) high[i] = kept[i];
+    if (high[i] < 3 + N_KEPT) return;
   }
+  for (int i = 0; i < N_KEPT; i++) {
+    dup3(high[i], 3 + i, O_CLOEXEC);
+    kept[i] = 3 + i;
+  }
+  close_range(3 + N_KEPT, ~0u, 0);
 }
 
 static void close_own(const struct zygote *z) {
@@ -134,8 +140,7 @@ static void worker_signals(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn void be_worker(const struct zygote *z, const struct ph_zygote_message *m, int memfd, int bell,
-                                pid_t zygote) {
+static _Noreturn void be_worker(const struct zygote *z, const struct ph_zygote_message *m, int kept[N_KEPT], pid_t zygote) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != zygote) _exit(1);
   setpgid(0, 0);
@@ -145,8 +150,9 @@ static _Noreturn void be_worker(const struct zygote *z, const struct ph_zygote_m
   if (z->is_snapshot)
     close_own(z);
   else
-    keep_only(&memfd, &bell);
-  _exit(z->main(z->ud, m->index, memfd, bell));
+    keep_only(kept);
+  if (!z->is_snapshot) ph__zygote_adopt(kept[REQUESTS]);
+  _exit(z->main(z->ud, m->index, kept[MEMFD], kept[BELL]));
 }
 
 /* --- requests --------------------------------------------------------------------------------------------- */
@@ -164,11 +170,29 @@ static void fail_spawn(struct zygote *z, int connection, const struct ph_zygote_
   report(z, connection, &(struct ph_zygote_event){.type = PH_ZYGOTE_SPAWN_FAILED, .index = m->index, .error = error});
 }
 
+/* A worker's own way to us, for pools that its tasks make: pair[0] is ours. */
+static int open_requests(struct zygote *z, int pair[2]) {
+  pair[0] = pair[1] = -1;
+  if (z->is_snapshot) return 0;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return -1;
+  if (add_fd(z, pair[0]) == 0) return 0;
+  close(pair[0]);
+  close(pair[1]);
+  errno = ENOMEM;
+  return -1;
+}
+
 static void spawn(struct zygote *z, int connection, const struct ph_zygote_message *m, const int fds[2]) {
   pid_t pid = -1, zygote = getpid();
+  int pair[2];
   errno = ENOMEM;
-  if (has_place(z)) pid = fork();
-  if (pid == 0) be_worker(z, m, fds[0], fds[1], zygote);
+  if (has_place(z) && open_requests(z, pair) == 0) {
+    pid = fork();
+    if (pid == 0) be_worker(z, m, (int[N_KEPT]){fds[0], fds[1], pair[1]}, zygote);
+    int saved = errno;
+    if (pair[1] >= 0) close(pair[1]); /* after a failure that ends the connection, too */
+    errno = saved;
+  }
   if (pid < 0) {
     fail_spawn(z, connection, m, errno);
     return;
