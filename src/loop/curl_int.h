@@ -20,8 +20,8 @@ struct ph_curl_multi {
 };
 
 const struct ph_curl_api *ph__curl_functions(const struct ph_curl *c);
-/* Sets the options that concern sockets and cookies. */
-void ph__curl_basics(struct ph_curl_multi *m, CURL *easy);
+/* Takes all options back but those that concern sockets and cookies. */
+void ph__curl_reset(struct ph_curl_multi *m, CURL *easy);
 /* A new easy handle with these; NULL without memory. */
 CURL *ph__curl_handle(struct ph_curl_multi *m);
 void ph__curl_started(struct ph_curl_multi *m);

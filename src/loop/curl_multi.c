@@ -347,13 +347,7 @@ const struct ph_curl_api *ph__curl_functions(const struct ph_curl *c) {
   return c->api;
 }
 
-CURL *ph__curl_handle(struct ph_curl_multi *m) {
-  CURL *easy = m->curl->api->easy_init();
-  if (easy != NULL) ph__curl_basics(m, easy);
-  return easy;
-}
-
-void ph__curl_basics(struct ph_curl_multi *m, CURL *easy) {
+static void set_basics(struct ph_curl_multi *m, CURL *easy) {
   const struct ph_curl_api *api = m->curl->api;
   api->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   api->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
@@ -364,6 +358,18 @@ void ph__curl_basics(struct ph_curl_multi *m, CURL *easy) {
   if (m->share == NULL) return;
   api->easy_setopt(easy, CURLOPT_SHARE, m->share);
   api->easy_setopt(easy, CURLOPT_COOKIEFILE, "");
+}
+
+CURL *ph__curl_handle(struct ph_curl_multi *m) {
+  CURL *easy = m->curl->api->easy_init();
+  if (easy != NULL) set_basics(m, easy);
+  return easy;
+}
+
+void ph__curl_reset(struct ph_curl_multi *m, CURL *easy) {
+  if (m->share != NULL) m->curl->api->easy_setopt(easy, CURLOPT_COOKIEFILE, NULL); /* 7.88's reset forgets to free it */
+  m->curl->api->easy_reset(easy);
+  set_basics(m, easy);
 }
 
 void ph__curl_started(struct ph_curl_multi *m) {

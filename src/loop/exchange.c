@@ -307,10 +307,9 @@ static struct ph_exchange *take(struct ph_curl_multi *m, const struct ph_request
   clear(x);
   x->plain = x->plain && r->plain;
   if (x->plain) return x;
-  api_of(x)->easy_reset(x->easy);
+  ph__curl_reset(m, x->easy);
   api_of(x)->slist_free_all(x->headers);
   x->headers = NULL;
-  ph__curl_basics(m, x->easy);
   return x;
 }
 

@@ -79,7 +79,7 @@ end)
 -- one may be closed to that user: a copy of the program runs.
 local function run_with(processes, text)
   local copy = os.tmpname()
-  assert(os.execute(("cp %s %s && chmod 755 %s"):format(run.quote(run.parhost), copy, copy)))
+  assert(os.execute(("cp %s %s && chmod 755 %s"):format(run.parhost, copy, copy)))
   local result = run.sh(("cd / && exec setpriv --reuid=54321 --clear-groups prlimit --nproc=%d timeout 60 %s -e %s"):format(
     processes, copy, run.quote(text)))
   os.remove(copy)

@@ -47,14 +47,14 @@ local function interrupt(phase, signals, grace, task)
   end
   local result = run.sh(([[
     mkfifo %s
-    env --default-signal=INT %s %s >%s & pid=$!
+    %s %s %s >%s & pid=$!
     exec 3<%s; read worker <&3; echo $worker
     ( sleep 20; kill -KILL $pid ) 2>/dev/null & guard=$!
     %s
     wait $pid; code=$?
     kill $guard
     rm %s
-    exit $code]]):format(fifo, run.parhost, name, fifo, fifo, table.concat(lines, "\n"), fifo))
+    exit $code]]):format(fifo, run.fresh, run.parhost, name, fifo, fifo, table.concat(lines, "\n"), fifo))
   os.remove(name)
   return result
 end

@@ -22,7 +22,7 @@ local function misuse(...)
   local ok, err = pcall(...)
   assert.is_false(ok)
   assert.equal("string", type(err), tostring(err))
-  return (err:gsub("^%S+%.lua:%d+: ", ""))
+  return (err:gsub("^.-%.lua:%d+: ", ""))
 end
 
 describe("http and a bad server", function()

@@ -29,7 +29,8 @@ local PRELUDE = ([[
 -- Its output ends when all who hold it have gone: the program, and what it started.
 local function program(text)
   local file = run.write(PRELUDE .. text)
-  local pipe = assert(io.popen(("exec 2>&1; timeout %d %s %s; echo code $?"):format(LIFE, run.parhost, file)))
+  local pipe = assert(io.popen(("exec 2>&1; %s timeout %d %s %s; echo code $?"):format(
+    run.fresh, LIFE, run.parhost, file)))
   local output = pipe:read("a")
   pipe:close()
   os.remove(file)

@@ -24,10 +24,10 @@ local function stopper(pid)
 end
 
 local NGINX <const> = [[
-worker_processes 1; pid %s/pid; error_log %s/error.log; daemon on;
+worker_processes 1; pid "%s/pid"; error_log "%s/error.log"; daemon on;
 events { worker_connections 1024; }
-http { access_log off; keepalive_requests 1000000; client_body_temp_path %s; proxy_temp_path %s; fastcgi_temp_path %s;
-  uwsgi_temp_path %s; scgi_temp_path %s;
+http { access_log off; keepalive_requests 1000000; client_body_temp_path "%s"; proxy_temp_path "%s";
+  fastcgi_temp_path "%s"; uwsgi_temp_path "%s"; scgi_temp_path "%s";
   server { listen 127.0.0.1:%d; location / { return 200 "%s"; } } }
 ]]
 

@@ -4,7 +4,7 @@
 local gate = require "support.gate"
 local run = require "support.run"
 
-package.cpath = run.parhost:gsub("[^/]*$", "") .. "tests/support/?.so;" .. package.cpath
+package.cpath = run.path:gsub("[^/]*$", "") .. "tests/support/?.so;" .. package.cpath
 
 local hostile = {}
 

@@ -1,13 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Runs a Lua program in a host of its own.
-local program = {}
+local run = require "support.run"
 
-local function exe()
-  local pipe = assert(io.popen("readlink -f /proc/$PPID/exe"))
-  local path = pipe:read("l")
-  pipe:close()
-  return path
-end
+local program = {}
 
 local function read_and_remove(path)
   local file = assert(io.open(path, "rb"))
@@ -23,7 +18,8 @@ function program.run(text, prefix)
   local file = assert(io.open(script, "w"))
   file:write(text)
   file:close()
-  local command = ("%s timeout 60 %s %s >%s 2>%s </dev/null"):format(prefix or "", exe(), script, out, err)
+  local command = ("%s %s timeout 60 %s %s >%s 2>%s </dev/null"):format(
+    prefix or "", run.fresh, run.parhost, script, out, err)
   local _, how, code = os.execute(command)
   os.remove(script)
   local stderr = read_and_remove(err):gsub(script:gsub("%p", "%%%0"), "SCRIPT")

@@ -2,15 +2,16 @@
 -- Running programs in specs: a command line goes through sh, outputs and exit code come back.
 local run = {}
 
--- The program under test.
-run.parhost = arg[-1] or "parhost"
-for i = -1, -20, -1 do
-  if arg[i] then run.parhost = arg[i] end
-end
-
 function run.quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
+
+-- The program under test, and as a word for a shell.
+run.path = arg[-1] or "parhost"
+for i = -1, -20, -1 do
+  if arg[i] then run.path = arg[i] end
+end
+run.parhost = run.quote(run.path)
 
 function run.write(text)
   local name = os.tmpname()
@@ -27,17 +28,21 @@ local function take(name)
   return text
 end
 
--- Runs a shell command -> { out =, err =, code = } with code as shells count: 128 + signal. It is stopped after 60 s.
+-- Before a command: the signals as a terminal's shell would hand them on. Who starts the specs may ignore some, as nohup
+-- does, and shells do for what runs in the background; that is passed on to every child, and a shell cannot undo it.
+run.fresh = "env --default-signal=HUP,INT,QUIT,PIPE,TERM"
+
+-- Runs a shell command -> { out =, err =, code = } with code as shells count: 128 + signal.
 function run.sh(command, input)
   local out, err = os.tmpname(), os.tmpname()
   local source = input and run.write(input)
-  local _, how, code = os.execute(("exec </dev/null%s >%s 2>%s; %s"):format(
-    source and " <" .. source or "", out, err, command))
+  local _, how, code = os.execute(("exec %s sh -c %s <%s >%s 2>%s"):format(
+    run.fresh, run.quote(command), source or "/dev/null", out, err))
   if source then os.remove(source) end
   return { out = take(out), err = take(err), code = how == "signal" and 128 + code or code }
 end
 
--- Runs a script, given as text, in the program under test.
+-- Runs a script, given as text, in the program under test. It is stopped after 60 s.
 function run.script(text, args, environment)
   local name = run.write(text)
   local result = run.sh(("exec env %s timeout 60 %s %s %s"):format(environment or "", run.parhost, name, args or ""))
