@@ -93,11 +93,11 @@ struct sched {
   struct sched_task *current; /* NULL: plain code runs */
   struct sched_run run;
   struct sched_scope own_root;
-  unsigned live, lively;   /* tasks; those of them that something outside will wake */
-  unsigned inside, eager;  /* tasks that run, one inside of another; those that were started so */
-  uint64_t number;         /* of the last task */
-  bool stirred;            /* plain code that waits must have a look */
-  bool poll_again;         /* something has run since the pollers were asked */
+  unsigned live, lively;  /* tasks; those of them that something outside will wake */
+  unsigned inside, eager; /* tasks that run, one inside of another; those that were started so */
+  uint64_t number;        /* of the last task */
+  bool stirred;           /* plain code that waits must have a look */
+  bool poll_again;        /* something has run since the pollers were asked */
   int anchors, spare, policy, throws, traces, yielded, generators; /* tables, registry references */
   int n_spare;
   struct ph_vm *vm;

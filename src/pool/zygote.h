@@ -18,8 +18,9 @@
 /* Runs in the forked worker with the two descriptors of its link; what it returns becomes the exit code by _exit. */
 typedef int ph_worker_main(void *ud, uint32_t index, int memfd, int bell);
 
-/* Forks the process-wide zygote unless it runs; in a worker of one, that is the one. Fails with kind "invalid_state" naming the number of threads when
- * this process has more than one. The single caller at a time is the main program or a worker about to make a pool. */
+/* Forks the process-wide zygote unless it runs; in a worker of one, that is the one. Fails with kind "invalid_state" naming
+ * the number of threads when this process has more than one. The single caller at a time is the main program or a worker
+ * about to make a pool. */
 int ph_zygote_start(ph_worker_main *main, void *ud, struct ph_err *err);
 bool ph_zygote_running(void);
 /* Ends and reaps the process-wide zygote (and with it every worker that is left). Idempotent. */

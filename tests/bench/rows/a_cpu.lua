@@ -20,8 +20,8 @@ for i = 1, 4 do print(futures[i]:result()) end
 
 -- What the machine gives right now: two processes, two sums each.
 local BY_HAND <const> = SUM .. [[
-local half = ("'%s' -e 'local n = %d; local function sum(n) local s = 0; for i = 0, n - 1 do s = s + i * i end return s end" ..
-  " print(sum(n)) print(sum(n))'"):format(arg[-1], n)
+local half = ("'%s' -e 'local n = %d; local function sum(n) local s = 0; for i = 0, n - 1 do s = s + i * i end"
+  .. " return s end print(sum(n)) print(sum(n))'"):format(arg[-1], n)
 os.execute(half .. " & " .. half .. "; wait")
 ]]
 
