@@ -277,4 +277,28 @@ function together.requests_that_time_out(url, n)
   end)
 end
 
+-- Everywhere the same ---------------------------------------------------------------------------------------
+
+-- A request, a sleep, a look at cancellation. Gives the status, the method that the server saw, nil, whether it slept.
+function together.everything(url, what)
+  local async, http, parhost = require "async", require "http", require "parhost"
+  local begun = parhost.monotonic()
+  async.sleep(0.01)
+  local slept = parhost.monotonic() - begun >= 0.01
+  parhost.check_cancelled()
+  local response = http.post(url .. "/echo", { body = "text", timeout = 20 })
+  if what == "raise" then error("my own error", 0) end
+  if what == "time out" then async.wait_for(async.sleep, 0.01, 100) end
+  return response.status, response:json().method, nil, slept
+end
+
+function together.in_run(name, ...)
+  return require("async").run(together[name], ...)
+end
+
+function together.in_pool(kind, name, ...)
+  local pool <close> = require(kind == "process" and "proc_pool" or "thread_pool").new(1)
+  return pool:submit("tests.spec.support.together:" .. name, ...):result()
+end
+
 return together
