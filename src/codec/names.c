@@ -66,6 +66,14 @@ static void enter_module(lua_State *L, int names) {
   }
 }
 
+/* Which of several names is the one: string.format rather than a global alias of it, and async.sleep rather than what lies
+ * below: there the module that makes it work would be missing. */
+static int rank_of(lua_State *L, const struct ph_codec *c, int name, int module) {
+  static const char inside[] = "parhost.core.";
+  if (lua_topointer(L, module) == c->globals) return 2;
+  return strncmp(lua_tostring(L, name), inside, sizeof inside - 1) == 0;
+}
+
 static void rebuild_names(lua_State *L, struct ph_codec *c) {
   int top = lua_gettop(L);
   lua_newtable(L);
@@ -75,11 +83,9 @@ static void rebuild_names(lua_State *L, struct ph_codec *c) {
   lua_getiuservalue(L, c->self, PH_UV_BASELINE);
   enter_module(L, names);
   lua_settop(L, top + 2);
-  for (int globals = 0; globals < 2; globals++) { /* string.format rather than a global alias of it */
-    for (lua_pushnil(L); lua_next(L, top + 2); lua_pop(L, 1)) {
-      bool is_globals = lua_topointer(L, -1) == c->globals;
-      if (lua_istable(L, -1) && lua_type(L, -2) == LUA_TSTRING && is_globals == (globals == 1)) enter_module(L, names);
-    }
+  for (int rank = 0; rank < 3; rank++) {
+    for (lua_pushnil(L); lua_next(L, top + 2); lua_pop(L, 1))
+      if (lua_istable(L, -1) && lua_type(L, -2) == LUA_TSTRING && rank_of(L, c, -2, -1) == rank) enter_module(L, names);
   }
   lua_settop(L, names);
   lua_setiuservalue(L, c->self, PH_UV_NAMES);

@@ -291,10 +291,11 @@ static int count_others(lua_State *L) {
   return 1;
 }
 
-/* A stop request of the state, while a run is on: it cancels the run's main task, or what the run has left over. */
+/* A stop request of the state, while a run is on: it cancels the run's main task, or what the run has left over. One that is
+ * not for this run, but for what lies on top of it, waits until its tasks are out of the way. */
 static bool take_stop(lua_State *L, enum ph_stop source) {
   struct sched *s = lib_state_of(L)->sched;
-  if (!is_inside_run(s)) return false;
+  if (!is_inside_run(s)) return s->run.on && task_current(L, s) != NULL;
   if (!s->run.stop_taken) {
     s->run.stop_taken = s->stirred = true;
     s->run.stop_signal = source == PH_STOP_SIGNAL;

@@ -3,7 +3,7 @@
 return function(pid)
   local file = io.open(("/proc/%d/stat"):format(pid))
   if not file then return false end
-  local state = file:read("a"):match("^%d+ %(.*%) (%a)")
+  local text = file:read("a") -- nil: it has ended since
   file:close()
-  return state ~= "Z"
+  return text ~= nil and text:match("^%d+ %(.*%) (%a)") ~= "Z"
 end
