@@ -124,6 +124,16 @@ describe("futures of pools", function()
 end)
 
 describe("to_process", function()
+  -- Leaves a job alone that stands at the gate. Gives what opens it.
+  local function abandon(door, options)
+    local task = async.create_task(function() async.with(options):to_process(gate.pass, door.path) end)
+    async.sleep(0)
+    local open = door:reached()
+    task:cancel()
+    assert.is_true(task:wait() and task:cancelled())
+    return open
+  end
+
   it("runs a function in a default pool that ends with the run", function()
     local pid
     async.run(function()
@@ -149,28 +159,22 @@ describe("to_process", function()
   it("abandon_on_cancel: the job is left alone", function()
     local pool <close> = proc_pool.new(1)
     local door = gate.new()
+    local open
     async.run(function()
-      assert.is_false((async.move_on_after(0.05, function()
-        async.with { pool = pool, abandon_on_cancel = true }:to_process(gate.pass, door.path)
-      end)))
+      open = abandon(door, { pool = pool, abandon_on_cancel = true })
       assert.equal(1, pool:stats().running)
     end)
-    door:open()
+    open()
     pool:drain()
     assert.equal(1, pool:stats().completed)
   end)
 
   it("RU-13 a default pool that is stuck holds the run up for shutdown_timeout at most", function()
-    local door = gate.new()
-    local path = door.path
+    local door, open = gate.new()
     local warned = virtual.warnings_of(function()
-      async.run({ shutdown_timeout = 0.05 }, function()
-        async.move_on_after(0.05, function()
-          async.with { abandon_on_cancel = true }:to_process(gate.pass, path)
-        end)
-      end)
+      async.run({ shutdown_timeout = 0.05 }, function() open = abandon(door, { abandon_on_cancel = true }) end)
     end)
-    door:open()
+    open()
     assert.matches("the tasks of the default proc_pool have not ended within 0.05 s", warned[1])
   end)
 
