@@ -133,8 +133,9 @@ describe("while tasks and pools are busy", function()
 
   it("SD-39 os.exit ends them: in a task, in a callback, in the script", function()
     local text = [[
+      say()
       for _, life in ipairs { processes, threads } do life:terminate() end
-      say() os.exit(%d, %s)]]
+      os.exit(%d, %s)]]
     for code, where in pairs {
       [3] = "async.run(function() start() async.create_task(http.get, url .. '/silent') async.sleep(0) %s end)",
       [4] = "start() %s",
