@@ -418,6 +418,7 @@ static bool run_turns(lua_State *L, struct lib_state *state, int64_t deadline, b
 bool task_run_ready(lua_State *L, struct lib_state *state, int64_t deadline, bool patient) {
   struct ph_watchdog *w = &state->sched->watchdog;
   bool outer = w->busy;
+  w->steps++; /* first: the last step was over before the loop slept */
   w->busy = true;
   bool ran = run_turns(L, state, deadline, patient);
   w->busy = outer;
