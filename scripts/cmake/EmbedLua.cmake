@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
-# ph_embed_lua(<out-var> <files...>): a C file that holds the Lua sources as ph_embedded_files[] (src/vm/embedded.h).
+# ph_embed_lua(<out-var> <files...>): a C file that holds the Lua modules, as text and compiled, as ph_embedded_files[]
+# (src/vm/embedded.h). The program that writes it runs on the machine that builds: to cross-compile, set
+# CMAKE_CROSSCOMPILING_EMULATOR.
+add_executable(ph_embed ${CMAKE_CURRENT_LIST_DIR}/embed.c)
+target_link_libraries(ph_embed PRIVATE ph_lua ph_lua_whole)
+
 function(ph_embed_lua out)
   set(generated ${PROJECT_BINARY_DIR}/embedded.c)
-  string(REPLACE ";" "," files "${ARGN}")
   add_custom_command(OUTPUT ${generated}
-    COMMAND ${CMAKE_COMMAND} -DOUT=${generated} -DROOT=${PROJECT_SOURCE_DIR} "-DFILES=${files}"
-            -P ${PROJECT_SOURCE_DIR}/scripts/cmake/embed.cmake
-    DEPENDS ${ARGN} ${PROJECT_SOURCE_DIR}/scripts/cmake/embed.cmake
-    COMMENT "Embedding Lua sources" VERBATIM)
+    COMMAND ph_embed ${generated} ${PROJECT_SOURCE_DIR} ${ARGN}
+    DEPENDS ph_embed ${ARGN}
+    COMMENT "Compiling Lua modules" VERBATIM)
   set(${out} ${generated} PARENT_SCOPE)
 endfunction()

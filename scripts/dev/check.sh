@@ -14,7 +14,7 @@ report() { # NAME EXIT-CODE HINT
   if [ "$2" = 0 ]; then echo "check: $1: ok"; else echo "check: $1: FAILED: $3" >&2; status=1; fi
 }
 
-c_files() { git ls-files --cached --others --exclude-standard 'src/*.[ch]' 'tests/*.[ch]'; }
+c_files() { git ls-files --cached --others --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' 'scripts/*.[ch]'; }
 lua_files() { git ls-files --cached --others --exclude-standard '*.lua' | grep -v '^lua/meta/'; }
 
 for check; do

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT
- * The Lua sources of lua/, built into the program. Sorted by module name. */
+ * The Lua modules of lua/, built into the program by scripts/cmake/embed.c. Sorted by module name. */
 #ifndef PH_VM_EMBEDDED_H
 #define PH_VM_EMBEDDED_H
 
 #include <stddef.h>
 
+struct ph_embedded_chunk {
+  const unsigned char *data;
+  size_t len;
+};
+
 struct ph_embedded_file {
   const char *module;    /* "parhost.executor" */
   const char *chunkname; /* "@lua/parhost/executor.lua" */
-  const unsigned char *data;
-  size_t len;
+  struct ph_embedded_chunk text;
+  struct ph_embedded_chunk compiled; /* by the Lua of the build, nothing stripped */
 };
 
 extern const struct ph_embedded_file ph_embedded_files[];

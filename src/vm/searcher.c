@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * package.searchers[2]: the modules that are built into the program, C ones and Lua ones.
- *
- * The first state of a process parses a module. The second one leaves it behind in compiled form, for the threads to come:
- * that loads five times as fast. What was compiled is never freed, and belongs to nobody. */
+ * package.searchers[2]: the modules that are built into the program, C ones and Lua ones. Those were compiled when the
+ * program was built: that loads five times as fast as their text. */
 #include <lauxlib.h>
 #include <lualib.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "modules.h"
 #include "vm/embedded.h"
 #include "vm/vm_int.h"
@@ -36,44 +31,17 @@ static lua_CFunction find_c_module(const char *name) {
   return NULL;
 }
 
-struct compiled {
-  size_t len;
-  char bytes[];
-};
-
-#define REMEMBERED_MAX 256 /* modules; there are some eighty */
-
-static struct {
-  atomic_bool seen;
-  _Atomic(struct compiled *) compiled;
-} remembered[REMEMBERED_MAX];
-
-static int append(lua_State *L, const void *bytes, size_t n, void *buf) {
-  (void)L;
-  return ph_buf_put(buf, bytes, n);
+static int load_chunk(lua_State *L, const struct ph_embedded_chunk *chunk, const char *chunkname, const char *mode) {
+  return luaL_loadbufferx(L, (const char *)chunk->data, chunk->len, chunkname, mode);
 }
 
-/* The function on the stack top, which stays there. */
-static void leave_compiled(lua_State *L, size_t place) {
-  struct ph_buf b = PH_BUF_INIT;
-  struct compiled *none = NULL, *c = NULL;
-  if (lua_dump(L, append, &b, 0) == 0) c = malloc(sizeof *c + b.len);
-  if (c != NULL) {
-    c->len = b.len;
-    memcpy(c->bytes, b.data, b.len);
-    if (!atomic_compare_exchange_strong(&remembered[place].compiled, &none, c)) free(c);
-  }
-  ph_buf_deinit(&b);
-}
-
+/* Bytecode is for one release of Lua on one kind of machine: a shared liblua may be another one than at the build. */
 static void load_embedded(lua_State *L, const struct ph_embedded_file *file) {
-  size_t place = (size_t)(file - ph_embedded_files);
-  bool fits = place < REMEMBERED_MAX;
-  const struct compiled *c = fits ? atomic_load(&remembered[place].compiled) : NULL;
-  const char *data = c != NULL ? c->bytes : (const char *)file->data;
-  size_t len = c != NULL ? c->len : file->len;
-  if (luaL_loadbufferx(L, data, len, file->chunkname, c != NULL ? "b" : "t") != LUA_OK) lua_error(L);
-  if (fits && c == NULL && atomic_exchange(&remembered[place].seen, true)) leave_compiled(L, place);
+  if (strstr(lua_ident, LUA_RELEASE) != NULL) {
+    if (load_chunk(L, &file->compiled, file->chunkname, "b") == LUA_OK) return;
+    lua_pop(L, 1);
+  }
+  if (load_chunk(L, &file->text, file->chunkname, "t") != LUA_OK) lua_error(L);
 }
 
 int ph_vm_load_embedded(lua_State *L, const char *module) {
