@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- The module `proc_pool`: tasks in processes.
 local core_pool = require "parhost.core.pool"
+-- Forks the zygote, while there are no threads yet and the process is small. It gets ready while the rest is loaded.
+core_pool.prepare(true)
+
 local executor = require "parhost.executor"
 local futures = require "futures"
 local host = require "parhost.core.host"
-
-core_pool.prepare() -- forks the zygote, while there are no threads yet and the process is small
 
 return {
   new = executor.constructor {

@@ -162,22 +162,30 @@ static void encode_setup(lua_State *L, struct core *c) {
   c->config.setup_len = c->setup.len;
 }
 
-/* What a worker process runs. With start method "fork" it goes on in the state that was there, as it was. */
+/* What a worker process begins with: a state that was made for it, or, with start method "fork", the one that was there,
+ * in which it goes on. */
 struct worker_start {
   struct ph_vm *vm;
   int externs;
+  bool goes_on;
 };
+
+static void *warm_worker(void) {
+  static struct worker_start start; /* of the zygote */
+  start = (struct worker_start){.vm = ph_worker_warm_up(), .externs = LUA_NOREF};
+  return &start;
+}
 
 static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
   struct worker_start *start = ud;
   struct ph_link link;
   struct ph_err err;
   if (ph_link_attach(&link, memfd, bell, &err) != 0) return PH_WORKER_EXIT_NO_MEMORY;
-  struct ph_worker_place place = {.index = index, .externs = LUA_NOREF};
-  if (start != NULL) {
+  struct ph_worker_place place = {.index = index, .externs = start->externs};
+  if (start->goes_on)
     place.L = ph_vm_become_worker(start->vm);
-    place.externs = start->externs;
-  }
+  else
+    place.vm = start->vm;
   return ph_worker_run(&link, &place);
 }
 
@@ -197,11 +205,11 @@ static bool must_not_fork(void) {
 }
 
 static void open_proc_pool(lua_State *L, struct core *c, struct ph_err *err) {
-  struct worker_start snapshot = {ph_vm_of(L), c->extern_values};
-  struct ph_proc_start start = {.main = worker_main};
+  struct worker_start snapshot = {ph_vm_of(L), c->extern_values, true};
+  struct ph_proc_start start = {.program = {.main = worker_main, .warm = warm_worker}};
   start.fork = string_field_is(L, "start_method", "fork");
   if (start.fork) {
-    start.ud = &snapshot;
+    start.program = (struct ph_zygote_program){.main = worker_main, .ud = &snapshot};
     start.allowed_threads = count_own_threads(L);
   }
   if (!start.fork && must_not_fork())
@@ -293,12 +301,14 @@ static int pool_new(lua_State *L) {
   return 1;
 }
 
-/* Forks the zygote early, while the process is small and has no threads. Errors wait until a pool is made. */
+/* prepare(for_workers): forks the zygote early, while the process is small and has no threads; `for_workers`: some will be
+ * wanted. Errors wait until a pool is made. */
 static int pool_prepare(lua_State *L) {
   struct ph_err err;
+  const struct ph_zygote_program program = {.main = worker_main, .warm = warm_worker, .eager = lua_toboolean(L, 1)};
   ph_worker_stdio_share();
   ph_codec_init_key(); /* before the fork: both sides know each other's dumps by it */
-  lua_pushboolean(L, !must_not_fork() && ph_zygote_start(worker_main, NULL, &err) == 0);
+  lua_pushboolean(L, !must_not_fork() && ph_zygote_start(&program, &err) == 0);
   return 1;
 }
 

@@ -30,9 +30,9 @@ static int proc_open(struct ph_pool *p, struct ph_err *err) {
   if (b == NULL) return ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
   const struct ph_proc_start *start = p->config.backend_options;
   if (start->fork)
-    b->connection = ph_zygote_fork(start->main, start->ud, start->allowed_threads, &b->own_zygote, err);
+    b->connection = ph_zygote_fork(&start->program, start->allowed_threads, &b->own_zygote, err);
   else
-    b->connection = ph_zygote_start(start->main, start->ud, err) == 0 ? ph_zygote_connect(err) : -1;
+    b->connection = ph_zygote_start(&start->program, err) == 0 ? ph_zygote_connect(err) : -1;
   if (b->connection < 0) {
     free(b);
     return -1;

@@ -18,8 +18,7 @@ extern const struct ph_backend ph_backend_proc;
 struct ph_proc_start {
   bool fork;           /* start method "fork" */
   int allowed_threads; /* with fork: threads that this process may have */
-  ph_worker_main *main;
-  void *ud;
+  struct ph_zygote_program program;
 };
 
 #endif

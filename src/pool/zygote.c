@@ -45,14 +45,14 @@ static int check_threads(int allowed, struct ph_err *err) {
 }
 
 /* In the forked process: never returns. */
-static _Noreturn void be_zygote(int socket, pid_t host, bool is_snapshot, ph_worker_main *main, void *ud) {
+static _Noreturn void be_zygote(int socket, pid_t host, bool is_snapshot, const struct ph_zygote_program *program) {
   prctl(PR_SET_NAME, "parhost-zygote");
   setpgid(0, 0); /* who kills the host's process group leaves us time to kill what tasks have started */
-  ph__zygote_serve(socket, host, is_snapshot, main, ud);
+  ph__zygote_serve(socket, host, is_snapshot, program);
   _exit(0);
 }
 
-static pid_t fork_zygote(bool is_snapshot, ph_worker_main *main, void *ud, int *host_end, struct ph_err *err) {
+static pid_t fork_zygote(bool is_snapshot, const struct ph_zygote_program *program, int *host_end, struct ph_err *err) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     ph_err_os(err, "cannot make a socket for the fork server");
@@ -62,7 +62,7 @@ static pid_t fork_zygote(bool is_snapshot, ph_worker_main *main, void *ud, int *
   pid_t host = getpid(), pid = fork();
   if (pid == 0) {
     close(pair[0]);
-    be_zygote(pair[1], host, is_snapshot, main, ud);
+    be_zygote(pair[1], host, is_snapshot, program);
   }
   int saved = errno;
   close(pair[1]);
@@ -86,11 +86,11 @@ void ph__zygote_adopt(int control) {
   the_zygote.control = control;
 }
 
-int ph_zygote_start(ph_worker_main *main, void *ud, struct ph_err *err) {
+int ph_zygote_start(const struct ph_zygote_program *program, struct ph_err *err) {
   if (ph_zygote_running()) return 0;
   if (check_threads(1, err) != 0) return -1;
   int control;
-  pid_t pid = fork_zygote(false, main, ud, &control, err);
+  pid_t pid = fork_zygote(false, program, &control, err);
   if (pid < 0) return -1;
   the_zygote.owner = getpid();
   the_zygote.pid = pid;
@@ -116,10 +116,10 @@ void ph_zygote_reap(pid_t pid) {
   }
 }
 
-int ph_zygote_fork(ph_worker_main *main, void *ud, int allowed_threads, pid_t *pid, struct ph_err *err) {
+int ph_zygote_fork(const struct ph_zygote_program *program, int allowed_threads, pid_t *pid, struct ph_err *err) {
   int connection;
   if (check_threads(allowed_threads, err) != 0) return -1;
-  *pid = fork_zygote(true, main, ud, &connection, err);
+  *pid = fork_zygote(true, program, &connection, err);
   return *pid < 0 ? -1 : connection;
 }
 

@@ -18,10 +18,19 @@
 /* Runs in the forked worker with the two descriptors of its link; what it returns becomes the exit code by _exit. */
 typedef int ph_worker_main(void *ud, uint32_t index, int memfd, int bell);
 
+/* What a zygote runs. `warm`, or NULL: does once, in the zygote, what each worker would have to do first; what it gives is
+ * the `ud` of `main` then. It is run before the first worker is forked, or at once where `eager`. */
+struct ph_zygote_program {
+  ph_worker_main *main;
+  void *(*warm)(void);
+  bool eager;
+  void *ud;
+};
+
 /* Forks the process-wide zygote unless it runs; in a worker of one, that is the one. Fails with kind "invalid_state" naming
  * the number of threads when this process has more than one. The single caller at a time is the main program or a worker
  * about to make a pool. */
-int ph_zygote_start(ph_worker_main *main, void *ud, struct ph_err *err);
+int ph_zygote_start(const struct ph_zygote_program *program, struct ph_err *err);
 bool ph_zygote_running(void);
 /* Ends and reaps the process-wide zygote (and with it every worker that is left). Idempotent. */
 void ph_zygote_stop(void);
@@ -33,7 +42,7 @@ void ph_zygote_disconnect(int connection);
 /* A zygote of its own, forked right now from the calling process, which its workers see as it is at this moment.
  * `allowed_threads`: how many threads this process may have (itself and parhost's own dispatchers); more is
  * kind "invalid_state", naming the number. Gives its connection; it ends when that is closed. */
-int ph_zygote_fork(ph_worker_main *main, void *ud, int allowed_threads, pid_t *pid, struct ph_err *err);
+int ph_zygote_fork(const struct ph_zygote_program *program, int allowed_threads, pid_t *pid, struct ph_err *err);
 /* Reaps the process of ph_zygote_fork after its connection was closed. */
 void ph_zygote_reap(pid_t pid);
 

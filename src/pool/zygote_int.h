@@ -23,6 +23,6 @@ void ph__zygote_adopt(int control);
 
 /* The life of a zygote: returns when the host (its pid) is gone. Requests may come over `socket` itself, and over the
  * sockets that CONNECT brings. A snapshot keeps the descriptors of the process that it is a copy of. */
-void ph__zygote_serve(int socket, pid_t host, bool is_snapshot, ph_worker_main *main, void *ud);
+void ph__zygote_serve(int socket, pid_t host, bool is_snapshot, const struct ph_zygote_program *program);
 
 #endif

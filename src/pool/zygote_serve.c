@@ -36,8 +36,7 @@ struct child {
 };
 
 struct zygote {
-  ph_worker_main *main;
-  void *ud;
+  struct ph_zygote_program program;
   bool is_snapshot;        /* its workers go on with the caller's state: the caller's descriptors stay open */
   struct pollfd *fds;      /* 0: the signalfd, 1: the control socket, then the pools' connections */
   struct ph_buf *outboxes; /* for each of fds: events that found no room in the socket */
@@ -165,7 +164,7 @@ static _Noreturn void be_worker(const struct zygote *z, const struct ph_zygote_m
   else
     keep_only(kept);
   if (!z->is_snapshot) ph__zygote_adopt(kept[REQUESTS]);
-  int code = z->main(z->ud, m->index, kept[MEMFD], kept[BELL]);
+  int code = z->program.main(z->program.ud, m->index, kept[MEMFD], kept[BELL]);
   look_for_leaks(z);
   _exit(code);
 }
@@ -197,9 +196,16 @@ static int open_requests(struct zygote *z, int pair[2]) {
   return -1;
 }
 
+static void warm_up(struct zygote *z) {
+  if (z->program.warm == NULL) return;
+  z->program.ud = z->program.warm();
+  z->program.warm = NULL;
+}
+
 static void spawn(struct zygote *z, int connection, const struct ph_zygote_message *m, const int fds[2]) {
   pid_t pid = -1, zygote = getpid();
   int pair[2];
+  warm_up(z);
   errno = ENOMEM;
   if (has_place(z) && open_requests(z, pair) == 0) {
     pid = fork();
@@ -332,8 +338,8 @@ static int keep_socket(int socket) {
   return 3;
 }
 
-void ph__zygote_serve(int socket, pid_t host, bool is_snapshot, ph_worker_main *main, void *ud) {
-  struct zygote z = {.main = main, .ud = ud, .is_snapshot = is_snapshot};
+void ph__zygote_serve(int socket, pid_t host, bool is_snapshot, const struct ph_zygote_program *program) {
+  struct zygote z = {.program = *program, .is_snapshot = is_snapshot};
   sigset_t chld;
   if (!is_snapshot) socket = keep_socket(socket);
   sigemptyset(&chld);
@@ -342,6 +348,7 @@ void ph__zygote_serve(int socket, pid_t host, bool is_snapshot, ph_worker_main *
   sigprocmask(SIG_SETMASK, &chld, NULL);
   int signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0 || add_fd(&z, signals) != 0 || add_fd(&z, socket) != 0) return;
+  if (program->eager) warm_up(&z);
   prctl(PR_SET_PDEATHSIG, SIGCHLD); /* the socket alone is no proof: a fork of the host may hold its end open */
   while (z.fds[1].fd >= 0 && getppid() == host) {
     if (poll(z.fds, (nfds_t)z.n_fds, -1) < 0) continue;

@@ -167,6 +167,10 @@ struct ph_vm *ph_vm_adopt(lua_State *L) {
   return vm;
 }
 
+void ph_vm_part_ways(struct ph_vm *vm) {
+  seed_random(vm->L);
+}
+
 lua_State *ph_vm_become_worker(struct ph_vm *vm) {
   lua_State *L = lua_newthread(vm->L);
   lua_rawsetp(vm->L, LUA_REGISTRYINDEX, L); /* for as long as the process lives */

@@ -75,6 +75,9 @@ struct ph_vm *ph_vm_adopt(lua_State *L);
  * wakes up. Gives a fresh coroutine to run tasks in, since the fork happened in the middle of what ran. */
 lua_State *ph_vm_become_worker(struct ph_vm *vm);
 
+/* In a forked copy of the process: the state, which was made before and has run nothing, gets random numbers of its own. */
+void ph_vm_part_ways(struct ph_vm *vm);
+
 /* Pushes the main function of a Lua module that is built in; raises when there is none. Gives 1. */
 int ph_vm_load_embedded(lua_State *L, const char *module);
 

@@ -322,6 +322,29 @@ static struct ph_vm *open_vm(const struct worker *w) {
   return vm;
 }
 
+static int require_worker(lua_State *L) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "parhost.worker");
+  lua_call(L, 1, 0);
+  return 0;
+}
+
+/* What was made up to an error stays: setting up will meet it again, and report it. */
+struct ph_vm *ph_worker_warm_up(void) {
+  struct ph_vm *vm = open_vm(&(struct worker){.pool = NULL});
+  if (vm == NULL) return NULL;
+  lua_pushcfunction(vm->L, require_worker);
+  if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) lua_pop(vm->L, 1);
+  return vm;
+}
+
+static struct ph_vm *find_vm(const struct worker *w, const struct ph_worker_place *place) {
+  if (place->L != NULL) return ph_vm_of(place->L);
+  if (place->vm == NULL) return open_vm(w);
+  ph_vm_part_ways(place->vm);
+  return place->vm;
+}
+
 /* The state of a process goes with it; a thread's must go now. */
 static void close_vm(const struct worker *w, struct ph_vm *vm, int status) {
   if (w->pool != NULL) {
@@ -336,7 +359,7 @@ static void close_vm(const struct worker *w, struct ph_vm *vm, int status) {
 int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
   struct worker w = {.link = link, .pool = place->pool, .idle = place->idle, .spin_credit = 1};
   bool own = place->L == NULL;
-  struct ph_vm *vm = own ? open_vm(&w) : ph_vm_of(place->L);
+  struct ph_vm *vm = find_vm(&w, place);
   if (vm == NULL) return PH_WORKER_EXIT_NO_MEMORY;
   if (w.pool == NULL) watch_for_forks();
   w.run = (struct ph_run){.index = place->index, .externs = place->externs, .send = send_on_link, .out = link};

@@ -12,16 +12,20 @@
 #include "vm/vm.h"
 
 struct ph_worker_place {
-  uint32_t index; /* 0-based */
-  int externs;    /* LUA_NOREF without */
-  lua_State *L;   /* NULL, or with start method "fork" a coroutine of the state that was there: see ph_vm_become_worker */
+  uint32_t index;   /* 0-based */
+  int externs;      /* LUA_NOREF without */
+  struct ph_vm *vm; /* NULL, or of a process what ph_worker_warm_up gave before it was forked */
+  lua_State *L;     /* NULL, or with start method "fork" a coroutine of the state that was there: see ph_vm_become_worker */
   struct ph_pool *pool; /* of a worker that is a thread, else NULL */
   /* Of a thread: called when there is nothing to do; true when it has done or waited for something else. */
   bool (*idle)(lua_State *L, struct ph_link *link);
 };
 
-/* A worker's life on a link, from its first frame to STOP or the end of the host. Opens and closes a state of its own,
- * unless the place has one. Gives the exit code. */
+/* The state of a worker process, made before it is forked: with what each of them needs. NULL without memory. */
+struct ph_vm *ph_worker_warm_up(void);
+
+/* A worker's life on a link, from its first frame to STOP or the end of the host. Opens a state of its own unless the place
+ * has one, and closes it unless that is a copy. Gives the exit code. */
 int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place);
 
 /* Runs one task at once in the calling thread, in a fresh state, and adds its records to the pool, whose
