@@ -360,6 +360,7 @@ static int exit_program(lua_State *L) {
     _exit(code);
   }
   ph_vm_run_exit(program, "normal");
+  ph_zygote_dismiss();
   if (close) ph_vm_close(program);
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
@@ -414,6 +415,7 @@ int main(int argc, char **argv) {
   report(L, "parhost: ", status);
 
   ph_vm_run_exit(program, ended_by != 0 ? "signal" : ok ? "normal" : "error");
+  ph_zygote_dismiss();
   ph_vm_close(program);
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);

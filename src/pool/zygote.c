@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/single_threaded.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 /* The process-wide zygote, as seen by the process whose pid is in `owner`. pid 0: it is somebody else's child. */
 static struct {
   pid_t owner, pid;
+  pid_t dismissed; /* to be reaped */
   int control;
 } the_zygote;
 
@@ -35,7 +37,7 @@ static int count_threads(void) {
 }
 
 static int check_threads(int allowed, struct ph_err *err) {
-  int n = count_threads();
+  int n = __libc_single_threaded ? 1 : count_threads();
   if (n <= allowed) return 0;
   return ph_err_set(err, "invalid_state", 0,
                     "cannot fork workers: this process has %d threads beside its own and those of process pools (require "
@@ -98,11 +100,17 @@ int ph_zygote_start(const struct ph_zygote_program *program, struct ph_err *err)
   return 0;
 }
 
-void ph_zygote_stop(void) {
+void ph_zygote_dismiss(void) {
   if (!ph_zygote_running()) return;
   the_zygote.owner = 0;
+  the_zygote.dismissed = the_zygote.pid;
   ph_zygote_disconnect(the_zygote.control);
-  if (the_zygote.pid != 0) ph_zygote_reap(the_zygote.pid);
+}
+
+void ph_zygote_stop(void) {
+  ph_zygote_dismiss();
+  if (the_zygote.dismissed != 0) ph_zygote_reap(the_zygote.dismissed);
+  the_zygote.dismissed = 0;
 }
 
 /* Copies of this process (start method "fork", a program's own fork) may hold the socket, too: closing ours is no end. */

@@ -32,7 +32,9 @@ struct ph_zygote_program {
  * about to make a pool. */
 int ph_zygote_start(const struct ph_zygote_program *program, struct ph_err *err);
 bool ph_zygote_running(void);
-/* Ends and reaps the process-wide zygote (and with it every worker that is left). Idempotent. */
+/* Tells the process-wide zygote to end (and with it every worker that is left): stop, which reaps it, has less to wait for
+ * then. Both are idempotent. */
+void ph_zygote_dismiss(void);
 void ph_zygote_stop(void);
 
 /* A new connection to the process-wide zygote: a descriptor, non-blocking, close-on-exec. -1 with err. */
