@@ -347,14 +347,14 @@ static bool any_readable(const struct ph_pool *p) {
 /* With more busy workers than other processors, spinning would take time from them. */
 static bool may_spin(struct ph_pool *p) {
   static atomic_long known;
+  if (p->spin_credit == 0 && ++p->spin_skipped % SPIN_RETRY != 0) return false;
   long processors = atomic_load_explicit(&known, memory_order_relaxed);
   if (processors == 0) {
     processors = sysconf(_SC_NPROCESSORS_ONLN);
     atomic_store_explicit(&known, processors, memory_order_relaxed);
   }
   unsigned busy = count_busy(p);
-  if (busy == 0 || (long)busy >= processors) return false;
-  return p->spin_credit > 0 || ++p->spin_skipped % SPIN_RETRY == 0;
+  return busy > 0 && (long)busy < processors;
 }
 
 bool ph_client_spin(struct ph_client *c) {
