@@ -9,10 +9,8 @@ local core_pool = require "parhost.core.pool"
 local future = require "futures.future"
 local home = require "parhost.home"
 local lifetime = require "parhost.lifetime"
-local map = require "parhost.map"
 local options = require "parhost.options"
 local pool_options = require "parhost.pool_options"
-local retry = require "parhost.retry"
 local errors = require "futures.error"
 
 local PENDING <const>, ID <const> = 1, 6
@@ -52,7 +50,7 @@ local function submit_to_full(h, f, ...)
 end
 
 local function submit_with_retry(h, f, ...)
-  local r = retry.new(h, f, ...)
+  local r = require "parhost.retry".new(h, f, ...)
   local ok, err = pcall(r.submit, r)
   if not ok then
     r:withdraw()
@@ -81,7 +79,7 @@ local function start_map(self, name, fn, lists, how)
   check_function(fn, name)
   h.life:check_open()
   how.pool = self._pool or self
-  return map.start(h, name, fn, lists, how)
+  return require "parhost.map".start(h, name, fn, lists, how)
 end
 
 local View = { __name = "parhost.view", submit = submit }

@@ -3,7 +3,6 @@
 local check = require "parhost.check"
 local environment = require "parhost.environment"
 local errors = require "futures.error"
-local extern = require "parhost.extern"
 local options = require "parhost.options"
 local worker = require "parhost.worker"
 
@@ -137,7 +136,7 @@ end
 -- What parhost.core.pool.new takes.
 function pool_options.core_config(kind, o)
   local externs, extern_values
-  if o.start_method == "fork" and not o.inline then externs, extern_values = extern.find() end
+  if o.start_method == "fork" and not o.inline then externs, extern_values = require "parhost.extern".find() end
   return {
     externs = externs, extern_values = extern_values,
     backend = o.inline and "inline" or kind.backend,
