@@ -361,7 +361,7 @@ static int exit_program(lua_State *L) {
   }
   ph_vm_run_exit(program, "normal");
   ph_zygote_dismiss();
-  if (close) ph_vm_close(program);
+  if (close) ph_vm_close_last(program);
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
   leave(code);
@@ -416,7 +416,7 @@ int main(int argc, char **argv) {
 
   ph_vm_run_exit(program, ended_by != 0 ? "signal" : ok ? "normal" : "error");
   ph_zygote_dismiss();
-  ph_vm_close(program);
+  ph_vm_close_last(program);
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
   leave(ok ? EXIT_SUCCESS : EXIT_FAILURE);

@@ -50,7 +50,7 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
 #endif
   if (block == NULL) old_size = 0; /* for new blocks it is a type tag */
   if (new_size == 0) {
-    free(block);
+    if (!vm->leaves_memory) free(block);
     vm->used -= old_size;
     return NULL;
   }
@@ -133,12 +133,25 @@ struct ph_vm *ph_vm_open(const struct ph_vm_options *options) {
   return vm;
 }
 
-void ph_vm_close(struct ph_vm *vm) {
+static void close_vm(struct ph_vm *vm, bool last) {
   vm->limit = 0; /* closing must not fail */
   if (vm->is_worker) ph_vm_run_exit(vm, "normal");
+#ifndef __SANITIZE_ADDRESS__ /* which would take it for lost */
+  vm->leaves_memory = last;
+#else
+  (void)last;
+#endif
   lua_close(vm->L);
   if (ph_vm_current == vm) ph_vm_current = vm->outer;
   free(vm);
+}
+
+void ph_vm_close(struct ph_vm *vm) {
+  close_vm(vm, false);
+}
+
+void ph_vm_close_last(struct ph_vm *vm) {
+  close_vm(vm, true);
 }
 
 static int forget_vm(lua_State *L) {

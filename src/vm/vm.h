@@ -24,6 +24,7 @@ struct ph_vm {
   bool stress_retry;
 #endif
   bool limit_hit;       /* an allocation was refused since this was last cleared */
+  bool leaves_memory;   /* nothing is freed any more: the process ends */
   bool is_worker;       /* os.exit leaves the worker, not the program */
   bool exit_raises;     /* os.exit raises "worker_exit": a worker that shares its process with others */
   bool is_program;      /* the main state of the host program */
@@ -62,6 +63,8 @@ struct ph_vm_options {
  * modules; NULL without memory. */
 struct ph_vm *ph_vm_open(const struct ph_vm_options *options);
 void ph_vm_close(struct ph_vm *vm);
+/* The same when the process is about to end: finalizers run, but memory is left to the system. */
+void ph_vm_close_last(struct ph_vm *vm);
 
 /* Runs the exit sequence of lua/parhost/exit.lua, if anything in the state has loaded it: hooks, then pools. The mode
  * is "normal", "error" or "signal". A later call goes on where one was left. Workers do this in ph_vm_close. */

@@ -352,7 +352,7 @@ static void close_vm(const struct worker *w, struct ph_vm *vm, int status) {
     ph_worker_stdio_leave();
     return;
   }
-  if (status > 0) ph_vm_close(vm);
+  if (status > 0) ph_vm_close_last(vm);
   fflush(NULL);
 }
 
