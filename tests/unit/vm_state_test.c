@@ -140,6 +140,52 @@ static void workers_exit(void) {
   ph_vm_close(vm);
 }
 
+/* The same, made once and copied by fork. */
+static void copies_part_ways(void) {
+  const struct ph_vm_options options = {.is_worker = true};
+  struct ph_vm *vm = ph_vm_open(&options);
+  CHECK(vm != NULL);
+  int pipes[2];
+  double numbers[2];
+  CHECK(pipe(pipes) == 0);
+  for (int i = 0; i < 2; i++) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      ph_vm_part_ways(vm);
+      run(vm, "x = math.random()");
+      lua_getglobal(vm->L, "x");
+      double x = lua_tonumber(vm->L, -1);
+      CHECK(write(pipes[1], &x, sizeof x) == sizeof x);
+      _exit(0);
+    }
+    CHECK(waitpid(pid, NULL, 0) == pid);
+    CHECK(read(pipes[0], &numbers[i], sizeof numbers[i]) == sizeof numbers[i]);
+  }
+  CHECK(numbers[0] != numbers[1]);
+  close(pipes[0]);
+  close(pipes[1]);
+  ph_vm_close(vm);
+}
+
+static int count(lua_State *L) {
+  int *n = lua_touserdata(L, lua_upvalueindex(1));
+  ++*n;
+  return 0;
+}
+
+static void finalizes_at_the_end_of_the_process(void) {
+  const struct ph_vm_options options = {0};
+  struct ph_vm *vm = ph_vm_open(&options);
+  int n = 0;
+  lua_pushlightuserdata(vm->L, &n);
+  lua_pushcclosure(vm->L, count, 1);
+  lua_setglobal(vm->L, "count");
+  run(vm, "local meta = { __gc = function() local t = {} for i = 1, 100 do t[i] = ('x'):rep(i) end count() end }"
+          "for i = 1, 10 do _G[i] = setmetatable({}, meta) end");
+  ph_vm_close_last(vm);
+  CHECK(n == 10);
+}
+
 int main(void) {
   knows_its_states();
   counts_memory();
@@ -148,5 +194,7 @@ int main(void) {
   finds_what_is_built_in();
   adopts_a_state();
   workers_exit();
+  copies_part_ways();
+  finalizes_at_the_end_of_the_process();
   return 0;
 }
