@@ -15,6 +15,7 @@ local errors = require "futures.error"
 
 local PENDING <const>, ID <const> = 1, 6
 local Future <const> = future.Future
+local core_submit <const> = core_pool.submit
 local setmetatable, type = setmetatable, type
 
 local executor = {}
@@ -67,7 +68,7 @@ local function submit(self, fn, ...)
   if h.life.closed then h.life:check_open() end
   local f = setmetatable({ PENDING, nil, nil, nil, h, false }, Future)
   if h.retry_if then return submit_with_retry(h, f, fn, ...) end
-  local id = h.core:submit(f, 0, h.options, fn, ...)
+  local id = core_submit(h.core, f, 0, h.options, fn, ...)
   if not id then return submit_to_full(h, f, fn, ...) end
   f[ID] = id
   if h.inline then h:take_in() end

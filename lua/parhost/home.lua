@@ -13,15 +13,15 @@ local home = {}
 
 local ID <const> = 6
 
--- `given`: checked options of pool_options.read_view.
+-- `given`: checked options of pool_options.read_view. What every submit looks at is false rather than absent.
 function home.new(core, life, settings, given)
   local self = setmetatable({
     core = core, life = life, given = given, task = given.name,
-    inline = settings.inline, on_full = settings.on_full, max_queue = settings.max_queue,
+    inline = settings.inline or false, on_full = settings.on_full, max_queue = settings.max_queue,
     chunk_size = given.chunk_size or 1, buffer_size = given.buffer_size,
-    retry_if = given.retries and given.retries > 0 and given.retry_if or nil,
+    retry_if = given.retries and given.retries > 0 and given.retry_if or false,
   }, Home)
-  self.options = self:core_options(given.timeout, given.deadline)
+  self.options = self:core_options(given.timeout, given.deadline) or false
   return self
 end
 

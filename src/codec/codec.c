@@ -44,7 +44,7 @@ static struct ph_codec *new_codec(lua_State *L, int like) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   for (int uv = 1; uv < PH_UV_INNER; uv++) {
-    bool own = uv == PH_UV_ANCHORS || uv == PH_UV_CAPTURES;
+    bool own = uv == PH_UV_ANCHORS || uv == PH_UV_CAPTURES || uv == PH_UV_TASK;
     if (like != 0 && !own)
       lua_getiuservalue(L, like, uv);
     else if (uv == PH_UV_FUNCTIONS)

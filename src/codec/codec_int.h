@@ -81,8 +81,16 @@ enum {
   PH_UV_NAMES,         /* function -> { module, field } */
   PH_UV_LOADED,        /* blob number -> closure that needs no upvalues of its own */
   PH_UV_SENT,          /* names of the globals that were captured: name -> true */
+  PH_UV_TASK,          /* the function that ph_codec.task is about */
   PH_UV_INNER,         /* the codec that is used while this one calls out */
   PH_UV_COUNT = PH_UV_INNER,
+};
+
+/* A function that is no more than a blob: not ours, no upvalues. */
+struct ph_plain_function {
+  const void *identity;
+  uint64_t store; /* whose number this is */
+  uint32_t number;
 };
 
 struct ph_codec {
@@ -94,12 +102,13 @@ struct ph_codec {
   struct ph_ptrmap seen;   /* object, string, cell -> offset */
   struct ph_ptrmap named;  /* values of package.loaded, classes -> enum ph_named */
   struct ph_levels levels;
-  size_t limit;                  /* what would take more bytes is refused */
-  uint32_t tried, found, passed; /* short strings looked up; those that had come before; those not looked up */
-  size_t open_dumps;             /* levels of objects that go through __dump */
-  lua_Integer n_captures;        /* lists of global names in PH_UV_CAPTURES, to be looked at */
-  const void *globals;           /* identity of the globals table */
-  int self;                      /* stack index of this userdata */
+  size_t limit;                         /* what would take more bytes is refused */
+  uint32_t tried, found, passed;        /* short strings looked up; those that had come before; those not looked up */
+  size_t open_dumps;                    /* levels of objects that go through __dump */
+  lua_Integer n_captures;               /* lists of global names in PH_UV_CAPTURES, to be looked at */
+  struct ph_plain_function plain, task; /* the last in this message; the last one that was a task, in PH_UV_TASK */
+  const void *globals;                  /* identity of the globals table */
+  int self;                             /* stack index of this userdata */
   bool named_known, has_code;
   bool has_state; /* a table, an upvalue or a captured global is in the message */
   bool has_anchors;

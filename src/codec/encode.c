@@ -285,7 +285,11 @@ static int put_function(lua_State *L, struct ph_codec *c) {
   }
   put_prototype(L, c, f);
   ph__put_varint(L, c, f->n_upvalues);
-  if (f->n_upvalues == 0) return PH_WRITTEN;
+  if (f->n_upvalues == 0) {
+    if (c->options->blobs != NULL && f->number >= 0)
+      c->plain = (struct ph_plain_function){identity, f->store, (uint32_t)f->number};
+    return PH_WRITTEN;
+  }
   struct ph_level *l = ph__level_push(L, c, PH_TAG_FUNCTION, lua_gettop(L));
   if (l == NULL) return ph__too_deep(L, c);
   l->state = AT_UPVALUE;

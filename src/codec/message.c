@@ -110,6 +110,7 @@ static void reset(lua_State *L, struct ph_codec *c, const struct ph_encode_optio
   c->n_captures = 0;
   c->tried = c->found = c->passed = 0;
   c->named_known = c->has_code = c->has_state = false;
+  c->plain.identity = NULL;
   ph_buf_reset(&c->out, 1 << 20);
   ph_ptrmap_clear(&c->seen);
   if (!c->has_anchors) return;
@@ -135,6 +136,30 @@ static void complete_error(const struct ph_encode_options *o, int i, struct ph_e
   snprintf(err->message, sizeof err->message, "%.130s: %.120s", err->path, what);
 }
 
+/* --- the same task again ----------------------------------------------------------------------------------- */
+
+static void know_task(lua_State *L, struct ph_codec *c, int first) {
+  if (c->plain.identity == NULL || c->plain.identity != lua_topointer(L, first)) return;
+  lua_pushvalue(L, first);
+  lua_setiuservalue(L, c->self, PH_UV_TASK); /* alive as long as it is known by its address */
+  c->task = c->plain;
+}
+
+/* Writes the function at `first` as the last time, as put_function would; gives where, 0: it is another one. */
+static uint32_t put_known_task(lua_State *L, struct ph_codec *c, int first) {
+  const struct ph_encode_options *o = c->options;
+  if (!o->first_is_task || o->blobs == NULL || o->externs != LUA_NOREF || c->task.store != o->blobs->id) return 0;
+  if (c->task.identity != lua_topointer(L, first) || !lua_isfunction(L, first)) return 0;
+  uint32_t at = (uint32_t)c->out.len;
+  ph__put_tag(L, c, PH_TAG_FUNCTION);
+  ph__put_tag(L, c, PH_PROTO_BLOB);
+  ph__put_varint(L, c, c->task.number);
+  ph__put_tag(L, c, 0); /* upvalues */
+  ph__note_blob(L, c, c->task.number);
+  c->has_code = true;
+  return at;
+}
+
 int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, int count, struct ph_encoded *out,
               struct ph_err *err) {
   first = lua_absindex(L, first);
@@ -144,10 +169,13 @@ int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, 
   c->self = lua_gettop(L);
   reset(L, c, options, err);
   ph__put_varint(L, c, (uint64_t)count);
-  for (int i = 0; i < count && status == OK; i++) {
+  uint32_t task = put_known_task(L, c, first);
+  for (int i = task != 0; i < count && status == OK; i++) {
     if (ph__put_scalar(L, c, first + i)) continue;
+    if (task != 0) ph__seen(L, c, c->task.identity, &task); /* what comes now may refer to it */
     lua_pushvalue(L, first + i);
     status = ph__put_tree(L, c);
+    if (i == 0) know_task(L, c, first);
     if (status != OK && err != NULL) complete_error(options, i, err);
     lua_pop(L, 1);
   }

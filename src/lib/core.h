@@ -15,7 +15,7 @@
 
 /* User values of a core. */
 enum {
-  CORE_SINKS = 1, /* id -> sink, until its last delivery */
+  CORE_SINKS = 1, /* place -> sink, until its last delivery */
   CORE_TEXTS,     /* number -> label or place of submission, and back */
   CORE_REASONS,   /* id -> reason of a cancellation */
   CORE_HOLDS,     /* id -> cells that its message names */
@@ -26,6 +26,7 @@ enum {
 enum core_kind { CORE_PROC, CORE_THREAD, CORE_INLINE };
 
 #define CORE_SITES 64
+#define CORE_LINES 8
 
 struct core_site { /* cache: where a submit came from -> number of its text */
   const void *source;
@@ -37,7 +38,8 @@ struct core_site { /* cache: where a submit came from -> number of its text */
 struct core {
   const void *kind_of_userdata; /* core_mark */
   struct core *next, **place;   /* list of the state's open cores */
-  struct ph_pool *pool;         /* NULL: over */
+  struct lib_state *state;
+  struct ph_pool *pool; /* NULL: over */
   struct ph_client *client;
   bool is_guest; /* the pool belongs to another thread */
   struct ph_pool_config config;
@@ -48,9 +50,12 @@ struct core {
   uint32_t blob_labels[4096]; /* text number of the task whose function is this blob; 0: not yet known */
   uint32_t n_texts;
   struct core_site sites[CORE_SITES];
-  const void *own_caller; /* see is_known_caller */
-  int caller_line;        /* where the function of CORE_CALLER was then, and the number of that text */
-  uint32_t caller_site;
+  struct core_line { /* cache: lines of the function in CORE_CALLER -> number of their text */
+    int line;
+    uint32_t site;
+  } lines[CORE_LINES];
+  struct ph_buf free_places; /* a stack of uint32_t, with room for all there are */
+  uint32_t n_places, n_sinks;
   unsigned submissions;               /* see take_what_is_done */
   struct ph_buf scratch, chunk_blobs; /* a chunk being put together */
   struct ph_buf setup;
@@ -97,6 +102,8 @@ static inline unsigned core_encode_flags(const struct core *c) {
   return (c->capture ? PH_ENCODE_CAPTURE : 0) | (c->kind == CORE_THREAD ? PH_ENCODE_SAME_PROCESS : 0);
 }
 
+/* Ends the place of a sink; the table of the sinks is at `sinks`. Never raises. */
+void core_free_place(lua_State *L, struct core *c, int sinks, uint32_t place);
 /* Delivers what is ready; gives how many. May raise only what the delivery function raises. */
 lua_Integer drain_core(lua_State *L, struct core *c, int core_idx);
 lua_Integer drain_all(lua_State *L);

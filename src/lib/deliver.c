@@ -252,17 +252,16 @@ static void drop_holds(lua_State *L, int core_idx, uint64_t id) {
 /* Pushes the sink of a record. */
 static void push_sink(lua_State *L, int core_idx, const struct ph_done *d) {
   lua_getiuservalue(L, core_idx, CORE_SINKS);
-  lua_rawgeti(L, -1, (lua_Integer)d->id);
+  lua_rawgeti(L, -1, d->place);
   lua_remove(L, -2);
 }
 
 /* After the last record of a task nothing more comes for its sink. */
 static void release_sink(lua_State *L, int core_idx, const struct ph_done *d) {
   if (!d->last) return;
-  const struct core *c = lua_touserdata(L, core_idx);
+  struct core *c = lua_touserdata(L, core_idx);
   lua_getiuservalue(L, core_idx, CORE_SINKS);
-  lua_pushnil(L);
-  lua_rawseti(L, -2, (lua_Integer)d->id);
+  core_free_place(L, c, -1, d->place);
   lua_pop(L, 1);
   if (c->has_holds) drop_holds(L, core_idx, d->id);
 }
@@ -360,7 +359,7 @@ static bool settle_map(lua_State *L, lua_Integer k) {
 static const void *find_sink(lua_State *L, const struct ph_done *d) {
   lua_settop(L, SINKS);
   const void *metatable = NULL;
-  if (lua_rawgeti(L, SINKS, (lua_Integer)d->id) == LUA_TTABLE && lua_getmetatable(L, SINK)) {
+  if (lua_rawgeti(L, SINKS, d->place) == LUA_TTABLE && lua_getmetatable(L, SINK)) {
     metatable = lua_topointer(L, -1);
     lua_pop(L, 1);
   }
@@ -394,8 +393,7 @@ static int settle_run(lua_State *L) {
     }
     q->settled++;
     if (!d->last) continue;
-    lua_pushnil(L);
-    lua_rawseti(L, SINKS, (lua_Integer)d->id);
+    core_free_place(L, q->record.core, SINKS, d->place);
     if (q->record.core->has_holds) drop_holds(L, CORE, d->id);
   }
   return 0;

@@ -59,6 +59,7 @@ static void release(lua_State *L, struct core *c) {
   ph_buf_deinit(&c->scratch);
   ph_buf_deinit(&c->chunk_blobs);
   ph_buf_deinit(&c->setup);
+  ph_buf_deinit(&c->free_places);
   for (size_t at = c->at; at < c->records.len;) {
     struct ph_done *d = (struct ph_done *)(void *)(c->records.data + at);
     at += ph_done_stride(d);
@@ -246,6 +247,7 @@ static struct core *new_core(lua_State *L) {
   struct core *c = lua_newuserdatauv(L, sizeof *c, CORE_USERVALUES);
   memset(c, 0, sizeof *c);
   c->kind_of_userdata = &core_mark;
+  c->state = lib_state_of(L);
   c->externs = c->extern_values = LUA_NOREF;
   c->last.wait_ms[0] = c->last.wait_ms[1] = c->last.run_ms[0] = c->last.run_ms[1] = (double)NAN;
   c->store = (struct ph_blob_store){.intern = intern_blob, .ud = c, .id = ++stores};
@@ -377,9 +379,7 @@ static int core_finished(lua_State *L) {
   bool finished = c->pool == NULL;
   if (!finished && c->at >= c->records.len && is_over(c)) {
     finished = true;
-    lua_getiuservalue(L, 1, CORE_SINKS);
-    lua_pushnil(L);
-    if (!lua_next(L, -2)) {
+    if (c->n_sinks == 0) {
       ph_pool_stats(c->pool, &c->last);
       release(L, c);
     }
@@ -477,6 +477,7 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                      {"__gc", core_gc},
                                      {NULL, NULL}};
   static const luaL_Reg functions[] = {{"new", pool_new},
+                                       {"submit", core_submit},
                                        {"guest", pool_guest},
                                        {"prepare", pool_prepare},
                                        {"options", task_options},

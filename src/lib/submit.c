@@ -48,65 +48,53 @@ static void push_site(lua_State *L, lua_Debug *ar) {
     lua_pushfstring(L, "%s:%d: in function <%s:%d>", ar->short_src, ar->currentline, ar->short_src, ar->linedefined);
 }
 
-/* Is the caller at level 1 the function of ours that it always is? The one that was looked at last is kept in the
- * texts, so that its address stays its own. */
-static bool is_known_caller(lua_State *L, const struct core *c, lua_Debug *ar) {
-  if (c->own_caller == NULL || !lua_getstack(L, 1, ar)) return false;
-  lua_getinfo(L, "f", ar);
-  bool known = lua_topointer(L, -1) == c->own_caller;
-  lua_pop(L, 1);
-  return known;
-}
-
-static void know_caller(lua_State *L, struct core *c, lua_Debug *ar) {
-  lua_getiuservalue(L, 1, CORE_TEXTS);
-  lua_getinfo(L, "f", ar);
-  c->own_caller = lua_topointer(L, -1);
-  lua_rawsetp(L, -2, &c->own_caller);
-  lua_pop(L, 1);
-}
-
-/* Is the caller at level 2, where the program's code mostly is, the one of the last time? */
-static bool is_last_caller(lua_State *L, const struct core *c, lua_Debug *ar) {
-  if (!lua_getstack(L, 2, ar)) return false;
+/* The line of the caller at level 2, where the program's code mostly is, in the cache; NULL when it is another function than
+ * that of CORE_CALLER. What is remembered is never our own code, so what lies between need not be looked at. */
+static struct core_line *line_of_caller(lua_State *L, struct core *c, lua_Debug *ar) {
+  if (!lua_getstack(L, 2, ar)) return NULL;
   lua_getinfo(L, "fl", ar);
   lua_getiuservalue(L, 1, CORE_CALLER);
   lua_rawgeti(L, -1, 1);
-  bool same = ar->currentline == c->caller_line && lua_rawequal(L, -1, -3);
+  bool same = lua_rawequal(L, -1, -3);
   lua_pop(L, 3);
-  return same;
+  return same ? &c->lines[(unsigned)ar->currentline % CORE_LINES] : NULL;
 }
 
-static uint32_t remember_caller(lua_State *L, struct core *c, lua_Debug *ar, uint32_t site) {
-  lua_getiuservalue(L, 1, CORE_CALLER);
-  lua_getinfo(L, "f", ar);
-  lua_rawseti(L, -2, 1);
-  lua_pop(L, 1);
-  c->caller_line = ar->currentline;
-  c->caller_site = site;
-  return site;
+static void remember_caller(lua_State *L, struct core *c, lua_Debug *ar, uint32_t site) {
+  struct core_line *l = line_of_caller(L, c, ar);
+  if (l == NULL) {
+    lua_getiuservalue(L, 1, CORE_CALLER);
+    lua_getinfo(L, "f", ar);
+    lua_rawseti(L, -2, 1);
+    lua_pop(L, 1);
+    memset(c->lines, 0, sizeof c->lines);
+    l = &c->lines[(unsigned)ar->currentline % CORE_LINES];
+  }
+  *l = (struct core_line){.line = ar->currentline, .site = site};
 }
 
-/* The nearest caller that is not parhost itself. */
-static uint32_t site_of_caller(lua_State *L, struct core *c) {
+static uint32_t look_for_caller(lua_State *L, struct core *c) {
   lua_Debug ar;
-  bool known = is_known_caller(L, c, &ar);
-  if (known && is_last_caller(L, c, &ar)) return c->caller_site;
-  for (int level = known ? 2 : 1; lua_getstack(L, level, &ar); level++) {
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
-    if (is_own_code(&ar)) {
-      if (level == 1) know_caller(L, c, &ar);
-      continue;
-    }
+    if (is_own_code(&ar)) continue;
     struct core_site *s = &c->sites[((uintptr_t)ar.source / 16 + (unsigned)ar.currentline) % CORE_SITES];
     if (s->source != ar.source || s->line != ar.currentline || strcmp(s->short_src, ar.short_src) != 0) {
       push_site(L, &ar);
       *s = (struct core_site){.source = ar.source, .line = ar.currentline, .text = intern_text(L, c)};
       memcpy(s->short_src, ar.short_src, sizeof s->short_src);
     }
-    return level == 2 ? remember_caller(L, c, &ar, s->text) : s->text;
+    if (level == 2) remember_caller(L, c, &ar, s->text);
+    return s->text;
   }
   return 0;
+}
+
+/* The nearest caller that is not parhost itself. */
+static uint32_t site_of_caller(lua_State *L, struct core *c) {
+  lua_Debug ar;
+  const struct core_line *l = line_of_caller(L, c, &ar);
+  return l != NULL && l->line == ar.currentline && l->site != 0 ? l->site : look_for_caller(L, c);
 }
 
 static uint32_t label_of(lua_State *L, struct core *c, int fn, const struct ph_encoded *e) {
@@ -170,18 +158,40 @@ static struct naming name_task(lua_State *L, struct core *c, const struct ph_enc
   return n;
 }
 
-static void set_sink(lua_State *L, uint64_t id, bool present) {
+/* Keeps the sink at index 2; gives its place. Small numbers, used again: the table of the sinks stays an array. */
+static uint32_t take_place(lua_State *L, struct core *c) {
+  uint32_t place;
   lua_getiuservalue(L, 1, CORE_SINKS);
-  if (present)
-    lua_pushvalue(L, 2);
-  else
-    lua_pushnil(L);
-  lua_rawseti(L, -2, (lua_Integer)id);
+  lua_pushvalue(L, 2);
+  if (c->free_places.len > 0) {
+    c->free_places.len -= sizeof place;
+    memcpy(&place, c->free_places.data + c->free_places.len, sizeof place);
+  } else {
+    if (ph_buf_reserve(&c->free_places, (c->n_places + 1) * sizeof place) != 0) luaL_error(L, "not enough memory");
+    place = ++c->n_places;
+  }
+  lua_rawseti(L, -2, place);
+  c->n_sinks++;
+  lua_pop(L, 1);
+  return place;
+}
+
+void core_free_place(lua_State *L, struct core *c, int sinks, uint32_t place) {
+  sinks = lua_absindex(L, sinks);
+  lua_pushnil(L);
+  lua_rawseti(L, sinks, place);
+  ph_buf_put(&c->free_places, &place, sizeof place);
+  c->n_sinks--;
+}
+
+static void free_place(lua_State *L, struct core *c, uint32_t place) {
+  lua_getiuservalue(L, 1, CORE_SINKS);
+  core_free_place(L, c, -1, place);
   lua_pop(L, 1);
 }
 
 static void set_holds(lua_State *L, struct core *c, uint64_t id) {
-  if (lib_state_of(L)->n_holds == 0) return;
+  if (c->state->n_holds == 0) return;
   c->has_holds = true;
   lua_getiuservalue(L, 1, CORE_HOLDS);
   lib_take_holds(L);
@@ -192,9 +202,10 @@ static void set_holds(lua_State *L, struct core *c, uint64_t id) {
 #define AROUND_MIN ((size_t)1 << 20) /* bytes that a task takes over rather than copies */
 
 /* `e` as a task without anything but its bytes; NULL without memory. */
-static struct ph_task *wrap_task(lua_State *L, const struct ph_encoded *e) {
+static struct ph_task *wrap_task(lua_State *L, const struct core *c, const struct ph_encoded *e) {
   uint8_t *taken = e->len >= AROUND_MIN ? ph_encode_take(L, e) : NULL;
-  struct ph_task *t = taken != NULL ? ph_task_new_around(taken, e->len, e->n_blobs) : ph_task_new(e->len, e->n_blobs);
+  struct ph_task *t =
+      taken != NULL ? ph_task_new_around(c->client, taken, e->len, e->n_blobs) : ph_task_new(c->client, e->len, e->n_blobs);
   if (t == NULL) {
     free(taken);
     return NULL;
@@ -208,11 +219,11 @@ static struct ph_task *wrap_task(lua_State *L, const struct ph_encoded *e) {
 static struct ph_task *make_task(lua_State *L, struct core *c, const struct naming *n, const struct ph_encoded *e,
                                  uint32_t count) {
   uint64_t id = ph_pool_take_ids(c->pool, count);
-  set_sink(L, id, true);
+  uint32_t place = take_place(L, c);
   set_holds(L, c, id);
-  struct ph_task *t = wrap_task(L, e);
+  struct ph_task *t = wrap_task(L, c, e);
   if (t == NULL) {
-    set_sink(L, id, false);
+    free_place(L, c, place);
     if (e->len > (size_t)INT_MAX) ph_error_raise(L, "not_serializable", "the arguments take more than 2 GiB");
     ph_error_raise(L, "os", "not enough memory for the arguments of a task");
   }
@@ -222,6 +233,7 @@ static struct ph_task *make_task(lua_State *L, struct core *c, const struct nami
   t->tag = n->tag;
   t->label = n->label;
   t->site = n->site;
+  t->place = place;
   return t;
 }
 
@@ -240,14 +252,15 @@ static void warn_of_trouble(lua_State *L, struct core *c) {
 static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
   struct ph_err err;
   lua_Integer id = (lua_Integer)t->id;
+  uint32_t place = t->place;
   if (here || c->kind == CORE_INLINE) {
     if (ph_worker_run_here(c->client, &c->config, t, &err) != 0) {
-      set_sink(L, (uint64_t)id, false);
+      free_place(L, c, place);
       ph_error_raise_err(L, &err);
     }
   } else if (ph_client_submit(c->client, t) != PH_SUBMIT_OK) { /* closed or broken since it was admitted */
     ph_task_unref(t);
-    set_sink(L, (uint64_t)id, false);
+    free_place(L, c, place);
     admit(L, c);
   }
   warn_of_trouble(L, c);
@@ -338,6 +351,6 @@ int core_submit_chunk(lua_State *L) {
                                  .blobs = (const uint32_t *)(const void *)c->chunk_blobs.data,
                                  .n_blobs = c->chunk_blobs.len / sizeof *e.blobs};
   struct ph_task *t = make_task(L, c, &n, &all, (uint32_t)(last - first + 1));
-  t->flags = PH_TASK_CHUNK | (lua_toboolean(L, 9) ? PH_TASK_STAR : 0) | (constant ? PH_TASK_CONSTANT : 0);
+  t->flags |= PH_TASK_CHUNK | (lua_toboolean(L, 9) ? PH_TASK_STAR : 0) | (constant ? PH_TASK_CONSTANT : 0);
   return send(L, c, t, false);
 }

@@ -56,7 +56,52 @@ static void drop_records(struct ph_buf *records) {
   ph_buf_deinit(records);
 }
 
+/* --- spare tasks ------------------------------------------------------------------------------------------- */
+
+#define SPARES_MAX 4096
+
+struct ph_task *ph__take_spare(struct ph_client *c) {
+  struct ph_task *t = c->own_spares.first;
+  if (t == NULL) return malloc(PH_SPARE_SIZE);
+  c->own_spares.first = t->next_in_map;
+  c->own_spares.count--;
+  return t;
+}
+
+void ph__give_spare(struct ph_spares *to, struct ph_task *t) {
+  if (to->first == NULL) to->last = t;
+  t->next_in_map = to->first;
+  to->first = t;
+  to->count++;
+}
+
+static void free_spares(struct ph_spares *s) {
+  for (struct ph_task *t = s->first, *next; t != NULL; t = next) {
+    next = t->next_in_map;
+    free(t);
+  }
+  *s = (struct ph_spares){NULL, NULL, 0};
+}
+
+void ph__move_spares(struct ph_spares *to, struct ph_spares *from) {
+  if (from->first == NULL) return;
+  if (to->count + from->count > SPARES_MAX) {
+    free_spares(from);
+    return;
+  }
+  from->last->next_in_map = to->first;
+  if (to->first == NULL) to->last = from->last;
+  to->first = from->first;
+  to->count += from->count;
+  *from = (struct ph_spares){NULL, NULL, 0};
+}
+
+/* --- records ---------------------------------------------------------------------------------------------- */
+
 void ph__client_deinit(struct ph_client *c) {
+  free_spares(&c->staged_spares);
+  free_spares(&c->spares);
+  free_spares(&c->own_spares);
   drop_records(&c->staged);
   drop_records(&c->done);
   pthread_mutex_destroy(&c->done_lock);
@@ -127,6 +172,7 @@ bool ph_client_take_done(struct ph_client *c, struct ph_buf *records) {
   struct ph_buf empty = *records;
   *records = c->done;
   c->done = empty;
+  ph__move_spares(&c->own_spares, &c->spares);
   atomic_store_explicit(&c->has_done, false, memory_order_relaxed);
   pthread_mutex_unlock(&c->done_lock);
   return records->len > 0;

@@ -171,12 +171,14 @@ void ph_pool_unref(struct ph_pool *p) {
 
 /* --- submitting ------------------------------------------------------------------------------------------ */
 
-struct ph_task *ph_task_new(size_t payload, size_t n_blobs) {
+struct ph_task *ph_task_new(struct ph_client *c, size_t payload, size_t n_blobs) {
   if (payload > PH_FRAME_MAX - sizeof(struct ph_task_wire)) return NULL;
   size_t size = sizeof(struct ph_task) + n_blobs * sizeof(uint32_t) + payload;
-  struct ph_task *t = ph_big_advise(malloc(size), size);
+  bool is_small = size <= PH_SPARE_SIZE;
+  struct ph_task *t = is_small ? ph__take_spare(c) : ph_big_advise(malloc(size), size);
   if (t == NULL) return NULL;
   memset(t, 0, sizeof *t);
+  t->flags = is_small ? PH_TASK_SPARE : 0;
   atomic_init(&t->refs, 1);
   t->options = (struct ph_task_options)PH_TASK_OPTIONS_DEFAULT;
   t->deadline.when = PH_NEVER;
@@ -186,10 +188,11 @@ struct ph_task *ph_task_new(size_t payload, size_t n_blobs) {
   return t;
 }
 
-struct ph_task *ph_task_new_around(uint8_t *payload, size_t len, size_t n_blobs) {
+struct ph_task *ph_task_new_around(struct ph_client *c, uint8_t *payload, size_t len, size_t n_blobs) {
   if (len > PH_FRAME_MAX - sizeof(struct ph_task_wire)) return NULL;
-  struct ph_task *t = ph_task_new(0, n_blobs);
+  struct ph_task *t = ph_task_new(c, 0, n_blobs);
   if (t == NULL) return NULL;
+  t->flags = 0; /* nothing spare about it */
   t->apart = payload;
   t->len = (uint32_t)len;
   return t;

@@ -63,14 +63,14 @@ struct ph_task {
   struct ph_task *next_in_map;
   struct ph_heap_node deadline; /* in pool->deadlines while not PH_NEVER */
   uint64_t id;                  /* the owner's name for it; also the submission index of seeds */
-  int64_t tag;                  /* the owner's: comes back in every record, like the next two */
-  uint32_t label, site;
+  int64_t tag;                  /* the owner's: comes back in every record, like the next three */
+  uint32_t label, site, place;
+  uint32_t count; /* items */
   struct ph_task_options options;
   int64_t submitted;
   struct ph_client *client; /* who gets the records */
   struct ph_worker *worker; /* while handed */
   uint8_t *apart;           /* the payload, when it is a block of its own; malloc'ed */
-  uint32_t count;           /* items */
   uint32_t next_item;       /* the first that has no reply yet */
   uint32_t n_blobs;
   uint32_t len;
@@ -88,6 +88,7 @@ enum {
   PH_TASK_TIMED_OUT = 4, /* the item that runs */
   PH_TASK_EXPIRED = 8,   /* its deadline has passed: every item that is left */
   PH_TASK_CONSTANT = 16, /* of a chunk: the function has no state, decoded once it serves every item */
+  PH_TASK_SPARE = 32,    /* its memory will do for any small task */
 };
 
 static inline uint8_t *ph_task_bytes(struct ph_task *t) {
@@ -118,7 +119,7 @@ struct ph_pool_config {
 struct ph_done {
   uint64_t id;
   int64_t tag;
-  uint32_t label, site;
+  uint32_t label, site, place;
   uint32_t item;
   uint8_t outcome; /* enum ph_outcome */
   uint8_t last;    /* the task has no more records */
@@ -154,9 +155,9 @@ void ph_pool_ref(struct ph_pool *p);
 void ph_pool_unref(struct ph_pool *p);
 
 /* Gives a task with room for the payload, options at their defaults; NULL without memory. */
-struct ph_task *ph_task_new(size_t payload, size_t n_blobs);
+struct ph_task *ph_task_new(struct ph_client *c, size_t payload, size_t n_blobs);
 /* The same around a malloc'ed payload, which it takes when it does not give NULL. */
-struct ph_task *ph_task_new_around(uint8_t *payload, size_t len, size_t n_blobs);
+struct ph_task *ph_task_new_around(struct ph_client *c, uint8_t *payload, size_t len, size_t n_blobs);
 void ph_task_unref(struct ph_task *t);
 /* The first of `n` numbers in a row, for tasks and their items. */
 uint64_t ph_pool_take_ids(struct ph_pool *p, uint64_t n);

@@ -77,7 +77,16 @@ struct ph_queue {
   size_t count;
 };
 
-/* Whoever submits. What is not atomic is guarded by the pool's lock, `done` by done_lock. */
+/* Tasks that are over and whose memory is used again. They go the way of the records, so who submits need not share
+ * malloc's lock with who ends tasks. */
+struct ph_spares {
+  struct ph_task *first, *last; /* by next_in_map */
+  size_t count;
+};
+#define PH_SPARE_SIZE 216u /* bytes of each: a malloc'ed block of 224 */
+
+/* Whoever submits. What is not atomic is guarded by the pool's lock, `done` and `spares` by done_lock, `own_spares` belongs
+ * to the client's thread. */
 struct ph_client {
   struct ph_pool *pool;
   struct ph_client *next_dirty;
@@ -91,6 +100,7 @@ struct ph_client {
 
   pthread_mutex_t done_lock;
   struct ph_buf done;
+  struct ph_spares staged_spares, spares, own_spares;
   atomic_bool has_done;
 };
 
@@ -198,6 +208,11 @@ int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, 
 int ph__client_init(struct ph_client *c, struct ph_pool *p);
 void ph__client_deinit(struct ph_client *c);
 void ph__free_client(struct ph_client *c);
+/* A block of PH_SPARE_SIZE bytes for a task; NULL without memory. */
+struct ph_task *ph__take_spare(struct ph_client *c);
+void ph__give_spare(struct ph_spares *to, struct ph_task *t);
+/* Empties `from`. Frees what would be too many. */
+void ph__move_spares(struct ph_spares *to, struct ph_spares *from);
 void ph__pool_enter(struct ph_pool *p);
 void ph__pool_leave(struct ph_pool *p);
 /* Behind publishing: lets a guest that waits know. */

@@ -22,7 +22,10 @@ static void forget(struct ph_pool *p, struct ph_task *t) {
   ph__map_remove(p, t);
   if (t->options.deadline != PH_NEVER) ph_heap_remove(&p->deadlines, &t->deadline);
   t->client->staged_ends++;
-  ph_task_unref(t);
+  if ((t->flags & PH_TASK_SPARE) && atomic_load_explicit(&t->refs, memory_order_acquire) == 1)
+    ph__give_spare(&t->client->staged_spares, t);
+  else
+    ph_task_unref(t);
 }
 
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
@@ -38,6 +41,7 @@ int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, 
   done->tag = t->tag;
   done->label = t->label;
   done->site = t->site;
+  done->place = t->place;
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
   ph_buf_put(&c->staged, done, ph_done_head(done));
@@ -89,6 +93,7 @@ static void publish_to(struct ph_pool *p, struct ph_client *c) {
   } else if (ph_buf_put(&c->done, c->staged.data, c->staged.len) == 0) {
     c->staged.len = 0;
   }
+  ph__move_spares(&c->spares, &c->staged_spares);
   atomic_store_explicit(&c->has_done, true, memory_order_release);
   pthread_mutex_unlock(&c->done_lock);
   uint64_t ends = c->staged_ends; /* not before: nothing outstanding means nothing more will come */

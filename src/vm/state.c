@@ -2,11 +2,11 @@
  * Making and ending Lua states. A vm is malloc'ed by ph_vm_open, or lies in a userdata of an adopted state. */
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "base/big.h"
 #include "codec/codec.h"
 #include "vm/vm_int.h"
 
@@ -19,48 +19,6 @@ struct ph_vm *ph_vm_of(lua_State *L) {
   struct ph_vm *vm = lua_touserdata(L, -1);
   lua_pop(L, 1);
   return vm;
-}
-
-#ifdef PH_GCSTRESS
-/* Refuses a new object now and then: Lua then collects all garbage, whatever it is in the middle of, and asks again. What
- * nothing holds is gone at once. Each allocation pays for so many bytes of heap to be walked, so small states collect at
- * every few, big ones stay usable. */
-#define STRESS_BYTES 4096
-
-static bool must_collect(struct ph_vm *vm, bool is_object) {
-  if (!is_object) return false;
-  if (vm->stress_retry) {
-    vm->stress_retry = false;
-    return false;
-  }
-  vm->stress_random = vm->stress_random * 6364136223846793005u + 1442695040888963407u;
-  vm->stress_credit += (size_t)(vm->stress_random >> 32) % (2 * STRESS_BYTES);
-  if (vm->stress_credit < vm->used) return false;
-  vm->stress_credit = 0;
-  vm->stress_retry = true;
-  return true;
-}
-#endif
-
-static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
-  struct ph_vm *vm = ud;
-#ifdef PH_GCSTRESS
-  if (must_collect(vm, block == NULL && old_size != 0))
-    return NULL; /* 0: no object; perhaps of lauxlib, which would give up */
-#endif
-  if (block == NULL) old_size = 0; /* for new blocks it is a type tag */
-  if (new_size == 0) {
-    if (!vm->leaves_memory) free(block);
-    vm->used -= old_size;
-    return NULL;
-  }
-  if (vm->limit != 0 && new_size > old_size && vm->used + (new_size - old_size) > vm->limit) {
-    vm->limit_hit = true;
-    return NULL;
-  }
-  void *moved = ph_big_advise(realloc(block, new_size), new_size);
-  if (moved != NULL) vm->used += new_size - old_size;
-  return moved;
 }
 
 /* Fresh states of forked workers lie at the same addresses, which is what Lua itself would seed from. */
@@ -77,6 +35,7 @@ static void seed_random(lua_State *L) {
 
 static void init_vm(struct ph_vm *vm, lua_State *L) {
   memset(vm, 0, sizeof *vm);
+  ph_slab_init(&vm->slab);
   vm->L = vm->running = L;
   vm->wake_fd = -1;
   atomic_init(&vm->stop, PH_STOP_NONE);
@@ -107,19 +66,29 @@ static int open_libraries(lua_State *L) {
   return 0;
 }
 
+/* As luaL_newstate: what is raised where nothing catches it. */
+static int panic(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  fprintf(stderr, "parhost: error outside of any protected call: %s\n", message != NULL ? message : "(not a string)");
+  fflush(stderr);
+  return 0;
+}
+
 struct ph_vm *ph_vm_open(const struct ph_vm_options *options) {
   struct ph_vm *vm = malloc(sizeof *vm);
   if (vm == NULL) return NULL;
-  lua_State *L = luaL_newstate();
+  init_vm(vm, NULL);
+  lua_State *L = lua_newstate(ph__allocate, vm);
   if (L == NULL) {
+    ph_slab_deinit(&vm->slab);
     free(vm);
     return NULL;
   }
-  init_vm(vm, L);
+  vm->L = vm->running = L;
+  lua_atpanic(L, panic);
+  ph__warn_install(L, vm);
   vm->is_worker = options->is_worker;
   vm->exit_raises = options->exit_raises;
-  vm->used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB);
-  lua_setallocf(L, allocate, vm);
   vm->outer = ph_vm_current;
   ph_vm_current = vm;
 
@@ -142,6 +111,7 @@ static void close_vm(struct ph_vm *vm, bool last) {
   (void)last;
 #endif
   lua_close(vm->L);
+  if (!vm->leaves_memory) ph_slab_deinit(&vm->slab);
   if (ph_vm_current == vm) ph_vm_current = vm->outer;
   free(vm);
 }

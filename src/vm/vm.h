@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/slab.h"
+
 /* Why running code is asked to stop: CONTRACT "source". */
 enum ph_stop { PH_STOP_NONE, PH_STOP_EXPLICIT, PH_STOP_DEADLINE, PH_STOP_GROUP, PH_STOP_SHUTDOWN, PH_STOP_SIGNAL };
 
@@ -18,11 +20,15 @@ struct ph_vm {
   lua_State *L;                /* the main thread of the state */
   lua_State *volatile running; /* the coroutine that runs now: the one to hook */
   size_t used, limit;          /* bytes of the Lua heap; limit 0: none */
+  struct ph_slab slab;         /* the small blocks of it */
 #ifdef PH_GCSTRESS
   size_t stress_credit;
   uint64_t stress_random;
   bool stress_retry;
 #endif
+  struct ph_warnings {
+    bool on, continued; /* the last piece was not the end of its message */
+  } warnings;
   bool limit_hit;       /* an allocation was refused since this was last cleared */
   bool leaves_memory;   /* nothing is freed any more: the process ends */
   bool is_worker;       /* os.exit leaves the worker, not the program */

@@ -22,7 +22,7 @@ static bool would_wait(struct ph_pool *p) {
 
 /* As the dispatcher does it, behind the owner's back. */
 static void end_a_task(struct ph_pool *p) {
-  struct ph_task *t = ph_task_new(0, 0);
+  struct ph_task *t = ph_task_new(ph_pool_owner(p), 0, 0);
   struct ph_done done = {.outcome = PH_DONE_OK};
   CHECK(ph_client_add_done(ph_pool_owner(p), t, &done, NULL) == 0);
   ph_task_unref(t);
