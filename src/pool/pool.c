@@ -94,7 +94,7 @@ struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_po
   p->backend = backend;
   p->config = *config;
   p->average_run = -1;
-  p->next_timer = p->steal_at = p->spawn_retry_at = PH_NEVER;
+  p->now = p->next_timer = p->steal_at = p->spawn_retry_at = PH_NEVER;
   ph_list_init(&p->queue.plain);
   ph_list_init(&p->intake);
   pthread_mutex_init(&p->lock, NULL);
@@ -222,6 +222,7 @@ enum ph_submit_result ph_pool_admits(struct ph_pool *p) {
 }
 
 #define GATHER 8
+#define SAMPLED 16 /* of many short tasks, so many in a row: one tells how long they wait */
 
 /* While every worker is busy with short tasks, new ones are handed out a few at a time. None is forgotten: a worker that
  * is busy replies, and the pump that takes the reply takes them, too. */
@@ -233,7 +234,7 @@ enum ph_submit_result ph_client_submit(struct ph_client *c, struct ph_task *t) {
   struct ph_pool *p = c->pool;
   uint8_t state = __atomic_load_n(&p->state, __ATOMIC_ACQUIRE);
   if (state != PH_POOL_OPEN) return state == PH_POOL_CLOSED ? PH_SUBMIT_CLOSED : PH_SUBMIT_BROKEN;
-  t->submitted = ph_now();
+  if (!atomic_load_explicit(&p->busy, memory_order_relaxed) || t->id % SAMPLED == 0) t->submitted = ph_now();
   t->client = c;
   atomic_fetch_add(&c->outstanding, 1);
   atomic_fetch_add(&p->outstanding, 1);

@@ -67,7 +67,7 @@ struct ph_task {
   uint32_t label, site, place;
   uint32_t count; /* items */
   struct ph_task_options options;
-  int64_t submitted;
+  int64_t submitted;        /* 0: unknown */
   struct ph_client *client; /* who gets the records */
   struct ph_worker *worker; /* while handed */
   uint8_t *apart;           /* the payload, when it is a block of its own; malloc'ed */

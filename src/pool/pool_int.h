@@ -125,6 +125,7 @@ struct ph_pool {
   unsigned n_workers;
   unsigned restarts_in_row;
   uint64_t n_handed;
+  int64_t now;        /* of the pump that is under way, 0: it has not looked yet; PH_NEVER: there is none */
   int64_t next_timer; /* when ph__check_timers has something to do */
   int64_t steal_at;
   int64_t spawn_retry_at; /* after a failed start, while other workers go on */
@@ -175,6 +176,8 @@ struct ph_task *ph__queue_first(const struct ph_queue *q);
 
 /* schedule.c */
 void ph__pump(struct ph_pool *p);
+/* What ph_now gave during this pump. */
+int64_t ph__pool_now(struct ph_pool *p);
 /* Takes a handed task that has not begun back from its worker; false when it has begun. */
 bool ph__revoke(struct ph_task *t);
 /* A worker that has work in hand (the slot's memory says it has begun): its running task, or NULL. */

@@ -57,7 +57,7 @@ static void leave_worker(struct ph_task *t) {
   w->n_handed--;
   w->pool->n_handed--;
   t->worker = NULL;
-  w->since = ph_now();
+  w->since = ph__pool_now(w->pool);
   if (w->n_handed == 0 && w->pool->config.idle_timeout_ns != PH_NEVER)
     ph__set_timer(w->pool, w->since + w->pool->config.idle_timeout_ns);
 }
@@ -119,14 +119,15 @@ void ph__publish(struct ph_pool *p) {
 /* --- replies ---------------------------------------------------------------------------------------------- */
 
 void ph__release_slot(struct ph_worker *w, unsigned slot) {
-  atomic_store(&ph_link_slot(&w->link, slot)->claim, PH_CLAIM_FREE);
+  atomic_store_explicit(&ph_link_slot(&w->link, slot)->claim, PH_CLAIM_FREE, memory_order_release);
   w->slots[slot] = NULL;
   w->slots_used &= ~(1ull << slot);
 }
 
 static void note_times(struct ph_pool *p, struct ph_task *t, const struct ph_slot *s, int64_t run_ns) {
   int64_t started = atomic_load(&s->started);
-  if (t->next_item == 0 && started >= t->submitted) ph_histogram_add(&p->wait_times, started - t->submitted);
+  if (t->next_item == 0 && t->submitted != 0 && started >= t->submitted)
+    ph_histogram_add(&p->wait_times, started - t->submitted);
   ph_histogram_add(&p->run_times, run_ns);
   p->average_run = p->average_run < 0 ? run_ns : p->average_run + (run_ns - p->average_run) / 8;
 }

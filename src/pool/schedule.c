@@ -119,10 +119,10 @@ static void arm_timeout(struct ph_pool *p, struct ph_task *t) {
 
 static void prepare_slot(struct ph_worker *w, const struct ph_task *t, unsigned slot, enum ph_claim claim) {
   struct ph_slot *s = ph_link_slot(&w->link, slot);
-  atomic_store(&s->stop, 0);
-  atomic_store(&s->started, 0);
-  atomic_store(&s->item, t->next_item);
-  atomic_store(&s->claim, claim);
+  atomic_store_explicit(&s->stop, 0, memory_order_relaxed);
+  atomic_store_explicit(&s->started, 0, memory_order_relaxed);
+  atomic_store_explicit(&s->item, t->next_item, memory_order_relaxed);
+  atomic_store_explicit(&s->claim, claim, memory_order_release);
 }
 
 static void enter_slot(struct ph_worker *w, struct ph_task *t, unsigned slot) {
@@ -134,7 +134,7 @@ static void enter_slot(struct ph_worker *w, struct ph_task *t, unsigned slot) {
   w->slots_used |= 1ull << slot;
   ph_list_push_back(&w->handed, &t->node);
   w->started_tasks++;
-  if (w->n_handed++ == 0) w->since = ph_now();
+  if (w->n_handed++ == 0) w->since = ph__pool_now(p);
   p->n_handed++;
   arm_timeout(p, t);
   if (p->config.max_tasks_per_worker != 0 && w->started_tasks >= p->config.max_tasks_per_worker) w->retire = true;
@@ -176,10 +176,10 @@ static unsigned burden(const struct ph_worker *w) {
   return w->n_handed * 4 * PH_LINK_SLOTS + unseen(w) + (w->state == PH_WORKER_STARTING ? 2 * PH_LINK_SLOTS : 0);
 }
 
-/* The worker that is to have the next task: one with nothing to do, a new one, the one with least in hand. */
-static struct ph_worker *choose(struct ph_pool *p) {
+/* The worker that is to have the next task: one with nothing to do, a new one, the one with least in hand. None is to have
+ * more than `limit`. */
+static struct ph_worker *choose(struct ph_pool *p, unsigned limit) {
   struct ph_worker *best = NULL;
-  unsigned limit = ahead(p);
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
     if (accepts(w, limit) && (best == NULL || burden(w) < burden(best))) best = w;
@@ -195,8 +195,9 @@ static struct ph_worker *choose(struct ph_pool *p) {
 
 static void hand_out(struct ph_pool *p) {
   struct ph_task *t;
+  unsigned limit = ahead(p);
   while ((t = ph__queue_first(&p->queue)) != NULL) {
-    struct ph_worker *w = choose(p);
+    struct ph_worker *w = choose(p, limit);
     if (w == NULL || hand(w, t) != 0) break;
   }
 }
@@ -325,6 +326,12 @@ static void balance(struct ph_pool *p) {
   hand_out(p);
 }
 
+int64_t ph__pool_now(struct ph_pool *p) {
+  if (p->now == PH_NEVER) return ph_now();
+  if (p->now == 0) p->now = ph_now();
+  return p->now;
+}
+
 /* --- the pump --------------------------------------------------------------------------------------------- */
 
 static void retire_idle(struct ph_pool *p) {
@@ -337,6 +344,7 @@ static void retire_idle(struct ph_pool *p) {
 
 static void pump_once(struct ph_pool *p) {
   if (p->over) return;
+  p->now = 0;
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
     if (w == NULL || w->state == PH_WORKER_GONE) continue;
@@ -344,7 +352,7 @@ static void pump_once(struct ph_pool *p) {
   }
   ph__take_intake(p);
   if (p->next_timer != PH_NEVER) {
-    int64_t now = ph_now();
+    int64_t now = ph__pool_now(p);
     if (now >= p->next_timer) ph__check_timers(p, now);
   }
   if (p->poll_soon) {
@@ -366,6 +374,7 @@ static void pump_once(struct ph_pool *p) {
     w->touched = false;
   }
   ph__publish(p);
+  p->now = PH_NEVER;
   atomic_store_explicit(&p->hungry, p->queue.count == 0 && any_accepts(p), memory_order_release);
   atomic_store(&p->busy, all_are_busy(p));
 }
