@@ -3,20 +3,21 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define PAGE 512u             /* bytes, and its alignment: the page of a block is found by masking */
-#define PAGE_END (PAGE - 16u) /* the rest is for malloc's header: the next chunk follows without a gap */
+#define PAGE 512u /* bytes, and its alignment: the page of a block is found by masking */
 #define CHUNK_PAGES 8u
+#define MALLOC_HEAD 16u /* left free at the end of a chunk: the next one follows without a gap */
 #define EMPTY_KEEP CHUNK_PAGES
 
 /* In front of a page's blocks. A full page is in no list. */
 struct page {
   struct ph_list node;
-  void *free;     /* what was given back, each block with the next one in it */
-  uint16_t at;    /* where what was never given out begins */
-  uint16_t live;  /* blocks */
-  uint16_t index; /* in its chunk */
-  uint16_t idle;  /* of the chunk's first page: empty pages of the chunk */
+  uint16_t free; /* offset of what was given back, each block with the offset of the next one in it; 0: nothing */
+  uint16_t at;   /* where what was never given out begins */
+  uint8_t live;  /* blocks */
+  uint8_t index; /* in its chunk */
+  uint8_t idle;  /* of the chunk's first page: empty pages of the chunk */
 };
 
 static struct page *nth(struct page *first, unsigned i) {
@@ -49,13 +50,13 @@ static struct page *leave_empty(struct ph_slab *s, struct page *p) {
 }
 
 static bool add_chunk(struct ph_slab *s) {
-  struct page *first = aligned_alloc(PAGE, (CHUNK_PAGES - 1) * PAGE + PAGE_END);
+  struct page *first = aligned_alloc(PAGE, CHUNK_PAGES * PAGE - MALLOC_HEAD);
   if (first == NULL) return false;
   first->idle = 0;
   for (unsigned i = CHUNK_PAGES; i-- > 0;) {
     struct page *p = nth(first, i);
     ph_list_init(&p->node);
-    p->index = (uint16_t)i;
+    p->index = (uint8_t)i;
     enter_empty(s, p);
   }
   return true;
@@ -76,7 +77,7 @@ static void drop_page(struct ph_slab *s, struct page *p) {
 static bool add_page(struct ph_slab *s, struct ph_list *room) {
   if (ph_list_empty(&s->empty) && !add_chunk(s)) return false;
   struct page *p = leave_empty(s, ph_list_entry(s->empty.next, struct page, node));
-  p->free = NULL;
+  p->free = 0;
   p->at = sizeof *p;
   p->live = 0;
   ph_list_push_front(room, &p->node);
@@ -97,29 +98,33 @@ static size_t whole_steps(size_t size) {
   return (size + PH_SLAB_STEP - 1) / PH_SLAB_STEP * PH_SLAB_STEP;
 }
 
+static bool is_full(const struct page *p, size_t size) {
+  return p->free == 0 && p->at + size > (p->index == CHUNK_PAGES - 1 ? PAGE - MALLOC_HEAD : PAGE);
+}
+
 void *ph_slab_get(struct ph_slab *s, size_t size) {
   size = whole_steps(size);
   struct ph_list *room = &s->room[size / PH_SLAB_STEP - 1];
   if (ph_list_empty(room) && !add_page(s, room)) return NULL;
   struct page *p = ph_list_entry(room->next, struct page, node);
-  void *block = p->free;
-  if (block != NULL) {
-    p->free = *(void **)block;
+  uint8_t *block = (uint8_t *)p;
+  if (p->free != 0) {
+    block += p->free;
+    memcpy(&p->free, block, sizeof p->free);
   } else {
-    block = (uint8_t *)p + p->at;
+    block += p->at;
     p->at = (uint16_t)(p->at + size);
   }
   p->live++;
-  if (p->free == NULL && p->at + size > PAGE_END) ph_list_remove(&p->node);
+  if (is_full(p, size)) ph_list_remove(&p->node);
   return block;
 }
 
 void ph_slab_put(struct ph_slab *s, void *block, size_t size) {
   struct page *p = (struct page *)(void *)((uintptr_t)block & ~(uintptr_t)(PAGE - 1)); // NOLINT(performance-no-int-to-ptr)
-  struct ph_list *room = &s->room[whole_steps(size) / PH_SLAB_STEP - 1];
-  *(void **)block = p->free;
-  p->free = block;
-  if (ph_list_empty(&p->node)) ph_list_push_front(room, &p->node);
+  memcpy(block, &p->free, sizeof p->free);
+  p->free = (uint16_t)((uint8_t *)block - (uint8_t *)p);
+  if (ph_list_empty(&p->node)) ph_list_push_front(&s->room[whole_steps(size) / PH_SLAB_STEP - 1], &p->node);
   bool alone = p->node.next == p->node.prev;
   if (--p->live == 0 && !alone) drop_page(s, p);
 }
