@@ -13,7 +13,7 @@ option(PARHOST_WERROR "warnings are errors" OFF)
 option(PARHOST_COVERAGE "instrument for coverage" OFF)
 option(PARHOST_FUZZ "build the libFuzzer targets (clang)" OFF)
 option(PARHOST_GCSTRESS "Lua states collect in the middle of everything (src/vm/state.c)" OFF)
-option(PARHOST_FAULTS "compile the fault points in" OFF)
+option(PARHOST_FAULTS "compile the fault points in (src/base/fault.h)" OFF)
 
 add_library(ph_options INTERFACE)
 target_compile_definitions(ph_options INTERFACE _GNU_SOURCE)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/big.h"
+#include "base/mem.h"
 
 void ph_buf_init(struct ph_buf *b) {
   *b = (struct ph_buf)PH_BUF_INIT;
@@ -19,7 +20,7 @@ int ph_buf_grow(struct ph_buf *b, size_t extra) {
   size_t need = b->len + extra;
   size_t cap = b->cap < 64 ? 64 : b->cap;
   while (cap < need) cap += cap / 2 + 16;
-  uint8_t *data = ph_big_advise(realloc(b->data, cap), cap);
+  uint8_t *data = ph_big_advise(ph_realloc(b->data, cap), cap);
   if (data == NULL) return -1;
   b->data = data;
   b->cap = cap;

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
+
 void ph_heap_deinit(struct ph_heap *h) {
   free(h->nodes);
   *h = (struct ph_heap){NULL, 0, 0, 0};
@@ -41,7 +43,7 @@ static void sift_down(struct ph_heap *h, size_t i, struct ph_heap_node *node) {
 int ph_heap_add(struct ph_heap *h, struct ph_heap_node *node) {
   if (h->count == h->cap) {
     size_t cap = h->cap < 16 ? 16 : h->cap * 2;
-    struct ph_heap_node **nodes = realloc(h->nodes, cap * sizeof *nodes);
+    struct ph_heap_node **nodes = ph_realloc(h->nodes, cap * sizeof *nodes);
     if (nodes == NULL) return -1;
     h->nodes = nodes;
     h->cap = cap;

@@ -5,6 +5,8 @@
 
 #include "codec/codec_int.h"
 
+#include "base/mem.h"
+
 static const char codec_key = 0;
 
 /* Where this thread's last state has its codec: luaL_ref of the registry, which is quicker to look up than a key. In
@@ -119,7 +121,7 @@ struct ph_level *ph__level_push(lua_State *L, struct ph_codec *c, uint8_t kind, 
   if (s->count >= PH_DEPTH_MAX || !lua_checkstack(L, 16)) return NULL;
   if (s->count == s->cap) {
     size_t cap = s->cap == 0 ? 32 : s->cap * 2;
-    struct ph_level *array = realloc(s->array, cap * sizeof *array);
+    struct ph_level *array = ph_realloc(s->array, cap * sizeof *array);
     if (array == NULL) ph__no_memory(L);
     s->array = array;
     s->cap = cap;

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
+
 #define KEEP ((size_t)1 << 16) /* entries worth keeping between messages */
 
 /* Objects that lie near each other get places near each other (caches like that), those of different 64 KiB regions do
@@ -41,7 +43,7 @@ uint32_t ph_ptrmap_get(const struct ph_ptrmap *m, const void *key) {
 
 static int grow(struct ph_ptrmap *m) {
   struct ph_ptrmap bigger = {NULL, m->size == 0 ? 64 : m->size * 4, m->count, 1};
-  bigger.entries = calloc(bigger.size, sizeof *bigger.entries);
+  bigger.entries = ph_calloc(bigger.size, sizeof *bigger.entries);
   if (bigger.entries == NULL) return -1;
   for (size_t i = 0; i < m->size; i++) {
     const struct ph_ptrmap_entry *e = &m->entries[i];

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "lib/spawn_lib.h"
 #include "vm/error.h"
 #include "vm/worker_stdio.h"
@@ -153,7 +154,7 @@ static void prepare(lua_State *L, struct start *s, int i, const char *name) {
   if (strcmp(word, "pipe") == 0)
     open_pipe(L, s, i, name);
   else if (strcmp(word, "null") == 0)
-    own(s, i, open("/dev/null", O_RDWR | O_CLOEXEC));
+    own(s, i, PH_FAULT(open) ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC));
   else
     s->theirs[i] = strcmp(word, "stdout") == 0 ? s->theirs[1] : i;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "lib/core.h"
 #include "lib/task.h"
 #include "pool/backend_thread.h"
@@ -114,7 +115,7 @@ static struct station *station_of(lua_State *L) {
   for (struct lib_source *o = state->sources; o != NULL; o = o->next)
     if (o->close == close_station) return (struct station *)o;
   struct ph_err err;
-  struct station *s = calloc(1, sizeof *s);
+  struct station *s = ph_calloc(1, sizeof *s);
   if (s == NULL) ph_error_raise(L, "os", "not enough memory to share futures");
   s->source = (struct lib_source){.drain = drain, .alive = alive, .close = close_station};
   s->place = ph_station_open(&err);

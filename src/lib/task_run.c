@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "lib/task.h"
 
 #define SPARE_MAX 256
@@ -70,7 +71,7 @@ struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope
   int anchor = luaL_ref(L, -2);
   lua_pop(L, 1);
 
-  struct sched_task *t = calloc(1, sizeof *t);
+  struct sched_task *t = ph_calloc(1, sizeof *t);
   if (t == NULL) {
     luaL_error(L, "not enough memory");
     return NULL;

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include "base/fault.h"
+
 #define OLDEST "7.87.0" /* CURLOPT_QUICK_EXIT: giving up a request must not wait for the resolver's thread */
 
 static struct ph_curl_api api;
@@ -19,7 +21,7 @@ static void *open_library(void) {
   static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl-nss.so.4"};
   void *library = NULL;
   for (size_t i = 0; i < sizeof names / sizeof *names && library == NULL; i++)
-    library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    library = PH_FAULT(dlopen) ? NULL : dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
   return library;
 }
 

@@ -12,6 +12,8 @@
 #include <uv.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
+#include "base/mem.h"
 #include "loop/curl_int.h"
 #include "loop/loop_int.h"
 
@@ -48,7 +50,7 @@ static struct slot *slot_of(struct ph_curl *c, int fd) {
   size_t need = (size_t)fd + 1;
   if (need <= c->n_slots) return &c->slots[fd];
   need += need / 2 + 16;
-  struct slot *slots = realloc(c->slots, need * sizeof *slots);
+  struct slot *slots = ph_realloc(c->slots, need * sizeof *slots);
   if (slots == NULL) return NULL;
   memset(slots + c->n_slots, 0, (need - c->n_slots) * sizeof *slots);
   c->slots = slots;
@@ -82,7 +84,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ud, void *soc
 static curl_socket_t open_socket(void *ud, curlsocktype purpose, struct curl_sockaddr *address) {
   (void)purpose;
   struct ph_curl *c = ud;
-  int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  int fd = PH_FAULT(socket) ? -1 : socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
   struct slot *s = fd >= 0 ? slot_of(c, fd) : NULL;
   if (s != NULL) *s = (struct slot){.ours = true};
   return fd >= 0 ? fd : CURL_SOCKET_BAD;
@@ -149,8 +151,8 @@ static void close_glue(struct glue *g) {
 }
 
 static struct glue *open_glue(struct ph_curl *c, struct ph_loop *loop, struct ph_err *err) {
-  struct glue *g = calloc(1, sizeof *g);
-  int status = g == NULL ? UV_ENOMEM : uv_poll_init(ph__loop_uv(loop), &g->poll, c->epoll_fd);
+  struct glue *g = ph_calloc(1, sizeof *g);
+  int status = g == NULL || PH_FAULT(uv_poll) ? UV_ENOMEM : uv_poll_init(ph__loop_uv(loop), &g->poll, c->epoll_fd);
   if (status != 0) {
     ph_err_set(err, "os", -status, "cannot watch HTTP connections: %s", uv_strerror(status));
     free(g);
@@ -168,7 +170,7 @@ static struct glue *open_glue(struct ph_curl *c, struct ph_loop *loop, struct ph
 struct ph_curl *ph_curl_open(struct ph_loop *loop, struct ph_err *err) {
   const struct ph_curl_api *api = ph_curl_api(err);
   if (api == NULL) return NULL;
-  struct ph_curl *c = calloc(1, sizeof *c);
+  struct ph_curl *c = ph_calloc(1, sizeof *c);
   if (c == NULL) {
     ph_err_set(err, "os", 0, "not enough memory for HTTP");
     return NULL;
@@ -176,7 +178,7 @@ struct ph_curl *ph_curl_open(struct ph_loop *loop, struct ph_err *err) {
   c->api = api;
   ph_list_init(&c->multis);
   ph_list_init(&c->news);
-  c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+  c->epoll_fd = PH_FAULT(epoll_create) ? -1 : epoll_create1(EPOLL_CLOEXEC);
   if (c->epoll_fd < 0) ph_err_os(err, "cannot watch HTTP connections");
   if (c->epoll_fd < 0 || (c->glue = open_glue(c, loop, err)) == NULL) {
     if (c->epoll_fd >= 0) close(c->epoll_fd);
@@ -294,8 +296,8 @@ static int share_cookies(struct ph_curl_multi *m) {
 }
 
 struct ph_curl_multi *ph_curl_multi_new(struct ph_curl *c, const struct ph_curl_limits *limits, struct ph_err *err) {
-  struct ph_curl_multi *m = calloc(1, sizeof *m);
-  CURLM *handle = m != NULL ? c->api->multi_init() : NULL;
+  struct ph_curl_multi *m = ph_calloc(1, sizeof *m);
+  CURLM *handle = m != NULL && !PH_FAULT(curl) ? c->api->multi_init() : NULL;
   if (handle == NULL) {
     ph_err_set(err, "os", 0, "not enough memory for an HTTP session");
     free(m);
@@ -361,7 +363,7 @@ static void set_basics(struct ph_curl_multi *m, CURL *easy) {
 }
 
 CURL *ph__curl_handle(struct ph_curl_multi *m) {
-  CURL *easy = m->curl->api->easy_init();
+  CURL *easy = PH_FAULT(curl) ? NULL : m->curl->api->easy_init();
   if (easy != NULL) set_basics(m, easy);
   return easy;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/mem.h"
 #include "loop/curl_int.h"
 
 #define HEAD_MAX (256 * 1024)   /* all header lines of an exchange, interim responses and trailers included */
@@ -285,7 +286,7 @@ static void set_callbacks(const struct ph_curl_api *api, struct ph_exchange *x, 
 }
 
 static struct ph_exchange *make(struct ph_curl_multi *m) {
-  struct ph_exchange *x = calloc(1, sizeof *x);
+  struct ph_exchange *x = ph_calloc(1, sizeof *x);
   if (x == NULL) return NULL;
   x->multi = m;
   x->easy = ph__curl_handle(m);

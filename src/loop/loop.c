@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
+#include "base/mem.h"
 
 /* Deadlines are a timerfd: libuv's own timers count whole milliseconds, from a time that it has cached. */
 struct ph_loop {
@@ -47,15 +49,15 @@ static struct ph_loop_watch *watch_own(struct ph_loop *loop, int fd, struct ph_e
 }
 
 struct ph_loop *ph_loop_new(struct ph_err *err) {
-  struct ph_loop *loop = calloc(1, sizeof *loop);
+  struct ph_loop *loop = ph_calloc(1, sizeof *loop);
   atomic_store(&used, true);
-  if (loop == NULL || uv_loop_init(&loop->uv) != 0) {
+  if (loop == NULL || PH_FAULT(uv_loop) || uv_loop_init(&loop->uv) != 0) {
     ph_err_set(err, "os", ENOMEM, "cannot open an event loop");
     free(loop);
     return NULL;
   }
-  loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  loop->wake_fd = PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  loop->timer_fd = PH_FAULT(timerfd) ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   loop->armed = PH_NEVER;
   if (loop->wake_fd < 0 || loop->timer_fd < 0)
     ph_err_os(err, "cannot open an event loop");
@@ -77,8 +79,8 @@ void ph_loop_free(struct ph_loop *loop) {
 }
 
 struct ph_loop_watch *ph_loop_watch(struct ph_loop *loop, int fd, struct ph_err *err) {
-  struct ph_loop_watch *w = calloc(1, sizeof *w);
-  int status = w == NULL ? UV_ENOMEM : uv_poll_init(&loop->uv, &w->poll, fd);
+  struct ph_loop_watch *w = ph_calloc(1, sizeof *w);
+  int status = w == NULL || PH_FAULT(uv_poll) ? UV_ENOMEM : uv_poll_init(&loop->uv, &w->poll, fd);
   if (status != 0) {
     ph_err_set(err, "os", -status, "cannot watch a descriptor: %s", uv_strerror(status));
     free(w);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
+#include "base/mem.h"
 #include "loop/loop_int.h"
 
 /* Apart from the watch: libuv lets go of a handle only in a later turn of the loop. */
@@ -42,9 +44,9 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
 }
 
 static int open_poll(struct ph_oneshot *w) {
-  w->poll = malloc(sizeof *w->poll);
+  w->poll = ph_malloc(sizeof *w->poll);
   if (w->poll == NULL) return UV_ENOMEM;
-  int status = uv_poll_init(ph__loop_uv(w->loop), &w->poll->uv, w->fd);
+  int status = PH_FAULT(uv_poll) ? UV_ENOMEM : uv_poll_init(ph__loop_uv(w->loop), &w->poll->uv, w->fd);
   if (status == 0) {
     w->poll->uv.data = w;
     return 0;

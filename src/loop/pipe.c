@@ -9,12 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+
 #define READ_SIZE ((size_t)64 << 10) /* what a fresh pipe holds */
 #define BIG_PIPE (1 << 20)
 
 int ph_pipe_make(bool we_write, int *ours, int *theirs) {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+  if (PH_FAULT(pipe) || pipe2(ends, O_CLOEXEC) != 0) return -1;
   *ours = ends[we_write];
   *theirs = ends[!we_write];
   return fcntl(*ours, F_SETFL, O_NONBLOCK);
@@ -88,7 +90,8 @@ int ph_pipe_fill(struct ph_pipe *p) {
     return -1;
   }
   size_t room = p->in.cap - p->in.len;
-  do n = read(p->fd, p->in.data + p->in.len, room < READ_SIZE * 4 ? room : READ_SIZE * 4);
+  if (PH_FAULT(read_short)) room = 1;
+  do n = PH_FAULT(read) ? -1 : read(p->fd, p->in.data + p->in.len, room < READ_SIZE * 4 ? room : READ_SIZE * 4);
   while (n < 0 && errno == EINTR);
   if (n < 0) return errno == EAGAIN ? 0 : -1;
   if (n == 0) {
@@ -110,7 +113,7 @@ static ssize_t write_without_signal(int fd, const void *bytes, size_t n) {
   sigpending(&pending);
   pthread_sigmask(SIG_BLOCK, &sigpipe, &old);
   ssize_t written;
-  do written = write(fd, bytes, n);
+  do written = PH_FAULT(write) ? -1 : write(fd, bytes, n);
   while (written < 0 && errno == EINTR);
   int saved = errno;
   if (written < 0 && saved == EPIPE && !sigismember(&pending, SIGPIPE)) sigtimedwait(&sigpipe, NULL, &none);
@@ -120,7 +123,7 @@ static ssize_t write_without_signal(int fd, const void *bytes, size_t n) {
 }
 
 ssize_t ph_pipe_write(struct ph_pipe *p, const void *bytes, size_t n) {
-  ssize_t written = write_without_signal(p->fd, bytes, n);
+  ssize_t written = write_without_signal(p->fd, bytes, n > 1 && PH_FAULT(write_short) ? 1 : n);
   if (written < 0 && errno == EAGAIN) written = 0;
   if (written >= 0 && n - (size_t)written >= READ_SIZE) grow_pipe(p);
   return written;

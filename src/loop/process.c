@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
+#include "base/mem.h"
 
 /* How long a killed child may take: it may hang in the kernel, on a file system that does not answer. */
 #define KILLED_NS ((int64_t)1000000000)
@@ -78,7 +80,7 @@ struct ph_process *ph_children_next(struct ph_children *c) {
 }
 
 static int open_pidfd(pid_t pid) {
-  return (int)syscall(SYS_pidfd_open, pid, 0);
+  return PH_FAULT(pidfd_open) ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
 static int watch(struct ph_process *p, const char *name, struct ph_err *err) {
@@ -89,7 +91,7 @@ static int watch(struct ph_process *p, const char *name, struct ph_err *err) {
 }
 
 struct ph_process *ph_process_start(struct ph_children *c, const struct ph_spawn *s, struct ph_err *err) {
-  struct ph_process *p = calloc(1, sizeof *p);
+  struct ph_process *p = ph_calloc(1, sizeof *p);
   if (p == NULL) {
     ph_err_set(err, "os", ENOMEM, "cannot start '%s': %s", s->name, strerror(ENOMEM));
     return NULL;

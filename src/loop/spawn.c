@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+
 extern char **environ;
 
 enum step { STEP_SETUP, STEP_CWD, STEP_EXEC };
@@ -38,7 +40,7 @@ static void reset_signals(void) {
 static int place_stdio(const struct ph_spawn *s) {
   int fds[3];
   for (int i = 0; i < 3; i++) {
-    fds[i] = s->stdio[i] == i ? i : fcntl(s->stdio[i], F_DUPFD_CLOEXEC, 3);
+    fds[i] = s->stdio[i] == i ? i : PH_FAULT(dup) ? -1 : fcntl(s->stdio[i], F_DUPFD_CLOEXEC, 3);
     if (fds[i] < 0) return -1;
   }
   for (int i = 0; i < 3; i++) {
@@ -54,7 +56,7 @@ static int place_stdio(const struct ph_spawn *s) {
 static void exec_first(const struct ph_spawn *s) {
   int denied = 0;
   for (char *const *path = s->candidates; *path != NULL; path++) {
-    execve(*path, s->argv, s->envp != NULL ? s->envp : environ);
+    if (!PH_FAULT(exec)) execve(*path, s->argv, s->envp != NULL ? s->envp : environ);
     if (errno == EACCES) denied = EACCES;
     if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) return;
   }
@@ -85,8 +87,8 @@ static pid_t start_child(const struct ph_spawn *s, int report) {
   pid_t host = getpid();
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  pid_t pid = vfork();                     /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
-  if (pid == 0) be_child(s, host, report); /* NOLINT(clang-analyzer-unix.Vfork) */
+  pid_t pid = PH_FAULT(vfork) ? -1 : vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+  if (pid == 0) be_child(s, host, report);    /* NOLINT(clang-analyzer-unix.Vfork) */
   int saved = errno;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   errno = saved;
@@ -109,7 +111,7 @@ static bool read_failure(int report, struct failure *f) {
 pid_t ph_spawn(const struct ph_spawn *s, struct ph_err *err) {
   int report[2];
   struct failure failure = {.step = STEP_SETUP};
-  if (pipe2(report, O_CLOEXEC) != 0) {
+  if (PH_FAULT(pipe) || pipe2(report, O_CLOEXEC) != 0) {
     failure.code = errno;
     return set_failure(s, &failure, err);
   }

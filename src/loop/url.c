@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "loop/curl_api.h"
 
 #define FLAGS (CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME)
@@ -24,7 +25,7 @@ static CURLUcode get_parts(const struct ph_curl_api *api, CURLU *handle, struct 
 int ph_url_parse(struct ph_url *url, const char *text, const char *base, struct ph_err *err) {
   const struct ph_curl_api *api = ph_curl_api(err);
   if (api == NULL) return -1;
-  CURLU *handle = api->url();
+  CURLU *handle = PH_FAULT(curl) ? NULL : api->url();
   CURLUcode code = handle == NULL ? CURLUE_OUT_OF_MEMORY : CURLUE_OK;
   if (code == CURLUE_OK && base != NULL) code = api->url_set(handle, CURLUPART_URL, base, FLAGS);
   if (code == CURLUE_OK) code = api->url_set(handle, CURLUPART_URL, text, FLAGS);

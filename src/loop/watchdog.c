@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+
 #define TIMER_SIGNAL (SIGRTMAX - 3)
 
 #ifndef sigev_notify_thread_id
@@ -55,7 +57,7 @@ void ph_watchdog_start(struct ph_watchdog *w, int64_t limit_ns, void (*tell)(voi
   event.sigev_notify_thread_id = (int)syscall(SYS_gettid);
   w->on = false;
   if (limit_ns <= 0 || (watchdog != NULL && watchdog->on) || !take_signal()) return;
-  if (timer_create(CLOCK_MONOTONIC, &event, &w->timer) != 0) return;
+  if (PH_FAULT(timer_create) || timer_create(CLOCK_MONOTONIC, &event, &w->timer) != 0) return;
   w->limit = limit_ns;
   w->tell = tell;
   w->arg = arg;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "pool/pool_int.h"
 #include "pool/zygote.h"
 
@@ -26,7 +27,7 @@ static void proc_close(struct ph_pool *p) {
 }
 
 static int proc_open(struct ph_pool *p, struct ph_err *err) {
-  struct proc_backend *b = calloc(1, sizeof *b);
+  struct proc_backend *b = ph_calloc(1, sizeof *b);
   if (b == NULL) return ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
   const struct ph_proc_start *start = p->config.backend_options;
   if (start->fork)

@@ -20,6 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+#include "base/mem.h"
 #include "pool/backend_proc.h"
 #include "pool/pool_int.h"
 
@@ -71,8 +73,8 @@ unsigned ph_threads_abandoned(void) {
 /* --- shared parts ----------------------------------------------------------------------------------------- */
 
 static struct bell *new_bell(struct ph_err *err) {
-  struct bell *b = malloc(sizeof *b);
-  int fd = b == NULL ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  struct bell *b = ph_malloc(sizeof *b);
+  int fd = b == NULL || PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (fd < 0) {
     ph_err_os(err, "cannot make the bell of a pool");
     free(b);
@@ -117,6 +119,7 @@ static void end_thread(struct thread_worker *t, int exit_code) {
 static void *run_thread(void *arg) {
   struct thread_worker *t = arg;
   atomic_store(&t->tid, (int)syscall(SYS_gettid));
+  PH_FAULT_BECOME_THREAD();
   prctl(PR_SET_NAME, t->name);
   pthread_sigmask(SIG_SETMASK, &t->mask, NULL);
   end_thread(t, t->main(&t->link, t->pool, t->index));
@@ -127,7 +130,7 @@ static void *run_thread(void *arg) {
 
 static int thread_open(struct ph_pool *p, struct ph_err *err) {
   const struct ph_thread_start *start = p->config.backend_options;
-  struct thread_backend *b = calloc(1, sizeof *b);
+  struct thread_backend *b = ph_calloc(1, sizeof *b);
   if (b == NULL) return ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
   b->bell = new_bell(err);
   if (b->bell == NULL) {
@@ -146,7 +149,7 @@ static int thread_open(struct ph_pool *p, struct ph_err *err) {
 
 static struct thread_worker *new_worker(struct ph_pool *p, struct ph_worker *w, struct ph_err *err) {
   const struct thread_backend *b = p->backend_data;
-  struct thread_worker *t = calloc(1, sizeof *t);
+  struct thread_worker *t = ph_calloc(1, sizeof *t);
   if (t == NULL) {
     ph_err_set(err, "os", ENOMEM, "not enough memory");
     return NULL;
@@ -174,7 +177,7 @@ static int start_thread(struct thread_worker *t) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   atomic_fetch_add(&t->refs, 1);
-  int status = pthread_create(&t->thread, NULL, run_thread, t);
+  int status = PH_FAULT(pthread_create) ? errno : pthread_create(&t->thread, NULL, run_thread, t);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   if (status != 0) atomic_fetch_sub(&t->refs, 1);
   if (status == 0) atomic_fetch_add(&n_running, 1);

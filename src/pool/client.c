@@ -8,6 +8,9 @@
 
 #include "pool/pool_int.h"
 
+#include "base/fault.h"
+#include "base/mem.h"
+
 static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER; /* the next two */
 static struct ph_pool *open_pools;
 static uint64_t last_number;
@@ -62,7 +65,7 @@ static void drop_records(struct ph_buf *records) {
 
 struct ph_task *ph__take_spare(struct ph_client *c) {
   struct ph_task *t = c->own_spares.first;
-  if (t == NULL) return malloc(PH_SPARE_SIZE);
+  if (t == NULL) return ph_malloc(PH_SPARE_SIZE);
   c->own_spares.first = t->next_in_map;
   c->own_spares.count--;
   return t;
@@ -117,10 +120,10 @@ struct ph_client *ph_client_open(uint64_t pool_number, struct ph_err *err) {
   *err = (struct ph_err){.kind = NULL};
   struct ph_pool *p = find(pool_number);
   if (p == NULL) return NULL;
-  struct ph_client *c = calloc(1, sizeof *c);
+  struct ph_client *c = ph_calloc(1, sizeof *c);
   if (c != NULL) {
     ph__client_init(c, p);
-    c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    c->fd = PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (c->fd >= 0) return c;
   }
   ph_err_os(err, "cannot open a pool in this thread");

@@ -19,6 +19,8 @@
 
 #include "pool/pool_int.h"
 
+#include "base/fault.h"
+
 #define TICK_NS 1000000
 #define LINGER_TICKS 10
 #define NAP_NS 50000
@@ -32,7 +34,8 @@ static char kick_tag, backend_tag;
 
 int ph__watch(struct ph_pool *p, int fd, void *tag, struct ph_err *err) {
   struct epoll_event e = {.events = EPOLLIN, .data.ptr = tag};
-  return epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : ph_err_os(err, "cannot watch a descriptor");
+  int status = PH_FAULT(epoll_ctl) ? -1 : epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &e);
+  return status == 0 ? 0 : ph_err_os(err, "cannot watch a descriptor");
 }
 
 void ph__unwatch(struct ph_pool *p, int fd) {
@@ -114,7 +117,7 @@ static bool intake_wants_us(struct ph_pool *p) {
 /* `left`: nanoseconds, -1: no limit. Where there is no epoll_pwait2 (valgrind, old kernels), milliseconds must do. */
 static int wait_for_events(int fd, struct epoll_event *events, int n, int64_t left) {
   struct timespec ts = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-  int got = epoll_pwait2(fd, events, n, left < 0 ? NULL : &ts, NULL);
+  int got = PH_FAULT(epoll_wait) ? -1 : epoll_pwait2(fd, events, n, left < 0 ? NULL : &ts, NULL);
   if (got >= 0 || errno != ENOSYS) return got;
   int64_t ms = left < 0 ? -1 : (left + 999999) / 1000000;
   return epoll_wait(fd, events, n, ms > INT_MAX ? INT_MAX : (int)ms);
@@ -189,7 +192,7 @@ static void start_dispatcher(struct ph_pool *p) {
   sigset_t all, old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  int error = pthread_create(&p->dispatcher, NULL, dispatch, p);
+  int error = PH_FAULT(pthread_create) ? errno : pthread_create(&p->dispatcher, NULL, dispatch, p);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   p->has_dispatcher = error == 0;
   if (error != 0 && !p->dispatcher_failed) atomic_store(&p->dispatcher_error, error);
@@ -202,8 +205,8 @@ int ph__dispatch_open(struct ph_pool *p, struct ph_err *err) {
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_cond_init(&p->wake_dispatcher, &attr);
   pthread_condattr_destroy(&attr);
-  p->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  p->epoll_fd = p->kick_fd < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
+  p->kick_fd = PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  p->epoll_fd = p->kick_fd < 0 || PH_FAULT(epoll_create) ? -1 : epoll_create1(EPOLL_CLOEXEC);
   if (p->epoll_fd < 0) ph_err_os(err, "cannot open a pool");
   if (p->epoll_fd >= 0 && ph__watch(p, p->kick_fd, &kick_tag, err) == 0) return 0;
   ph__dispatch_close(p);

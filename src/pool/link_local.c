@@ -10,6 +10,8 @@
 
 #include "pool/link_int.h"
 
+#include "base/fault.h"
+
 #define TO_WORKER ((size_t)8 << 10)
 #define TO_HOST ((size_t)32 << 10)
 
@@ -34,7 +36,8 @@ static size_t total(const struct layout *s) {
 }
 
 static int map_twice(uint8_t *ring, size_t size) {
-  int fd = memfd_create("parhost-link", MFD_CLOEXEC), failed = fd < 0 || ftruncate(fd, (off_t)size) != 0;
+  int fd = PH_FAULT(memfd) ? -1 : memfd_create("parhost-link", MFD_CLOEXEC);
+  bool failed = fd < 0 || PH_FAULT(ftruncate) || ftruncate(fd, (off_t)size) != 0;
   for (int i = 0; i < 2 && !failed; i++)
     failed = mmap(ring + (size_t)i * size, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED;
   if (fd >= 0) close(fd);
@@ -43,13 +46,14 @@ static int map_twice(uint8_t *ring, size_t size) {
 
 /* Puts the pages at `ring` behind it once more. Where mremap cannot do that (valgrind), there is a file for a moment. */
 static int mirror(uint8_t *ring, size_t size) {
-  void *at = mremap(ring, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, ring + size);
+  void *at = PH_FAULT(mremap) ? MAP_FAILED : mremap(ring, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, ring + size);
   return at == MAP_FAILED ? map_twice(ring, size) : 0;
 }
 
 int ph_link_open_local(struct ph_link *host, struct ph_link *worker, int bell, struct ph_err *err) {
   const struct layout s = layout();
-  uint8_t *base = mmap(NULL, total(&s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  uint8_t *base =
+      PH_FAULT(mmap) ? MAP_FAILED : mmap(NULL, total(&s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED) return ph_err_os(err, "cannot map the memory of a link");
   uint8_t *to_worker = base + s.header, *to_host = to_worker + 2 * s.to_worker;
   if (mirror(to_worker, s.to_worker) != 0 || mirror(to_host, s.to_host) != 0) {
@@ -118,5 +122,5 @@ void ph__link_ring_local(struct ph_link *l) {
 
 void ph__link_sleep_local(atomic_uint *parked) {
   unsigned value = atomic_load(parked);
-  if (value != 0) syscall(SYS_futex, parked, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+  if (value != 0 && !PH_FAULT(futex)) syscall(SYS_futex, parked, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
 }

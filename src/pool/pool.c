@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/big.h"
+#include "base/mem.h"
 #include "pool/pool_int.h"
 
 /* --- tasks by id ----------------------------------------------------------------------------------------- */
@@ -16,7 +17,7 @@ static struct ph_task **bucket(struct ph_pool *p, uint64_t id) {
 
 static int grow_map(struct ph_pool *p) {
   size_t old_size = p->map_size, size = old_size == 0 ? 64 : old_size * 4;
-  struct ph_task **old = p->map, **map = calloc(size, sizeof(struct ph_task *));
+  struct ph_task **old = p->map, **map = ph_calloc(size, sizeof(struct ph_task *));
   if (map == NULL) return -1;
   p->map = map;
   p->map_size = size;
@@ -58,9 +59,9 @@ const struct ph_backend ph_backend_inline = {.name = "inline"};
 /* --- life ------------------------------------------------------------------------------------------------ */
 
 static int copy_setup(struct ph_pool *p) {
-  p->setup = malloc(p->config.setup_len + 1);
-  p->workers = calloc(p->config.max_workers, sizeof(struct ph_worker *));
-  p->blob_map = calloc(PH_BLOBS_MAX * 2, sizeof *p->blob_map);
+  p->setup = ph_malloc(p->config.setup_len + 1);
+  p->workers = ph_calloc(p->config.max_workers, sizeof(struct ph_worker *));
+  p->blob_map = ph_calloc(PH_BLOBS_MAX * 2, sizeof *p->blob_map);
   if (p->setup == NULL || p->workers == NULL || p->blob_map == NULL || grow_map(p) != 0) return -1;
   if (p->config.setup_len > 0) memcpy(p->setup, p->config.setup, p->config.setup_len);
   p->config.setup = p->setup;
@@ -85,7 +86,7 @@ static void free_memory(struct ph_pool *p) {
 }
 
 struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_pool_config *config, struct ph_err *err) {
-  struct ph_pool *p = calloc(1, sizeof *p);
+  struct ph_pool *p = ph_calloc(1, sizeof *p);
   if (p == NULL) {
     ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
     return NULL;
@@ -175,7 +176,7 @@ struct ph_task *ph_task_new(struct ph_client *c, size_t payload, size_t n_blobs)
   if (payload > PH_FRAME_MAX - sizeof(struct ph_task_wire)) return NULL;
   size_t size = sizeof(struct ph_task) + n_blobs * sizeof(uint32_t) + payload;
   bool is_small = size <= PH_SPARE_SIZE;
-  struct ph_task *t = is_small ? ph__take_spare(c) : ph_big_advise(malloc(size), size);
+  struct ph_task *t = is_small ? ph__take_spare(c) : ph_big_advise(ph_malloc(size), size);
   if (t == NULL) return NULL;
   memset(t, 0, sizeof *t);
   t->flags = is_small ? PH_TASK_SPARE : 0;
@@ -276,7 +277,7 @@ static int64_t intern(struct ph_pool *p, const uint8_t hash[16], const void *byt
     if (memcmp(p->blobs[p->blob_map[place] - 1]->hash, hash, 16) == 0) return p->blob_map[place] - 1;
   }
   if (p->n_blobs == PH_BLOBS_MAX || len > PH_BLOB_BYTES_MAX - p->blob_bytes) return -1;
-  struct ph_blob *b = malloc(sizeof *b + len);
+  struct ph_blob *b = ph_malloc(sizeof *b + len);
   if (b == NULL) return -1;
   memcpy(b->hash, hash, 16);
   memcpy(b->bytes, bytes, len);

@@ -5,6 +5,8 @@
 
 #include "pool/pool_int.h"
 
+#include "base/mem.h"
+
 #define RECORDS_KEEP ((size_t)1 << 20) /* bytes of record buffer worth keeping */
 
 /* --- ending ----------------------------------------------------------------------------------------------- */
@@ -213,7 +215,7 @@ static bool take_skip(struct ph_worker *w, const struct ph_frame *f) {
 
 void ph__setup_failed(struct ph_pool *p, const void *error, size_t len) {
   if (p->state == PH_POOL_BROKEN) return;
-  p->broken.error_bytes = malloc(len + 1);
+  p->broken.error_bytes = ph_malloc(len + 1);
   if (p->broken.error_bytes != NULL) {
     if (len > 0) memcpy(p->broken.error_bytes, error, len);
     p->broken.error_len = len;

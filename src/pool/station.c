@@ -7,6 +7,9 @@
 
 #include "pool/station_int.h"
 
+#include "base/fault.h"
+#include "base/mem.h"
+
 #define BUCKETS 1024u
 
 pthread_mutex_t ph__stations_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -16,7 +19,7 @@ static uint64_t last_number;
 /* --- cells ------------------------------------------------------------------------------------------------ */
 
 struct ph_cell *ph_cell_new(struct ph_station *owner, uint64_t pool, uint64_t id) {
-  struct ph_cell *c = calloc(1, sizeof *c);
+  struct ph_cell *c = ph_calloc(1, sizeof *c);
   if (c == NULL) return NULL;
   atomic_init(&c->refs, 1);
   c->pool = pool;
@@ -76,7 +79,7 @@ static void post(struct ph_subscription *s) {
 /* With the lock. */
 static void settle(struct ph_cell *c, enum ph_cell_state state, const void *bytes, size_t len) {
   if (c->state != PH_CELL_OPEN) return;
-  c->bytes = malloc(len + 1);
+  c->bytes = ph_malloc(len + 1);
   if (c->bytes == NULL) state = PH_CELL_ABANDONED;
   if (c->bytes != NULL && len > 0) memcpy(c->bytes, bytes, len);
   c->len = c->bytes != NULL ? len : 0;
@@ -102,7 +105,7 @@ enum ph_cell_state ph_cell_outcome(const struct ph_cell *c, const void **bytes, 
 /* --- stations --------------------------------------------------------------------------------------------- */
 
 int ph_cell_subscribe(struct ph_cell *c, struct ph_station *station, int64_t key) {
-  struct ph_subscription *s = calloc(1, sizeof *s);
+  struct ph_subscription *s = ph_calloc(1, sizeof *s);
   if (s == NULL) return -1;
   s->station = station;
   s->cell = c;
@@ -121,8 +124,8 @@ int ph_cell_subscribe(struct ph_cell *c, struct ph_station *station, int64_t key
 }
 
 struct ph_station *ph_station_open(struct ph_err *err) {
-  struct ph_station *s = calloc(1, sizeof *s);
-  int fd = s == NULL ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  struct ph_station *s = ph_calloc(1, sizeof *s);
+  int fd = s == NULL || PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (fd < 0) {
     ph_err_os(err, "cannot share futures");
     free(s);

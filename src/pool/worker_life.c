@@ -10,6 +10,8 @@
 
 #include "pool/pool_int.h"
 
+#include "base/mem.h"
+
 #define KILL_AFTER_TERM_NS 250000000 /* between SIGTERM and SIGKILL */
 #define SPAWN_RETRY_NS 100000000     /* after a failed start, while other workers go on */
 
@@ -20,7 +22,7 @@ void ph__set_timer(struct ph_pool *p, int64_t when) {
 /* --- starting --------------------------------------------------------------------------------------------- */
 
 static struct ph_worker *new_worker(struct ph_pool *p, unsigned index) {
-  struct ph_worker *w = calloc(1, sizeof *w);
+  struct ph_worker *w = ph_calloc(1, sizeof *w);
   if (w == NULL) return NULL;
   w->pool = p;
   w->index = index;

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "pool/zygote_int.h"
 
 #define PATIENCE_MS 1000
@@ -48,6 +49,7 @@ static int check_threads(int allowed, struct ph_err *err) {
 
 /* In the forked process: never returns. */
 static _Noreturn void be_zygote(int socket, pid_t host, bool is_snapshot, const struct ph_zygote_program *program) {
+  PH_FAULT_BECOME(ZYGOTE);
   prctl(PR_SET_NAME, "parhost-zygote");
   setpgid(0, 0); /* who kills the host's process group leaves us time to kill what tasks have started */
   ph__zygote_serve(socket, host, is_snapshot, program);
@@ -56,12 +58,12 @@ static _Noreturn void be_zygote(int socket, pid_t host, bool is_snapshot, const 
 
 static pid_t fork_zygote(bool is_snapshot, const struct ph_zygote_program *program, int *host_end, struct ph_err *err) {
   int pair[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+  if (PH_FAULT(socketpair) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     ph_err_os(err, "cannot make a socket for the fork server");
     return -1;
   }
   fflush(NULL); /* or the child would write the same bytes again */
-  pid_t host = getpid(), pid = fork();
+  pid_t host = getpid(), pid = PH_FAULT(fork) ? -1 : fork();
   if (pid == 0) {
     close(pair[0]);
     be_zygote(pair[1], host, is_snapshot, program);
@@ -163,7 +165,7 @@ int ph__send_message(int socket, const struct ph_zygote_message *m, const int *f
     memcpy(CMSG_DATA(c), fds, len);
   }
   ssize_t n;
-  do n = sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+  do n = PH_FAULT(sendmsg) ? -1 : sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (n < 0 && (errno == EINTR || (errno == EAGAIN && has_room(socket))));
   return n == (ssize_t)sizeof *m ? 0 : -1;
 }
@@ -171,7 +173,7 @@ int ph__send_message(int socket, const struct ph_zygote_message *m, const int *f
 int ph_zygote_connect(struct ph_err *err) {
   int pair[2];
   const struct ph_zygote_message m = {.type = PH_ZYGOTE_CONNECT};
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+  if (PH_FAULT(socketpair) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     ph_err_os(err, "cannot make a socket for a pool");
     return -1;
   }
@@ -202,7 +204,7 @@ int ph_zygote_signal(int connection, uint32_t index, int signal_number, bool gro
 
 int ph_zygote_receive(int connection, struct ph_zygote_event *event) {
   ssize_t n;
-  do n = recv(connection, event, sizeof *event, MSG_DONTWAIT);
+  do n = PH_FAULT(recv) ? -1 : recv(connection, event, sizeof *event, MSG_DONTWAIT);
   while (n < 0 && errno == EINTR);
   if (n == (ssize_t)sizeof *event) return 1;
   return n < 0 && errno == EAGAIN ? 0 : -1;

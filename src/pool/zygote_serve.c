@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/fault.h"
+#include "base/mem.h"
 #include "pool/zygote_int.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -46,7 +48,7 @@ struct zygote {
 };
 
 static int grow(void *array_place, size_t cap, size_t size) {
-  void **place = array_place, *bigger = realloc(*place, cap * size);
+  void **place = array_place, *bigger = ph_realloc(*place, cap * size);
   if (bigger != NULL) *place = bigger;
   return bigger != NULL ? 0 : -1;
 }
@@ -64,7 +66,7 @@ static int add_fd(struct zygote *z, int fd) {
 
 static bool send_event(int connection, const void *event) {
   ssize_t n;
-  do n = send(connection, event, sizeof(struct ph_zygote_event), MSG_NOSIGNAL | MSG_DONTWAIT);
+  do n = PH_FAULT(send) ? -1 : send(connection, event, sizeof(struct ph_zygote_event), MSG_NOSIGNAL | MSG_DONTWAIT);
   while (n < 0 && errno == EINTR);
   return n >= 0 || errno != EAGAIN; /* otherwise broken: nobody wants to know any more */
 }
@@ -95,7 +97,7 @@ enum { MEMFD, BELL, REQUESTS, N_KEPT };
 static void keep_only(int kept[N_KEPT]) {
   int high[N_KEPT];
   for (int i = 0; i < N_KEPT; i++) {
-    high[i] = fcntl(kept[i], F_DUPFD, 1000);
+    high[i] = PH_FAULT(dup) ? -1 : fcntl(kept[i], F_DUPFD, 1000);
     if (high[i] < 0) high[i] = kept[i];
     if (high[i] < 3 + N_KEPT) return;
   }
@@ -112,7 +114,7 @@ static void close_own(const struct zygote *z) {
 }
 
 static void stdin_from_null(void) {
-  int fd = open("/dev/null", O_RDONLY);
+  int fd = PH_FAULT(open) ? -1 : open("/dev/null", O_RDONLY);
   if (fd > 0) {
     dup2(fd, 0);
     close(fd);
@@ -153,6 +155,7 @@ static void look_for_leaks(const struct zygote *z) {
 }
 
 static _Noreturn void be_worker(const struct zygote *z, const struct ph_zygote_message *m, int kept[N_KEPT], pid_t zygote) {
+  PH_FAULT_BECOME(WORKER);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != zygote) _exit(1);
   setpgid(0, 0);
@@ -188,7 +191,7 @@ static void fail_spawn(struct zygote *z, int connection, const struct ph_zygote_
 static int open_requests(struct zygote *z, int pair[2]) {
   pair[0] = pair[1] = -1;
   if (z->is_snapshot) return 0;
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return -1;
+  if (PH_FAULT(socketpair) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return -1;
   if (add_fd(z, pair[0]) == 0) return 0;
   close(pair[0]);
   close(pair[1]);
@@ -208,7 +211,7 @@ static void spawn(struct zygote *z, int connection, const struct ph_zygote_messa
   warm_up(z);
   errno = ENOMEM;
   if (has_place(z) && open_requests(z, pair) == 0) {
-    pid = fork();
+    pid = PH_FAULT(fork) ? -1 : fork();
     if (pid == 0) be_worker(z, m, (int[N_KEPT]){fds[0], fds[1], pair[1]}, zygote);
     int saved = errno;
     if (pair[1] >= 0) close(pair[1]); /* after a failure that ends the connection, too */
@@ -238,7 +241,7 @@ static ssize_t receive(int socket, struct ph_zygote_message *m, int fds[2], int 
     char bytes[CMSG_SPACE(2 * sizeof(int))];
   } control;
   struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control};
-  ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  ssize_t n = PH_FAULT(recvmsg) ? -1 : recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   *n_fds = 0;
   if (n <= 0) return n == 0 || (errno != EAGAIN && errno != EINTR) ? 0 : -1;
   struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
@@ -346,7 +349,7 @@ void ph__zygote_serve(int socket, pid_t host, bool is_snapshot, const struct ph_
   sigaddset(&chld, SIGCHLD);
   zygote_signals();
   sigprocmask(SIG_SETMASK, &chld, NULL);
-  int signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+  int signals = PH_FAULT(signalfd) ? -1 : signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0 || add_fd(&z, signals) != 0 || add_fd(&z, socket) != 0) return;
   if (program->eager) warm_up(&z);
   prctl(PR_SET_PDEATHSIG, SIGCHLD); /* the socket alone is no proof: a fork of the host may hold its end open */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/big.h"
+#include "base/fault.h"
 #include "vm/vm_int.h"
 
 #ifndef __has_feature
@@ -70,6 +71,7 @@ void *ph__allocate(void *ud, void *block, size_t old_size, size_t new_size) {
     vm->limit_hit = true;
     return NULL;
   }
+  if (new_size > old_size && PH_FAULT(lua_alloc)) return NULL;
   void *moved = resize(vm, block, old_size, new_size);
   if (moved != NULL) vm->used += new_size - old_size;
   return moved;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "pool/backend_proc.h"
 #include "vm/run.h"
 #include "vm/worker.h"
@@ -92,7 +93,7 @@ static void run_task(struct inline_run *in, const struct ph_pool_config *c) {
 static void make_timer(struct inline_run *in) {
   struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = PH_STOP_SIGNAL_NUMBER};
   event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-  in->has_timer = timer_create(CLOCK_MONOTONIC, &event, &in->timer) == 0;
+  in->has_timer = !PH_FAULT(timer_create) && timer_create(CLOCK_MONOTONIC, &event, &in->timer) == 0;
 }
 
 int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err) {

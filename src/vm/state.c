@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/fault.h"
+#include "base/mem.h"
 #include "codec/codec.h"
 #include "vm/vm_int.h"
 
@@ -24,7 +26,7 @@ struct ph_vm *ph_vm_of(lua_State *L) {
 /* Fresh states of forked workers lie at the same addresses, which is what Lua itself would seed from. */
 static void seed_random(lua_State *L) {
   lua_Integer seed[2] = {0, 0};
-  if (getrandom(seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) return;
+  if (PH_FAULT(getrandom) || getrandom(seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) return;
   lua_getglobal(L, LUA_MATHLIBNAME);
   lua_getfield(L, -1, "randomseed");
   lua_pushinteger(L, seed[0]);
@@ -75,10 +77,10 @@ static int panic(lua_State *L) {
 }
 
 struct ph_vm *ph_vm_open(const struct ph_vm_options *options) {
-  struct ph_vm *vm = malloc(sizeof *vm);
+  struct ph_vm *vm = ph_malloc(sizeof *vm);
   if (vm == NULL) return NULL;
   init_vm(vm, NULL);
-  lua_State *L = lua_newstate(ph__allocate, vm);
+  lua_State *L = PH_FAULT(lua_state) ? NULL : lua_newstate(ph__allocate, vm);
   if (L == NULL) {
     ph_slab_deinit(&vm->slab);
     free(vm);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "vm/run.h"
 #include "vm/worker_stdio.h"
 
@@ -50,7 +51,7 @@ static int take_blob(struct worker *w, uint32_t number, const uint8_t *body, siz
   if (body == NULL) return -1;
   if (number >= w->n_blobs) {
     size_t n = (size_t)number + 16;
-    struct blob *blobs = realloc(w->blobs, n * sizeof *blobs);
+    struct blob *blobs = ph_realloc(w->blobs, n * sizeof *blobs);
     if (blobs == NULL) return -1;
     memset(blobs + w->n_blobs, 0, (n - w->n_blobs) * sizeof *blobs);
     w->blobs = blobs;
@@ -58,7 +59,7 @@ static int take_blob(struct worker *w, uint32_t number, const uint8_t *body, siz
   }
   struct blob *b = &w->blobs[number];
   free(b->bytes);
-  b->bytes = malloc(len + 1);
+  b->bytes = ph_malloc(len + 1);
   if (b->bytes == NULL) return -1;
   memcpy(b->bytes, body, len);
   b->len = len;
@@ -96,7 +97,7 @@ static int send_frame(struct ph_link *link, const struct ph_frame *f, const void
 
 /* The pool gets a copy to keep. */
 static int send_here(struct ph_link *link, struct ph_frame f, const void *body) {
-  struct ph_bytes_here here = {malloc(f.len), f.len};
+  struct ph_bytes_here here = {ph_malloc(f.len), f.len};
   if (here.data == NULL) return -1;
   memcpy(here.data, body, f.len);
   f.type = PH_FRAME_REPLY_HERE;

@@ -20,6 +20,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+#include "base/mem.h"
+
 #define BUFFER ((size_t)1 << 16)
 #define THREAD_BUFFER ((size_t)BUFSIZ)   /* what a stream takes by itself, at the first byte */
 #define LINE_MAX_BYTES ((size_t)1 << 20) /* a longer line goes out in pieces */
@@ -29,7 +32,8 @@ static pthread_mutex_t *output_lock;
 void ph_worker_stdio_share(void) {
   pthread_mutexattr_t attr;
   if (output_lock != NULL) return;
-  void *page = mmap(NULL, sizeof *output_lock, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void *page = PH_FAULT(mmap) ? MAP_FAILED
+                              : mmap(NULL, sizeof *output_lock, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return;
   pthread_mutexattr_init(&attr);
   pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
@@ -66,7 +70,7 @@ static int write_through_stdout(const char *bytes, size_t n) {
 static int write_all(const char *bytes, size_t n) {
   if (output.stream != NULL) return n > 0 ? write_through_stdout(bytes, n) : 0;
   while (n > 0) {
-    ssize_t done = write(STDOUT_FILENO, bytes, n);
+    ssize_t done = PH_FAULT(write) ? -1 : write(STDOUT_FILENO, bytes, PH_FAULT(write_short) ? 1 : n);
     if (done < 0 && errno == EINTR) continue;
     if (done < 0) return -1;
     bytes += done;
@@ -78,7 +82,7 @@ static int write_all(const char *bytes, size_t n) {
 static int keep(const char *bytes, size_t n) {
   if (output.cap - output.len < n) {
     size_t cap = output.len + n + 256;
-    char *line = realloc(output.line, cap);
+    char *line = ph_realloc(output.line, cap);
     if (line == NULL) return -1;
     output.line = line;
     output.cap = cap;
@@ -122,7 +126,7 @@ void ph_worker_stdio_flush(void) {
 void ph_worker_stdio_open(void) {
   const cookie_io_functions_t functions = {.write = on_write};
   FILE *stream = fopencookie(NULL, "w", functions);
-  char *buffer = malloc(BUFFER); /* glibc takes the size seriously only together with a buffer */
+  char *buffer = ph_malloc(BUFFER); /* glibc takes the size seriously only together with a buffer */
   if (stream == NULL || buffer == NULL) return;
   setvbuf(stream, buffer, _IOLBF, BUFFER);
   stdout = stream;
