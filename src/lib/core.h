@@ -61,7 +61,8 @@ struct core {
   struct ph_buf setup;
   struct ph_buf records; /* being delivered, up to `at` */
   size_t at;
-  bool decoding;
+  bool decoding, owes;
+  struct ph_done owed; /* a record that there was no memory for to deliver: it comes next, without its bytes */
   bool has_holds;
   struct ph_pool_stats last;   /* when the pool was over */
   unsigned forks;              /* as in lib_state: of the process that made it */

@@ -189,6 +189,11 @@ struct record {
   const uint8_t *bytes;
 };
 
+static void drop_big(struct record *r) {
+  free(r->done.big);
+  r->done.big = NULL;
+}
+
 /* A __load that waits must not overtake the record: hence `decoding`, which the protected caller takes back. */
 static int decode_now(lua_State *L, const struct record *r) {
   struct ph_err err;
@@ -206,21 +211,21 @@ static int decode_record(lua_State *L) {
 }
 
 /* Pushes what the bytes hold; false: the error of the decoding instead. */
-static bool push_values(lua_State *L, struct core *c, const struct record *r) {
+static bool push_values(lua_State *L, struct core *c, struct record *r) {
   lua_pushcfunction(L, decode_record);
-  lua_pushlightuserdata(L, (void *)(uintptr_t)r);
+  lua_pushlightuserdata(L, r);
   int status = lua_pcall(L, 1, LUA_MULTRET, 0);
   c->decoding = false;
-  free(r->done.big);
+  drop_big(r);
   return status == LUA_OK;
 }
 
 /* Pushes status, ... and gives their number. */
-static int push_outcome(lua_State *L, struct core *c, int core_idx, const struct record *r) {
+static int push_outcome(lua_State *L, struct core *c, int core_idx, struct record *r) {
   int top = lua_gettop(L);
   const struct ph_done *d = &r->done;
   if (d->outcome == PH_DONE_CANCELLED) {
-    free(d->big);
+    drop_big(r);
     lua_pushliteral(L, "cancelled");
     push_cancelled(L, core_idx, d);
     return 2;
@@ -249,13 +254,6 @@ static void drop_holds(lua_State *L, int core_idx, uint64_t id) {
   lua_pop(L, 1);
 }
 
-/* Pushes the sink of a record. */
-static void push_sink(lua_State *L, int core_idx, const struct ph_done *d) {
-  lua_getiuservalue(L, core_idx, CORE_SINKS);
-  lua_rawgeti(L, -1, d->place);
-  lua_remove(L, -2);
-}
-
 /* After the last record of a task nothing more comes for its sink. */
 static void release_sink(lua_State *L, int core_idx, const struct ph_done *d) {
   if (!d->last) return;
@@ -266,40 +264,20 @@ static void release_sink(lua_State *L, int core_idx, const struct ph_done *d) {
   if (c->has_holds) drop_holds(L, core_idx, d->id);
 }
 
-static void begin_upcall(lua_State *L, int core_idx, const struct record *r) {
-  luaL_checkstack(L, 16, "too many deliveries");
-  lua_rawgeti(L, LUA_REGISTRYINDEX, lib_state_of(L)->deliver);
-  push_sink(L, core_idx, &r->done);
-  release_sink(L, core_idx, &r->done);
-  lua_pushinteger(L, r->done.tag + r->done.item);
-}
-
-static void deliver_record(lua_State *L, struct core *c, int core_idx, const struct record *r) {
-  begin_upcall(L, core_idx, r);
-  int n = push_outcome(L, c, core_idx, r);
-  lua_call(L, 2 + n, 0);
-}
-
-/* The values of a successful record, or (not `ok`) the error that decoding them gave, lie above `base`. */
-static void deliver_decoded(lua_State *L, struct core *c, int core_idx, const struct record *r, int base, bool ok) {
-  begin_upcall(L, core_idx, r);
-  lua_pushboolean(L, ok);
-  lua_rotate(L, base + 1, 4);
-  if (!ok) {
-    lua_pushnil(L);
-    push_info(L, c, core_idx, &r->done);
-  }
-  lua_call(L, lua_gettop(L) - base - 1, 0);
-}
-
 static bool next_record(struct core *c, struct record *r) {
   if (c->pool == NULL || c->decoding) return false;
+  r->core = c;
+  if (c->owes) {
+    c->owes = false;
+    r->done = c->owed;
+    r->bytes = NULL;
+    return true;
+  }
   if (c->at >= c->records.len) {
     c->at = 0;
     if (c->records.cap > (1u << 20)) ph_buf_reset(&c->records, 0);
     if (!ph_client_take_done(c->client, &c->records)) return false;
   }
-  r->core = c;
   const struct ph_done *d = (const struct ph_done *)(const void *)(c->records.data + c->at);
   size_t head = ph_done_head(d);
   if (head < sizeof *d) memset(&r->done, 0, sizeof *d);
@@ -319,6 +297,7 @@ struct quick {
   lua_Integer settled;
   bool pending; /* `record` needs the upcall */
   bool decoded; /* and its values are given back */
+  bool failed;  /* or the error of decoding them */
 };
 
 /* Stack indices while records are settled. */
@@ -382,10 +361,14 @@ static int settle_run(lua_State *L) {
   uint64_t sink_of = 0; /* no task has this id */
   lua_getiuservalue(L, CORE, CORE_SINKS);
   while ((q->pending = next_record(q->record.core, &q->record))) {
-    if (d->outcome != PH_DONE_OK || d->big != NULL) return 0;
     if (d->id != sink_of) metatable = find_sink(L, d);
     sink_of = d->id;
     lua_settop(L, SINK);
+    if (lua_isnil(L, SINK)) { /* its submit has failed behind it */
+      drop_big(&q->record);
+      continue;
+    }
+    if (d->outcome != PH_DONE_OK || d->big != NULL) return 0;
     int n = decode_now(L, &q->record);
     if (!settle(L, q, metatable, n)) {
       q->decoded = true;
@@ -399,23 +382,80 @@ static int settle_run(lua_State *L) {
   return 0;
 }
 
+/* --- with an upcall --------------------------------------------------------------------------------------- */
+
+/* Pushes function, sink and tag. */
+static void begin_upcall(lua_State *L, const struct record *r) {
+  luaL_checkstack(L, 16, "too many deliveries");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, lib_state_of(L)->deliver);
+  lua_getiuservalue(L, CORE, CORE_SINKS);
+  lua_rawgeti(L, -1, r->done.place);
+  lua_remove(L, -2);
+  lua_pushinteger(L, r->done.tag + r->done.item);
+}
+
+/* In protected mode, with q and the core. */
+static int deliver_record(lua_State *L) {
+  struct quick *q = lua_touserdata(L, 1);
+  begin_upcall(L, &q->record);
+  int n = push_outcome(L, q->record.core, CORE, &q->record);
+  lua_call(L, 2 + n, 0);
+  return 0;
+}
+
+/* The same, and behind them the values of a successful record, or (q->failed) the error that decoding them gave. */
+static int deliver_decoded(lua_State *L) {
+  const struct quick *q = lua_touserdata(L, 1);
+  begin_upcall(L, &q->record);
+  lua_pushboolean(L, !q->failed);
+  lua_rotate(L, CORE + 1, 4);
+  if (q->failed) {
+    lua_pushnil(L);
+    push_info(L, q->record.core, CORE, &q->record.done);
+  }
+  lua_call(L, lua_gettop(L) - CORE - 1, 0);
+  return 0;
+}
+
+static bool is_memory_error(lua_State *L, int status) {
+  return status == LUA_ERRMEM ||
+         (lua_type(L, -1) == LUA_TSTRING && strstr(lua_tostring(L, -1), "not enough memory") != NULL);
+}
+
+/* The values or the error of a decoded record lie above `base`. Without memory for the upcall its sink is owed the news that
+ * there was none: false, with the error on the stack. */
+static bool deliver(lua_State *L, struct quick *q, int core_idx, int base) {
+  struct core *c = q->record.core;
+  lua_pushcfunction(L, q->decoded || q->failed ? deliver_decoded : deliver_record);
+  lua_pushlightuserdata(L, q);
+  lua_pushvalue(L, core_idx);
+  lua_rotate(L, base + 1, 3);
+  int status = lua_pcall(L, lua_gettop(L) - base - 1, 0, 0);
+  drop_big(&q->record);
+  if (status == LUA_OK || !is_memory_error(L, status)) release_sink(L, core_idx, &q->record.done);
+  if (status == LUA_OK) return true;
+  if (!is_memory_error(L, status)) lua_error(L);
+  c->owes = true;
+  c->owed = q->record.done;
+  c->owed.outcome = PH_DONE_LOST;
+  return false;
+}
+
 lua_Integer drain_core(lua_State *L, struct core *c, int core_idx) {
   struct quick q = {.record.core = c, .state = lib_state_of(L)};
   lua_Integer n = 0;
-  int base = lua_gettop(L);
+  int base = lua_gettop(L), failures = 0;
   core_idx = lua_absindex(L, core_idx);
   do {
     q.pending = q.decoded = false;
     lua_pushcfunction(L, settle_run);
     lua_pushlightuserdata(L, &q);
     lua_pushvalue(L, core_idx);
-    bool ok = lua_pcall(L, 2, LUA_MULTRET, 0) == LUA_OK;
+    q.failed = lua_pcall(L, 2, LUA_MULTRET, 0) != LUA_OK;
     c->decoding = false;
+    if (q.failed && !q.pending) lua_error(L);
+    if (q.pending && !deliver(L, &q, core_idx, base) && ++failures > 1) lua_error(L);
     n += q.pending;
-    if (q.decoded || !ok)
-      deliver_decoded(L, c, core_idx, &q.record, base, ok);
-    else if (q.pending)
-      deliver_record(L, c, core_idx, &q.record);
     lua_settop(L, base);
   } while (q.pending);
   return n + q.settled;

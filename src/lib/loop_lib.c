@@ -77,7 +77,8 @@ static int64_t deadline_argument(lua_State *L, int idx) {
 
 static bool any_alive(const struct lib_state *s) {
   for (const struct core *c = s->cores; c != NULL; c = c->next)
-    if (c->pool != NULL && (ph_client_outstanding(c->client) > 0 || c->at < c->records.len || ph_client_has_done(c->client)))
+    if (c->pool != NULL &&
+        (ph_client_outstanding(c->client) > 0 || c->owes || c->at < c->records.len || ph_client_has_done(c->client)))
       return true;
   for (const struct lib_source *o = s->sources; o != NULL; o = o->next)
     if (o->alive(o)) return true;

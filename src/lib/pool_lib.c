@@ -377,7 +377,7 @@ static bool is_over(struct core *c) {
 static int core_finished(lua_State *L) {
   struct core *c = check_core(L, 1);
   bool finished = c->pool == NULL;
-  if (!finished && c->at >= c->records.len && is_over(c)) {
+  if (!finished && !c->owes && c->at >= c->records.len && is_over(c)) {
     finished = true;
     if (c->n_sinks == 0) {
       ph_pool_stats(c->pool, &c->last);

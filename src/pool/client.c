@@ -50,7 +50,7 @@ int ph__client_init(struct ph_client *c, struct ph_pool *p) {
   return pthread_mutex_init(&c->done_lock, NULL);
 }
 
-static void drop_records(struct ph_buf *records) {
+void ph__drop_records(struct ph_buf *records) {
   for (size_t at = 0; at < records->len;) {
     struct ph_done *d = (struct ph_done *)(void *)(records->data + at);
     at += ph_done_stride(d);
@@ -105,8 +105,8 @@ void ph__client_deinit(struct ph_client *c) {
   free_spares(&c->staged_spares);
   free_spares(&c->spares);
   free_spares(&c->own_spares);
-  drop_records(&c->staged);
-  drop_records(&c->done);
+  ph__drop_records(&c->staged);
+  ph__drop_records(&c->done);
   pthread_mutex_destroy(&c->done_lock);
   if (c->fd >= 0) close(c->fd);
 }

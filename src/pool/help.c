@@ -75,6 +75,7 @@ static struct ph_task *take_this(struct ph_pool *p, uint64_t id) {
     ph__queue_remove(&p->queue, t);
     return t;
   }
+  if (t->state == PH_TASK_ENDED) return NULL;
   bool is_first = t->worker->handed.next == &t->node;
   return !is_first && ph__revoke(t) ? t : NULL;
 }

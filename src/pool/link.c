@@ -164,7 +164,8 @@ static void consume(struct ph_link *l, size_t n) {
 /* --- frames ----------------------------------------------------------------------------------------------- */
 
 bool ph_link_readable(const struct ph_link *l) {
-  return available_before(l, l->seen_head) > l->pending_consume || available(l) > l->pending_consume;
+  bool gathered = l->big_len > 0 && l->big_have == l->big_len; /* and given back */
+  return available_before(l, l->seen_head) > l->pending_consume || available(l) > l->pending_consume || gathered;
 }
 
 static void begin_big(struct ph_link *l, const struct ph_frame *f) {
@@ -211,6 +212,11 @@ int ph_link_read(struct ph_link *l, struct ph_frame *frame, const uint8_t **body
   *body = in_position(l) + sizeof *frame;
   l->pending_consume = sizeof *frame + frame->len;
   return 1;
+}
+
+void ph_link_unread(struct ph_link *l) {
+  if (l->pending_consume == 0) l->big_len = l->big_have;
+  l->pending_consume = 0;
 }
 
 uint8_t *ph_link_take_big(struct ph_link *l) {

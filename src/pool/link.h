@@ -88,6 +88,8 @@ void ph_link_wake(struct ph_link *link);
 /* The next whole frame: 1 with *body lent until the next ph_link_read or ph_link_close; 0 none yet; -1 corrupt.
  * *body is NULL when there was no memory for a big one: its bytes are lost. */
 int ph_link_read(struct ph_link *link, struct ph_frame *frame, const uint8_t **body);
+/* The frame that the last read gave comes again with the next one. Its bytes must not have been taken. */
+void ph_link_unread(struct ph_link *link);
 /* Takes the memory of a gathered big frame away from the link (give: malloc'ed), or NULL when the body lies in the ring. */
 uint8_t *ph_link_take_big(struct ph_link *link);
 /* True when bytes are waiting to be read. Cheap: two loads from shared memory. */

@@ -32,12 +32,12 @@ static int grow_map(struct ph_pool *p) {
   return 0;
 }
 
-int ph__map_add(struct ph_pool *p, struct ph_task *t) {
-  if (p->n_tasks >= p->map_size && grow_map(p) != 0 && p->map_size == 0) return -1;
+/* Without memory for a bigger map the old one must do. */
+void ph__map_add(struct ph_pool *p, struct ph_task *t) {
+  if (p->n_tasks >= p->map_size) grow_map(p);
   t->next_in_map = *bucket(p, t->id);
   *bucket(p, t->id) = t;
   p->n_tasks++;
-  return 0;
 }
 
 struct ph_task *ph__map_find(struct ph_pool *p, uint64_t id) {
@@ -98,6 +98,7 @@ struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_po
   p->now = p->next_timer = p->steal_at = p->spawn_retry_at = PH_NEVER;
   ph_list_init(&p->queue.plain);
   ph_list_init(&p->intake);
+  ph_list_init(&p->unrecorded);
   pthread_mutex_init(&p->lock, NULL);
   pthread_mutex_init(&p->intake_lock, NULL);
   pthread_mutex_init(&p->blob_lock, NULL);
@@ -124,13 +125,18 @@ struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_po
 /* Guests are told that their tasks are cancelled. The workers are gone, so nothing is handed. */
 static void drop_tasks(struct ph_pool *p) {
   ph__take_intake(p);
-  for (size_t i = 0; i < p->map_size; i++)
-    while (p->map[i] != NULL) {
-      struct ph_task *t = p->map[i];
+  for (size_t i = 0; i < p->map_size; i++) {
+    for (struct ph_task *t = p->map[i], *next; t != NULL; t = next) {
+      next = t->next_in_map;
+      if (t->state == PH_TASK_ENDED) continue;
       if (t->state == PH_TASK_QUEUED) ph__queue_remove(&p->queue, t);
       t->worker = NULL;
       ph__finish_rest(p, t, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
     }
+  }
+  ph__record_ended(p);
+  for (struct ph_list *n; (n = ph_list_pop_front(&p->unrecorded)) != NULL;) /* still without memory: nobody is told */
+    ph_task_unref(ph_list_entry(n, struct ph_task, node));
   ph__publish(p);
 }
 
@@ -247,6 +253,17 @@ enum ph_submit_result ph_client_submit(struct ph_client *c, struct ph_task *t) {
   return PH_SUBMIT_OK;
 }
 
+/* -1 without memory. */
+static int take_in(struct ph_pool *p, struct ph_task *t) {
+  if (t->options.deadline != PH_NEVER) {
+    t->deadline.when = t->options.deadline;
+    if (ph_heap_add(&p->deadlines, &t->deadline) != 0) return -1;
+    ph__set_timer(p, t->options.deadline);
+  }
+  if (t->options.priority != 0) p->has_priorities = true;
+  return ph__queue_put(&p->queue, t, false);
+}
+
 void ph__take_intake(struct ph_pool *p) {
   if (atomic_load_explicit(&p->n_intake, memory_order_acquire) == 0) return;
   struct ph_list taken;
@@ -257,14 +274,8 @@ void ph__take_intake(struct ph_pool *p) {
   pthread_mutex_unlock(&p->intake_lock);
   for (struct ph_list *n; (n = ph_list_pop_front(&taken)) != NULL;) {
     struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-    bool ok = ph__map_add(p, t) == 0;
-    PH_CHECK(ok && ph__queue_put(&p->queue, t, false) == 0);
-    if (t->options.priority != 0) p->has_priorities = true;
-    if (t->options.deadline != PH_NEVER) {
-      t->deadline.when = t->options.deadline;
-      PH_CHECK(ph_heap_add(&p->deadlines, &t->deadline) == 0);
-      ph__set_timer(p, t->options.deadline);
-    }
+    ph__map_add(p, t);
+    if (take_in(p, t) != 0) ph__finish_rest(p, t, PH_DONE_LOST, 0);
   }
 }
 
@@ -312,6 +323,7 @@ void ph_pool_fail_setup(struct ph_pool *p, const void *error, size_t len) {
 
 /* Takes a task that has not begun out of wherever it waits. */
 static bool withdraw(struct ph_pool *p, struct ph_task *t) {
+  if (t->state == PH_TASK_ENDED) return false;
   if (t->state == PH_TASK_QUEUED) {
     ph__queue_remove(&p->queue, t);
     return true;
@@ -327,7 +339,7 @@ bool ph_pool_cancel(struct ph_pool *p, uint64_t id, bool force, int64_t grace_ns
   if (t != NULL && t->next_item == 0 && withdraw(p, t)) {
     ph__finish_rest(p, t, PH_DONE_CANCELLED, source);
     cancelled = true;
-  } else if (t != NULL && force) {
+  } else if (t != NULL && t->state != PH_TASK_ENDED && force) {
     if (t->state == PH_TASK_QUEUED) { /* a chunk on its way to another worker after a death */
       ph__queue_remove(&p->queue, t);
       ph__finish_rest(p, t, PH_DONE_CANCELLED, source);

@@ -52,12 +52,12 @@ struct ph_task_options {
 #define PH_TASK_OPTIONS_DEFAULT                                                                                             \
   { 0, 0, PH_NEVER, PH_NEVER, 0 }
 
-enum ph_task_state { PH_TASK_QUEUED, PH_TASK_HANDED };
+enum ph_task_state { PH_TASK_QUEUED, PH_TASK_HANDED, PH_TASK_ENDED };
 
 /* One message on its way, with its bytes. Made by the owner, then the pool's until its last record is done. */
 struct ph_task {
   union {
-    struct ph_list node;      /* intake, queue, or the worker's handed list */
+    struct ph_list node;      /* intake, queue, the worker's handed list, or the unrecorded ones */
     struct ph_heap_node rank; /* in the queue, when it has a priority */
   };
   struct ph_task *next_in_map;
@@ -78,6 +78,7 @@ struct ph_task {
   uint8_t slot;
   uint8_t stop;      /* enum ph_stop-like source when a forced stop was asked for, else 0 */
   uint8_t flags;     /* PH_TASK_* */
+  uint8_t outcome;   /* once it has ended without a record */
   atomic_uchar refs; /* the pool's; that of a worker's link while the payload is under way; an abandoned thread's */
   uint32_t blobs[];  /* n_blobs numbers, then len bytes of payload unless that is apart */
 };

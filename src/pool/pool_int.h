@@ -121,6 +121,7 @@ struct ph_pool {
   struct ph_task **map; /* by id: the tasks that are queued or handed */
   size_t map_size, n_tasks;
   struct ph_heap deadlines;
+  struct ph_list unrecorded;  /* tasks that have ended, without memory for their records so far */
   struct ph_worker **workers; /* config.max_workers places, NULL: free */
   unsigned n_workers;
   unsigned restarts_in_row;
@@ -182,6 +183,8 @@ int64_t ph__pool_now(struct ph_pool *p);
 bool ph__revoke(struct ph_task *t);
 /* A worker that has work in hand (the slot's memory says it has begun): its running task, or NULL. */
 struct ph_task *ph__running_task(struct ph_worker *w);
+/* A task that is in no list waits again, in front of what came later. */
+void ph__requeue(struct ph_pool *p, struct ph_task *t);
 /* A handed task that has not begun goes back to the queue, in front of what came later. False: it has begun. */
 bool ph__take_back(struct ph_pool *p, struct ph_task *t);
 /* Puts a task that is in no list into a slot of the worker; `claim`: HANDED or STARTED. */
@@ -197,14 +200,17 @@ int ph__write_frame(struct ph_worker *w, const struct ph_frame *frame, const voi
 
 /* reply.c */
 void ph__read_replies(struct ph_worker *w);
-/* Ends the items from `item` on: one record for `item`, the task is gone when `last`. */
+/* Ends the next item of a handed task; with the last one, or without memory for its record, the task leaves its worker. */
 void ph__finish(struct ph_task *t, struct ph_done *done, const void *bytes);
-/* One record with this outcome for every item that is left; frees the task. It must be in no list and no slot. */
+/* One record with this outcome for every item that is left; frees the task. It must be in no queue. */
 void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outcome, uint8_t source);
 void ph__publish(struct ph_pool *p);
+/* Tries again what found no memory. */
+void ph__record_ended(struct ph_pool *p);
 /* The limit that an outcome speaks of: nanoseconds (0: the deadline) or bytes. */
 int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome);
-/* Fills in what comes from the task, counts, and appends a record to the staged ones of its client. -1 without memory. */
+/* Fills in what comes from the task, counts, and appends a record to the staged ones of its client. Without memory for its
+ * bytes it becomes one of PH_DONE_LOST; -1 without memory for that. */
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes);
 
 /* client.c */
@@ -216,6 +222,8 @@ struct ph_task *ph__take_spare(struct ph_client *c);
 void ph__give_spare(struct ph_spares *to, struct ph_task *t);
 /* Empties `from`. Frees what would be too many. */
 void ph__move_spares(struct ph_spares *to, struct ph_spares *from);
+/* Frees records that nobody takes. */
+void ph__drop_records(struct ph_buf *records);
 void ph__pool_enter(struct ph_pool *p);
 void ph__pool_leave(struct ph_pool *p);
 /* Behind publishing: lets a guest that waits know. */
@@ -261,6 +269,6 @@ void ph__let_go(struct ph_pool *p);
 /* task map, pool.c */
 struct ph_task *ph__map_find(struct ph_pool *p, uint64_t id);
 void ph__map_remove(struct ph_pool *p, struct ph_task *t);
-int ph__map_add(struct ph_pool *p, struct ph_task *t);
+void ph__map_add(struct ph_pool *p, struct ph_task *t);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What comes back from workers, and how a task ends: every item of every task ends in exactly one done record. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "base/mem.h"
 
 #define RECORDS_KEEP ((size_t)1 << 20) /* bytes of record buffer worth keeping */
+#define RETRY_NS 10000000              /* without memory for a record */
 
 /* --- ending ----------------------------------------------------------------------------------------------- */
 
@@ -30,10 +32,26 @@ static void forget(struct ph_pool *p, struct ph_task *t) {
     ph_task_unref(t);
 }
 
+static void drop_bytes(struct ph_done *done) {
+  free(done->big);
+  done->big = NULL;
+  done->len = 0;
+}
+
+/* Without memory for its bytes, the record says so in place of them. */
+static int make_room(struct ph_buf *staged, struct ph_done *done, size_t padded) {
+  if (ph_buf_reserve(staged, ph_done_head(done) + padded) == 0) return 0;
+  if (done->len == 0 || ph_buf_reserve(staged, sizeof *done) != 0) return -1;
+  drop_bytes(done);
+  done->outcome = PH_DONE_LOST;
+  return 0;
+}
+
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
-  size_t inline_len = done->big != NULL ? 0 : done->len, padded = (inline_len + 7) / 8 * 8;
+  size_t padded = done->big != NULL ? 0 : (done->len + 7) / 8 * 8;
   struct ph_client *c = t->client;
-  if (ph_buf_reserve(&c->staged, ph_done_head(done) + padded) != 0) return -1;
+  if (make_room(&c->staged, done, padded) != 0) return -1;
+  size_t inline_len = done->big != NULL ? 0 : done->len;
   if (!c->is_dirty) {
     c->is_dirty = true;
     c->next_dirty = p->dirty;
@@ -47,8 +65,10 @@ int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, 
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
   ph_buf_put(&c->staged, done, ph_done_head(done));
-  if (inline_len > 0) memcpy(c->staged.data + c->staged.len, bytes, inline_len);
-  c->staged.len += padded;
+  if (inline_len > 0) {
+    memcpy(c->staged.data + c->staged.len, bytes, inline_len);
+    c->staged.len += padded;
+  }
   return 0;
 }
 
@@ -64,29 +84,58 @@ static void leave_worker(struct ph_task *t) {
     ph__set_timer(w->pool, w->since + w->pool->config.idle_timeout_ns);
 }
 
-static void finish_item(struct ph_pool *p, struct ph_task *t, struct ph_done *done, const void *bytes) {
-  done->item = t->next_item++;
-  PH_CHECK(ph__stage(p, t, done, bytes) == 0);
-  if (!done->last) return;
+static int finish_item(struct ph_pool *p, struct ph_task *t, struct ph_done *done, const void *bytes) {
+  const struct ph_worker *w = t->worker;
+  done->item = t->next_item;
+  if (w != NULL) {
+    done->worker = w->index + 1;
+    done->pid = p->backend->thread_id != NULL ? p->backend->thread_id(w) : w->pid;
+  }
+  if (ph__stage(p, t, done, bytes) != 0) return -1;
+  t->next_item++;
+  if (!done->last) return 0;
   leave_worker(t);
   forget(p, t);
+  return 0;
+}
+
+/* There was no memory for a record of it: what is left of the task ends by ph__record_ended. */
+static void record_later(struct ph_pool *p, struct ph_task *t, uint8_t outcome, uint8_t source) {
+  bool can_wait = outcome == PH_DONE_CANCELLED || outcome == PH_DONE_TIMEOUT || outcome == PH_DONE_BROKEN;
+  leave_worker(t);
+  t->state = PH_TASK_ENDED;
+  t->outcome = can_wait ? outcome : PH_DONE_LOST;
+  t->stop = source;
+  ph_list_push_back(&p->unrecorded, &t->node);
+  ph__set_timer(p, ph_now() + RETRY_NS);
+}
+
+void ph__record_ended(struct ph_pool *p) {
+  struct ph_list ended;
+  ph_list_init(&ended);
+  ph_list_splice(&ended, &p->unrecorded);
+  for (struct ph_list *n; (n = ph_list_pop_front(&ended)) != NULL;) {
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    ph__finish_rest(p, t, t->outcome, t->stop);
+  }
 }
 
 void ph__finish(struct ph_task *t, struct ph_done *done, const void *bytes) {
-  struct ph_worker *w = t->worker;
-  done->worker = w->index + 1;
-  done->pid = w->pool->backend->thread_id != NULL ? w->pool->backend->thread_id(w) : w->pid;
-  finish_item(w->pool, t, done, bytes);
+  struct ph_pool *p = t->worker->pool;
+  if (finish_item(p, t, done, bytes) != 0) record_later(p, t, done->outcome, done->source);
 }
 
 void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outcome, uint8_t source) {
   for (uint32_t left = t->count - t->next_item; left > 0; left--) {
     struct ph_done done = {.outcome = (uint8_t)outcome, .source = source};
-    finish_item(p, t, &done, NULL);
+    if (finish_item(p, t, &done, NULL) == 0) continue;
+    record_later(p, t, (uint8_t)outcome, source);
+    return;
   }
 }
 
-static void publish_to(struct ph_pool *p, struct ph_client *c) {
+/* Without memory they stay where they are, until those before them are taken. */
+static void publish_records(struct ph_client *c) {
   pthread_mutex_lock(&c->done_lock);
   if (c->done.len == 0) {
     struct ph_buf emptied = c->done;
@@ -98,24 +147,37 @@ static void publish_to(struct ph_pool *p, struct ph_client *c) {
   ph__move_spares(&c->spares, &c->staged_spares);
   atomic_store_explicit(&c->has_done, true, memory_order_release);
   pthread_mutex_unlock(&c->done_lock);
+}
+
+/* False: not all of it, for now. */
+static bool publish_to(struct ph_pool *p, struct ph_client *c) {
+  if (c->closed) ph__drop_records(&c->staged);
+  if (c->staged.len > 0) publish_records(c);
+  p->news = true;
+  if (c->staged.len > 0) return false;
   uint64_t ends = c->staged_ends; /* not before: nothing outstanding means nothing more will come */
   c->staged_ends = 0;
-  p->news = true;
   atomic_fetch_sub(&p->outstanding, ends);
   bool last = atomic_fetch_sub(&c->outstanding, ends) == ends;
-  if (c->staged.len == 0) ph_buf_reset(&c->staged, RECORDS_KEEP);
+  ph_buf_reset(&c->staged, RECORDS_KEEP);
   if (c->closed && last)
     ph__free_client(c);
   else
     ph__client_ring(c);
+  return true;
 }
 
 void ph__publish(struct ph_pool *p) {
+  struct ph_client *again = NULL;
   for (struct ph_client *c; (c = p->dirty) != NULL;) {
     p->dirty = c->next_dirty;
     c->is_dirty = false;
-    publish_to(p, c);
+    if (publish_to(p, c)) continue;
+    c->is_dirty = true;
+    c->next_dirty = again;
+    again = c;
   }
+  p->dirty = again;
 }
 
 /* --- replies ---------------------------------------------------------------------------------------------- */
@@ -168,15 +230,13 @@ static void take_bytes_here(struct ph_done *done, const uint8_t *body) {
   done->len = here.len;
 }
 
-static void drop_bytes(struct ph_done *done) {
-  free(done->big);
-  done->big = NULL;
-  done->len = 0;
-}
+/* What a frame turned out to be: nonsense; taken; not to be taken yet, for want of memory. */
+enum verdict { WRONG, TAKEN, LATER };
 
-static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
+static enum verdict take_reply(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
   struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
-  if (t == NULL || f->item != t->next_item) return false;
+  if (t == NULL || f->item != t->next_item) return WRONG;
+  if (ph_buf_reserve(&t->client->staged, sizeof(struct ph_done)) != 0) return LATER;
   struct ph_pool *p = w->pool;
   struct ph_done done = {.outcome = outcome_of(t, body != NULL ? f->flags : PH_REPLY_LOST), .len = f->len};
   if (f->type == PH_FRAME_REPLY_HERE && body != NULL) take_bytes_here(&done, body);
@@ -192,66 +252,65 @@ static bool take_reply(struct ph_worker *w, const struct ph_frame *f, const uint
   t->flags &= (uint8_t)~PH_TASK_TIMED_OUT;
   if (t->next_item + 1 == t->count) ph__release_slot(w, f->slot);
   ph__finish(t, &done, body);
-  return true;
+  return TAKEN;
 }
 
 /* The worker had no memory for the message: no item of it can run there. */
-static bool take_loss(struct ph_worker *w, const struct ph_frame *f) {
+static enum verdict take_loss(struct ph_worker *w, const struct ph_frame *f) {
   struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
-  if (t == NULL) return false;
+  if (t == NULL) return WRONG;
   ph__release_slot(w, f->slot);
-  for (uint32_t left = t->count - t->next_item; left > 0; left--) {
-    struct ph_done done = {.outcome = outcome_of(t, PH_REPLY_LOST), .source = t->stop};
-    ph__finish(t, &done, NULL);
-  }
-  return true;
+  ph__finish_rest(w->pool, t, outcome_of(t, PH_REPLY_LOST), t->stop);
+  return TAKEN;
 }
 
-static bool take_skip(struct ph_worker *w, const struct ph_frame *f) {
-  if (f->slot >= PH_LINK_SLOTS || w->slots[f->slot] != NULL || !(w->slots_used & (1ull << f->slot))) return false;
+static enum verdict take_skip(struct ph_worker *w, const struct ph_frame *f) {
+  if (f->slot >= PH_LINK_SLOTS || w->slots[f->slot] != NULL || !(w->slots_used & (1ull << f->slot))) return WRONG;
   ph__release_slot(w, f->slot);
-  return true;
+  return TAKEN;
 }
 
 void ph__setup_failed(struct ph_pool *p, const void *error, size_t len) {
   if (p->state == PH_POOL_BROKEN) return;
-  p->broken.error_bytes = ph_malloc(len + 1);
+  p->broken.error_bytes = error != NULL ? ph_malloc(len + 1) : NULL;
   if (p->broken.error_bytes != NULL) {
     if (len > 0) memcpy(p->broken.error_bytes, error, len);
     p->broken.error_len = len;
+  } else {
+    ph_err_set(&p->broken.err, "initializer_failed", ENOMEM, "there is not enough memory for its error");
   }
   p->broken.initializer = true;
   ph__break(p);
 }
 
-static bool take_frame(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
+static enum verdict take_frame(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
   switch (f->type) {
     case PH_FRAME_READY:
       if (w->state == PH_WORKER_STARTING) w->state = PH_WORKER_READY;
       if (w->pid == 0) w->pid = (pid_t)f->item;
-      return true;
+      return TAKEN;
     case PH_FRAME_SETUP_FAILED:
       ph__worker_stop(w);
       ph__setup_failed(w->pool, body, body != NULL ? f->len : 0);
-      return true;
+      return TAKEN;
     case PH_FRAME_REPLY:
     case PH_FRAME_REPLY_HERE: return f->flags == PH_REPLY_LOST ? take_loss(w, f) : take_reply(w, f, body);
     case PH_FRAME_SKIPPED: return take_skip(w, f);
-    default: return false;
+    default: return WRONG;
   }
 }
 
 void ph__read_replies(struct ph_worker *w) {
   struct ph_frame f;
   const uint8_t *body;
-  int status;
+  enum verdict verdict = TAKEN;
+  int status = 0;
   if (!ph_link_readable(&w->link)) return;
   w->touched = true;
-  while ((status = ph_link_read(&w->link, &f, &body)) > 0) {
-    if (!take_frame(w, &f, body)) {
-      status = -1;
-      break;
-    }
+  while (verdict == TAKEN && (status = ph_link_read(&w->link, &f, &body)) > 0) verdict = take_frame(w, &f, body);
+  if (verdict == LATER) {
+    ph_link_unread(&w->link);
+    ph__set_timer(w->pool, ph_now() + RETRY_NS);
   }
-  if (status < 0) ph__worker_corrupt(w);
+  if (verdict == WRONG || status < 0) ph__worker_corrupt(w);
 }

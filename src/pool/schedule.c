@@ -227,9 +227,13 @@ struct ph_task *ph__running_task(struct ph_worker *w) {
   return NULL;
 }
 
+void ph__requeue(struct ph_pool *p, struct ph_task *t) {
+  if (ph__queue_put(&p->queue, t, true) != 0) ph__finish_rest(p, t, PH_DONE_LOST, 0);
+}
+
 bool ph__take_back(struct ph_pool *p, struct ph_task *t) {
   if (!ph__revoke(t)) return false;
-  PH_CHECK(ph__queue_put(&p->queue, t, true) == 0);
+  ph__requeue(p, t);
   return true;
 }
 

@@ -109,10 +109,6 @@ void ph__worker_started(struct ph_worker *w, pid_t pid) {
 
 /* --- tasks of a worker that is gone ----------------------------------------------------------------------- */
 
-static void back_to_queue(struct ph_pool *p, struct ph_task *t) {
-  PH_CHECK(ph__queue_put(&p->queue, t, true) == 0);
-}
-
 static void release_all(struct ph_worker *w) {
   struct ph_list *n;
   while ((n = w->handed.prev) != &w->handed) { /* from the back, so that the order in the queue is the old one */
@@ -126,7 +122,7 @@ static void release_all(struct ph_worker *w) {
     else if (t->flags & PH_TASK_EXPIRED)
       ph__finish_rest(w->pool, t, PH_DONE_TIMEOUT, PH_SOURCE_DEADLINE);
     else
-      back_to_queue(w->pool, t);
+      ph__requeue(w->pool, t);
   }
 }
 
@@ -305,7 +301,7 @@ static bool give_up(struct ph_worker *w) {
   for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed; n = prev) {
     prev = n->prev;
     struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-    if (ph__revoke(t)) back_to_queue(w->pool, t);
+    ph__take_back(w->pool, t);
   }
   ph__read_replies(w);
   if (w->kill_at == PH_NEVER) return false;
@@ -340,6 +336,7 @@ static void check_deadlines(struct ph_pool *p, int64_t now) {
   while ((node = ph_heap_first(&p->deadlines)) != NULL && node->when <= now) {
     struct ph_task *t = ph_list_entry(node, struct ph_task, deadline);
     ph_heap_remove(&p->deadlines, node);
+    if (t->state == PH_TASK_ENDED) continue;
     if (t->state == PH_TASK_QUEUED) {
       ph__queue_remove(&p->queue, t);
       ph__finish_rest(p, t, PH_DONE_TIMEOUT, PH_SOURCE_DEADLINE);
@@ -359,6 +356,7 @@ void ph__check_timers(struct ph_pool *p, int64_t now) {
     p->spawn_retry_at = PH_NEVER;
   else
     ph__set_timer(p, p->spawn_retry_at);
+  ph__record_ended(p);
   check_deadlines(p, now);
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
@@ -377,6 +375,7 @@ void ph__break(struct ph_pool *p) {
   for (size_t i = 0; i < p->map_size; i++) {
     for (struct ph_task *t = p->map[i], *next; t != NULL; t = next) {
       next = t->next_in_map;
+      if (t->state == PH_TASK_ENDED) continue;
       if (t->state == PH_TASK_QUEUED) {
         ph__queue_remove(&p->queue, t);
       } else if (!ph__revoke(t)) {

@@ -71,23 +71,26 @@ static int add_reply(struct ph_run *r, const struct ph_frame *f, const void *bod
   return status;
 }
 
-static void add_setup_failure(struct inline_run *in) {
+static int add_setup_failure(struct inline_run *in) {
+  int status = 0;
   ph_pool_fail_setup(in->pool, in->run.reply.data, in->run.reply.len);
-  for (uint32_t item = 0; item < in->task->count; item++) {
+  for (uint32_t item = 0; item < in->task->count && status == 0; item++) {
     struct ph_done done = {.item = item, .outcome = PH_DONE_BROKEN};
-    ph_client_add_done(in->client, in->task, &done, NULL);
+    status = ph_client_add_done(in->client, in->task, &done, NULL);
   }
+  return status;
 }
 
-static void run_task(struct inline_run *in, const struct ph_pool_config *c) {
+static int run_task(struct inline_run *in, const struct ph_pool_config *c) {
   struct ph_task *t = in->task;
   struct ph_slot slot = {.claim = PH_CLAIM_HANDED};
   struct ph_task_wire wire = {.id = t->id, .seed = c->seed, .count = t->count, .flags = t->flags, .seeded = c->seeded};
   wire.memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : c->memory_limit;
   limit_item(in);
-  ph_run_message(&in->run, &slot, 0, &wire, ph_task_bytes(t), t->len);
+  int status = ph_run_message(&in->run, &slot, 0, &wire, ph_task_bytes(t), t->len);
   in->run.deadline = PH_NEVER;
   arm(in);
+  return status;
 }
 
 static void make_timer(struct inline_run *in) {
@@ -108,14 +111,12 @@ int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config,
   in.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &in};
   make_timer(&in);
   struct ph_run *outer = ph_run_begin(&in.run, vm, vm->L);
-  if (ph_run_setup(&in.run, config->setup, config->setup_len))
-    run_task(&in, config);
-  else
-    add_setup_failure(&in);
+  bool ready = ph_run_setup(&in.run, config->setup, config->setup_len);
+  int status = ready ? run_task(&in, config) : add_setup_failure(&in);
   ph_run_end(&in.run, outer);
   if (in.has_timer) timer_delete(in.timer);
   ph_vm_close(vm);
   ph_vm_current = caller;
   ph_task_unref(task);
-  return 0;
+  return status == 0 ? 0 : ph_err_set(err, "os", ENOMEM, "not enough memory for the outcome of a task");
 }

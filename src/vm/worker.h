@@ -29,7 +29,7 @@ struct ph_vm *ph_worker_warm_up(void);
 int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place);
 
 /* Runs one task at once in the calling thread, in a fresh state, and adds its records to the pool, whose
- * configuration this is. Takes the task. -1 without memory for a state. */
+ * configuration this is. Takes the task. -1 without memory for a state, or for the records. */
 int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err);
 
 /* In a worker thread that waits: runs one task of the worker's own pool on top of the one that waits. False: there is none

@@ -133,8 +133,9 @@ local function run(i)
   return true
 end
 
+local errors = table.move(parts, 1, #parts, 1, {}) -- with room for all of them
+for i = 1, #parts do errors[i] = false end
 if arg[1] ~= "" then fault.arm(arg[1]) end
-local errors = {}
 for i = 1, #parts do
   local ok, err = run(i)
   if not ok then errors[i] = err end
@@ -143,10 +144,10 @@ local tripped = fault.tripped "alloc" + fault.tripped "lua_alloc" > 0
 fault.arm ""
 local good = true
 for i = 1, #parts do
-  if errors[i] ~= nil and not is_expected(errors[i]) then
+  if errors[i] and not is_expected(errors[i]) then
     good = false
     print(("part %d: %s"):format(i, describe(errors[i])))
-  elseif errors[i] ~= nil and os.getenv "VERBOSE" then
+  elseif errors[i] and os.getenv "VERBOSE" then
     print(("part %d: %s"):format(i, describe(errors[i])))
   end
 end
