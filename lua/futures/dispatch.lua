@@ -10,8 +10,8 @@ local functions, subjects = {}, {}
 local running = false
 
 function dispatch.push(fn, subject)
+  functions[last + 1], subjects[last + 1] = fn, subject
   last = last + 1
-  functions[last], subjects[last] = fn, subject
 end
 
 -- Takes calls out of the queue again; gives how many.

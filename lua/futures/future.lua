@@ -91,14 +91,19 @@ local function notify_one(entry, self)
   if type(entry) == "table" then entry:_settled(self) else dispatch.push(entry, self) end
 end
 
+-- Those who have been told are taken off one by one: when there is no memory to tell one, it and the rest are told by the
+-- next delivery, which is sure to come.
 local function notify(self)
   local entry = self[CALLBACKS]
-  self[CALLBACKS] = nil
   if type(entry) == "table" and entry.list then
-    for i = 1, #entry do notify_one(entry[i], self) end
+    for i = 1, #entry do
+      if entry[i] then notify_one(entry[i], self) end
+      entry[i] = false
+    end
   else
     notify_one(entry, self)
   end
+  self[CALLBACKS] = nil
 end
 
 local function succeed(self, ...)
@@ -127,7 +132,10 @@ end
 
 -- Called by the core; late news of a settled future is dropped.
 function Future:_deliver(_, status, ...)
-  if self[STATE] > RUNNING then return end
+  if self[STATE] > RUNNING then
+    if self[CALLBACKS] then notify(self) end
+    return
+  end
   if status == true then
     succeed(self, ...)
   elseif status == "cancelled" then

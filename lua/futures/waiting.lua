@@ -94,10 +94,13 @@ end
 local Completed = { __name = "parhost.as_completed" }
 Completed.__index = Completed
 
+-- Also when it comes a second time, after the first found no memory.
 function Completed:_settled(f)
-  self.pending[f] = nil
-  self.last = self.last + 1
-  self.queue[self.last] = f
+  if self.pending[f] then
+    self.queue[self.last + 1] = f
+    self.last = self.last + 1
+    self.pending[f] = nil
+  end
   if self.watcher then self.watcher:_settled(self) end
 end
 
@@ -108,14 +111,9 @@ function Completed:_describe() return ("one of %d futures"):format(self.total - 
 
 local function add(self, f)
   if self.seen[f] then return end
-  self.seen[f] = true
+  self.seen[f], self.pending[f] = true, true
   self.total = self.total + 1
-  if f:_ready() then
-    self:_settled(f)
-  else
-    self.pending[f] = true
-    f:_watch(self)
-  end
+  if f:_ready() then self:_settled(f) else f:_watch(self) end
 end
 
 -- Another future to yield. Also during the iteration.

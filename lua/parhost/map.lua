@@ -145,8 +145,8 @@ function Map:_deliver(tag, status, ...)
   end
   if self.unordered then
     self.ids[tag] = nil
+    self.ready[self.last_ready + 1] = tag
     self.last_ready = self.last_ready + 1
-    self.ready[self.last_ready] = tag
   end
   if self.watcher and self:_ready() then self.watcher:_settled(self) end
 end

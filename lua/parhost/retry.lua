@@ -15,7 +15,7 @@ local retry = {}
 function retry.new(home, future, fn, ...)
   home.life.retrying = home.life.retrying + 1
   local left = home.given.retries
-  return setmetatable({ home = home, future = future, left = left, args = pack(fn, ...) }, Retry)
+  return setmetatable({ home = home, future = future, left = left, args = pack(fn, ...), over = false }, Retry)
 end
 
 function Retry:submit()
@@ -33,8 +33,9 @@ function Retry:withdraw()
 end
 
 local function finish(self, ...)
-  self:withdraw()
   self.future:_deliver(0, ...)
+  if not self.over then self:withdraw() end
+  self.over = true
 end
 
 local function wanted(self, err)
@@ -50,7 +51,8 @@ local function decide(self)
     self.left = self.left - 1
     if pcall(self.submit, self) then return end
   end
-  finish(self, unpack(outcome, 1, outcome.n))
+  local ok, err = pcall(finish, self, unpack(outcome, 1, outcome.n))
+  if not ok then finish(self, false, err) end
   dispatch.run()
 end
 

@@ -92,6 +92,7 @@ struct lib_state {
 };
 
 struct lib_state *lib_state_of(lua_State *L);
+struct lib_state *lib_state_if_any(lua_State *L); /* NULL: none has been made; may be called unprotected */
 void lib_add_source(lua_State *L, struct lib_source *source);
 /* The state's loop, made when it is first asked for. */
 struct ph_loop *lib_loop_of(lua_State *L);

@@ -120,7 +120,7 @@ static void push_initializer_error(lua_State *L, const struct ph_broken *b) {
   struct ph_err err;
   int n = ph_decode(L, NULL, LUA_NOREF, b->error_bytes, b->error_len, &err);
   if (n < 1) {
-    lua_pushnil(L);
+    lua_pushstring(L, n < 0 ? err.message : "not enough memory");
     return;
   }
   lua_pop(L, n - 1);
@@ -145,7 +145,10 @@ void push_broken(lua_State *L, struct core *c) {
       ph_error_push(L, "broken_pool", "%s is broken: %s", c->config.name, b->err.message);
   } else {
     lua_pushnil(L);
-    ph_error_push(L, "broken_pool", "%s is broken: %s", c->config.name, b != NULL ? b->err.message : "?");
+    bool initializer = b != NULL && b->initializer;
+    ph_error_push(L, initializer ? "initializer_failed" : "broken_pool",
+                  initializer ? "the initializer of %s failed: %s" : "%s is broken: %s", c->config.name,
+                  b != NULL ? b->err.message : "?");
   }
   lua_insert(L, -2);
   lua_setfield(L, -2, "cause");

@@ -55,11 +55,16 @@ static int close_state(lua_State *L) {
   return 0;
 }
 
-struct lib_state *lib_state_of(lua_State *L) {
+struct lib_state *lib_state_if_any(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
   struct lib_state *s = lua_touserdata(L, -1);
   lua_pop(L, 1);
   if (s != NULL && s->forks != forks) leave_to_parent(L, s);
+  return s;
+}
+
+struct lib_state *lib_state_of(lua_State *L) {
+  struct lib_state *s = lib_state_if_any(L);
   if (s != NULL) return s;
   if (!counting) counting = pthread_atfork(NULL, NULL, count_fork) == 0;
   s = lua_newuserdatauv(L, sizeof *s, 0);

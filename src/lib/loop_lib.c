@@ -230,7 +230,8 @@ static int wait_idly(lua_State *L) {
 }
 
 bool lib_idle(lua_State *L, struct ph_link *link) {
-  if (!any_alive(lib_state_of(L))) return false;
+  const struct lib_state *s = lib_state_if_any(L);
+  if (s == NULL || !any_alive(s)) return false;
   lua_pushcfunction(L, wait_idly);
   lua_pushlightuserdata(L, link);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);

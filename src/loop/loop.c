@@ -51,8 +51,9 @@ static struct ph_loop_watch *watch_own(struct ph_loop *loop, int fd, struct ph_e
 struct ph_loop *ph_loop_new(struct ph_err *err) {
   struct ph_loop *loop = ph_calloc(1, sizeof *loop);
   atomic_store(&used, true);
-  if (loop == NULL || PH_FAULT(uv_loop) || uv_loop_init(&loop->uv) != 0) {
-    ph_err_set(err, "os", ENOMEM, "cannot open an event loop");
+  int status = loop == NULL ? UV_ENOMEM : PH_FAULT(uv_loop) ? -errno : uv_loop_init(&loop->uv);
+  if (status != 0) {
+    ph_err_set(err, "os", -status, "cannot open an event loop: %s", uv_strerror(status));
     free(loop);
     return NULL;
   }

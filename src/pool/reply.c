@@ -207,6 +207,12 @@ static uint8_t outcome_of(const struct ph_task *t, uint8_t reply) {
   }
 }
 
+/* LOST, too: a big frame without a body; an error that the worker had no memory for. */
+static uint8_t reply_of(const struct ph_frame *f, const uint8_t *body) {
+  bool lost = body == NULL || (f->flags == PH_REPLY_ERROR && f->len == 0);
+  return lost ? PH_REPLY_LOST : f->flags;
+}
+
 int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome) {
   if (outcome == PH_DONE_TIMEOUT)
     return t->options.timeout_ns == PH_NEVER || (t->flags & PH_TASK_EXPIRED) ? 0 : t->options.timeout_ns;
@@ -238,7 +244,7 @@ static enum verdict take_reply(struct ph_worker *w, const struct ph_frame *f, co
   if (t == NULL || f->item != t->next_item) return WRONG;
   if (ph_buf_reserve(&t->client->staged, sizeof(struct ph_done)) != 0) return LATER;
   struct ph_pool *p = w->pool;
-  struct ph_done done = {.outcome = outcome_of(t, body != NULL ? f->flags : PH_REPLY_LOST), .len = f->len};
+  struct ph_done done = {.outcome = outcome_of(t, reply_of(f, body)), .len = f->len};
   if (f->type == PH_FRAME_REPLY_HERE && body != NULL) take_bytes_here(&done, body);
   done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
   done.source = t->stop != 0 ? t->stop : PH_SOURCE_EXPLICIT;
@@ -290,6 +296,7 @@ static enum verdict take_frame(struct ph_worker *w, const struct ph_frame *f, co
       if (w->pid == 0) w->pid = (pid_t)f->item;
       return TAKEN;
     case PH_FRAME_SETUP_FAILED:
+      if (f->flags != 0 && !w->pool->config.has_initializer) return TAKEN; /* its exit code says it */
       ph__worker_stop(w);
       ph__setup_failed(w->pool, body, body != NULL ? f->len : 0);
       return TAKEN;

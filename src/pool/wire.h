@@ -17,7 +17,7 @@ enum ph_frame_to_worker {
 /* worker -> host */
 enum ph_frame_to_host {
   PH_FRAME_READY = 1,    /* the setup is done; item: the pid of a process, which may come here sooner than from the zygote */
-  PH_FRAME_SETUP_FAILED, /* body: error value, traceback */
+  PH_FRAME_SETUP_FAILED, /* body: error value, traceback; flags: 1 when there was no memory */
   PH_FRAME_REPLY,        /* slot, item, flags: enum ph_reply; reserved: run time in units of 100 ns */
   PH_FRAME_SKIPPED,      /* slot: found revoked */
   PH_FRAME_REPLY_HERE,   /* from a thread: as REPLY, but the body is a struct ph_bytes_here, which the pool takes */
@@ -43,7 +43,7 @@ struct ph_bytes_here {
 
 #define PH_RUN_TIME_UNIT 100 /* ns */
 
-/* Exit code of a worker that has found no memory for its link or its Lua state, before its setup. */
+/* Exit code of a worker that has found no memory for its link, its Lua state, or its setup. */
 #define PH_WORKER_EXIT_NO_MEMORY 125
 
 /* In ph_slot.stop: every item that is left; otherwise 1 + the item. */

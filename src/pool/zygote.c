@@ -170,6 +170,12 @@ int ph__send_message(int socket, const struct ph_zygote_message *m, const int *f
   return n == (ssize_t)sizeof *m ? 0 : -1;
 }
 
+static int not_reached(struct ph_err *err) {
+  if (errno == EPIPE || errno == ECONNRESET)
+    return ph_err_set(err, "broken_pool", errno, "the fork server died: no worker can be started");
+  return ph_err_os(err, "cannot reach the fork server");
+}
+
 int ph_zygote_connect(struct ph_err *err) {
   int pair[2];
   const struct ph_zygote_message m = {.type = PH_ZYGOTE_CONNECT};
@@ -183,18 +189,14 @@ int ph_zygote_connect(struct ph_err *err) {
   if (status == 0) return pair[0];
   close(pair[0]);
   errno = saved;
-  if (saved == EPIPE || saved == ECONNRESET)
-    ph_err_set(err, "broken_pool", saved, "the fork server died: no worker can be started");
-  else
-    ph_err_os(err, "cannot reach the fork server");
-  return -1;
+  return not_reached(err);
 }
 
 int ph_zygote_spawn(int connection, uint32_t index, const char *name, int memfd, int bell, struct ph_err *err) {
   struct ph_zygote_message m = {.type = PH_ZYGOTE_SPAWN, .index = index};
   const int fds[2] = {memfd, bell};
   snprintf(m.name, sizeof m.name, "%s", name);
-  return ph__send_message(connection, &m, fds, 2) == 0 ? 0 : ph_err_os(err, "cannot reach the fork server");
+  return ph__send_message(connection, &m, fds, 2) == 0 ? 0 : not_reached(err);
 }
 
 int ph_zygote_signal(int connection, uint32_t index, int signal_number, bool group) {

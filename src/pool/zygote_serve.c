@@ -80,13 +80,16 @@ static void flush_outbox(struct zygote *z, size_t i) {
   if (b->len == 0) z->fds[i].events = POLLIN;
 }
 
-/* Without memory for the outbox the event is lost; the host finds the worker's link broken all the same. */
+/* Without memory for the outbox the connection ends, as its pool would wait for this event for ever. */
 static void report(struct zygote *z, int connection, const struct ph_zygote_event *e) {
   size_t i = 1;
   while (i < z->n_fds && z->fds[i].fd != connection) i++;
   if (connection < 0 || i == z->n_fds) return;
   if (z->outboxes[i].len == 0 && send_event(connection, e)) return;
-  if (ph_buf_put(&z->outboxes[i], e, sizeof *e) == 0) z->fds[i].events = POLLIN | POLLOUT;
+  if (ph_buf_put(&z->outboxes[i], e, sizeof *e) == 0)
+    z->fds[i].events = POLLIN | POLLOUT;
+  else
+    shutdown(connection, SHUT_RDWR);
 }
 
 /* --- the worker's first steps ----------------------------------------------------------------------------- */

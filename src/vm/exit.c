@@ -2,6 +2,7 @@
  * The end of a state's life: the exit sequence, and os.exit inside workers. The program's os.exit is in main.c. */
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,12 +31,13 @@ static int raise_worker_exit(lua_State *L) {
   return lua_error(L);
 }
 
-/* In protected mode; the mode in slot 1. */
+/* In protected mode; the mode in slot 1, as a pointer. */
 static int run_sequence(lua_State *L) {
+  const char *mode = lua_touserdata(L, 1);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "parhost.exit") != LUA_TTABLE) return 0;
   lua_getfield(L, -1, "run");
-  lua_pushvalue(L, 1);
+  lua_pushstring(L, mode);
   lua_call(L, 1, 0);
   return 0;
 }
@@ -46,7 +48,7 @@ void ph_vm_run_exit(struct ph_vm *vm, const char *mode) {
   if (!lua_checkstack(L, LUA_MINSTACK)) return;
   for (;;) {
     lua_pushcfunction(L, run_sequence);
-    lua_pushstring(L, mode);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)mode);
     if (lua_pcall(L, 1, 0, 0) == LUA_OK) break;
     if (!ph_cancel_is(L, -1)) {
       lua_warning(L, "parhost: error at exit: ", 1);

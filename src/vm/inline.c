@@ -49,8 +49,9 @@ static void limit_item(struct inline_run *in) {
   arm(in);
 }
 
-static uint8_t outcome_of(const struct inline_run *in, uint8_t reply) {
-  switch (reply) {
+static uint8_t outcome_of(const struct inline_run *in, const struct ph_frame *f) {
+  if (f->flags == PH_REPLY_ERROR && f->len == 0) return PH_DONE_LOST; /* there was no memory for it */
+  switch (f->flags) {
     case PH_REPLY_OK: return PH_DONE_OK;
     case PH_REPLY_MEMORY: return PH_DONE_MEMORY;
     case PH_REPLY_STOPPED: return ph_now() >= in->run.deadline ? PH_DONE_TIMEOUT : PH_DONE_CANCELLED;
@@ -61,7 +62,7 @@ static uint8_t outcome_of(const struct inline_run *in, uint8_t reply) {
 static int add_reply(struct ph_run *r, const struct ph_frame *f, const void *body) {
   struct inline_run *in = r->out;
   const struct ph_task *t = in->task;
-  struct ph_done done = {.item = f->item, .len = f->len, .pid = getpid(), .outcome = outcome_of(in, f->flags)};
+  struct ph_done done = {.item = f->item, .len = f->len, .pid = getpid(), .outcome = outcome_of(in, f)};
   done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
   done.source = PH_SOURCE_EXPLICIT;
   if (done.outcome == PH_DONE_MEMORY) done.limit = (int64_t)r->wire->memory_limit;
@@ -111,12 +112,18 @@ int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config,
   in.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &in};
   make_timer(&in);
   struct ph_run *outer = ph_run_begin(&in.run, vm, vm->L);
-  bool ready = ph_run_setup(&in.run, config->setup, config->setup_len);
-  int status = ready ? run_task(&in, config) : add_setup_failure(&in);
+  bool no_memory, ready = ph_run_setup(&in.run, config->setup, config->setup_len, &no_memory);
+  int status = 0;
+  if (ready)
+    status = run_task(&in, config);
+  else if (!no_memory || config->has_initializer)
+    status = add_setup_failure(&in);
+  else
+    status = -1;
   ph_run_end(&in.run, outer);
   if (in.has_timer) timer_delete(in.timer);
   ph_vm_close(vm);
   ph_vm_current = caller;
   ph_task_unref(task);
-  return status == 0 ? 0 : ph_err_set(err, "os", ENOMEM, "not enough memory for the outcome of a task");
+  return status == 0 ? 0 : ph_err_set(err, "os", ENOMEM, "not enough memory to run a task");
 }

@@ -298,12 +298,14 @@ static int do_setup(lua_State *L) {
   return 0;
 }
 
-bool ph_run_setup(struct ph_run *r, const void *message, size_t len) {
+bool ph_run_setup(struct ph_run *r, const void *message, size_t len, bool *no_memory) {
   r->payload = message;
   r->payload_len = len;
   lua_pushcfunction(r->L, do_setup);
   lua_pushlightuserdata(r->L, r);
-  bool ok = ph_vm_call(r->L, 1, 0) == LUA_OK;
+  int status = ph_vm_call(r->L, 1, 0);
+  bool ok = status == LUA_OK;
+  *no_memory = status == LUA_ERRMEM;
   if (!ok) encode_error(r);
   ph_worker_stdio_flush();
   lua_settop(r->L, 0);

@@ -39,8 +39,9 @@ struct ph_run {
 struct ph_run *ph_run_begin(struct ph_run *r, struct ph_vm *vm, lua_State *L);
 void ph_run_end(struct ph_run *r, struct ph_run *outer);
 
-/* Decodes a setup message and hands it to parhost.worker. False: r->reply holds error value and traceback. */
-bool ph_run_setup(struct ph_run *r, const void *message, size_t len);
+/* Decodes a setup message and hands it to parhost.worker. False: r->reply holds error value and traceback, and `no_memory`
+ * says whether it was that. */
+bool ph_run_setup(struct ph_run *r, const void *message, size_t len, bool *no_memory);
 
 /* `body` NULL: there was no memory for the message.
  * Claims the task of a slot and runs its items, a reply each; a revoked task is answered with SKIPPED.

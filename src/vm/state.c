@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "codec/codec.h"
+#include "vm/error.h"
 #include "vm/vm_int.h"
 
 _Thread_local struct ph_vm *ph_vm_current;
@@ -43,7 +44,17 @@ static void init_vm(struct ph_vm *vm, lua_State *L) {
   atomic_init(&vm->stop, PH_STOP_NONE);
 }
 
+/* Classes that are made by their first use, and would stay half made if that found no memory. */
+static void make_classes(lua_State *L) {
+  luaL_Buffer b;
+  luaL_buffinitsize(L, &b, LUAL_BUFFERSIZE + 1); /* lauxlib's own, of boxes for big buffers */
+  luaL_pushresultsize(&b, 0);
+  ph_error_metatable(L);
+  lua_pop(L, 2);
+}
+
 static void install(lua_State *L, struct ph_vm *vm) {
+  make_classes(L);
   ph__cancel_install(L, vm);
   ph__protect_install(L, vm);
   ph__searcher_install(L);

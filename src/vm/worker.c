@@ -41,6 +41,7 @@ struct worker {
   unsigned depth; /* tasks on top of the one that came on the link */
   bool waits;     /* has told the pool so */
   bool leaves;    /* was told to, in the middle of a task */
+  bool no_memory; /* for its setup: it cannot begin */
 };
 
 static _Thread_local struct worker *current_worker; /* of threads */
@@ -95,10 +96,10 @@ static int send_frame(struct ph_link *link, const struct ph_frame *f, const void
   return ph_link_send(link, f, body);
 }
 
-/* The pool gets a copy to keep. */
+/* The pool gets a copy to keep; without memory for it, the bytes go through the ring. */
 static int send_here(struct ph_link *link, struct ph_frame f, const void *body) {
   struct ph_bytes_here here = {ph_malloc(f.len), f.len};
-  if (here.data == NULL) return -1;
+  if (here.data == NULL) return ph_link_send(link, &f, body);
   memcpy(here.data, body, f.len);
   f.type = PH_FRAME_REPLY_HERE;
   f.len = sizeof here;
@@ -117,13 +118,14 @@ static int send_on_link(struct ph_run *r, const struct ph_frame *f, const void *
 
 /* After a failure the worker leaves: tasks that are on their way must not run in it. */
 static int set_up(struct worker *w, const uint8_t *body, size_t len) {
-  if (body == NULL && w->pool == NULL) _exit(PH_WORKER_EXIT_NO_MEMORY);
-  if (body == NULL) return -1;
+  w->no_memory = body == NULL;
+  if (w->no_memory) return -1;
   struct ph_frame f = {.type = PH_FRAME_READY, .item = w->pool == NULL ? (uint32_t)getpid() : 0};
   w->run.reply = (struct ph_encoded){0};
-  bool ok = ph_run_setup(&w->run, body, len);
+  bool ok = ph_run_setup(&w->run, body, len, &w->no_memory);
   if (!ok) {
     f.type = PH_FRAME_SETUP_FAILED;
+    f.flags = w->no_memory;
     f.len = (uint32_t)w->run.reply.len;
   }
   if (send_frame(w->link, &f, w->run.reply.data) != 0) return -1;
@@ -312,15 +314,23 @@ static int serve(struct worker *w) {
   return 1;
 }
 
+static int enter_thread(lua_State *L) {
+  ph_worker_stdio_enter(L);
+  ph_codec_baseline(L); /* the new print is no global of the user's */
+  return 0;
+}
+
 static struct ph_vm *open_vm(const struct worker *w) {
   bool is_thread = w->pool != NULL;
   const struct ph_vm_options options = {.is_worker = true, .exit_raises = is_thread};
   if (!is_thread) ph_worker_stdio_open();
   struct ph_vm *vm = ph_vm_open(&options);
   if (!is_thread || vm == NULL) return vm;
-  ph_worker_stdio_enter(vm->L);
-  ph_codec_baseline(vm->L); /* the new print is no global of the user's */
-  return vm;
+  lua_pushcfunction(vm->L, enter_thread);
+  if (lua_pcall(vm->L, 0, 0, 0) == LUA_OK) return vm;
+  ph_vm_close(vm);
+  ph_worker_stdio_leave();
+  return NULL;
 }
 
 static int require_worker(lua_State *L) {
@@ -377,5 +387,6 @@ int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
     fflush(NULL);
   for (size_t i = 0; i < w.n_blobs; i++) free(w.blobs[i].bytes);
   free(w.blobs);
+  if (w.no_memory) return PH_WORKER_EXIT_NO_MEMORY;
   return status > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -94,7 +94,7 @@ static const char *what_is_wrong(const struct outcome *o, bool at_start) {
 static int sweep(const char *parhost, const char *program, const char *point, int step, int last) {
   static struct outcome o;
   bool at_start = strncmp(point, "start.", 6) == 0;
-  const char *star = strchr(point, '*'), *times = star != NULL ? star : "";
+  const char *how = strpbrk(point, "*+"), *times = how != NULL ? how : "";
   int bad = 0, n = 1;
   for (; n <= last; n += step) {
     char fault[64];
