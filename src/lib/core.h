@@ -106,6 +106,12 @@ static inline unsigned core_encode_flags(const struct core *c) {
 
 /* Ends the place of a sink; the table of the sinks is at `sinks`. Never raises. */
 void core_free_place(lua_State *L, struct core *c, int sinks, uint32_t place);
+/* Has a protected call failed for want of memory? The error is on top. */
+bool lib_no_memory(lua_State *L, int status);
+/* lua_call of a delivery without results, tried once more when there is no memory for it. False: again there was none, the
+ * error is on top, and what is delivered must be kept for the next time. Other errors go on. */
+bool lib_deliver(lua_State *L, int nargs);
+
 /* Delivers what is ready; gives how many. May raise only what the delivery function raises. */
 lua_Integer drain_core(lua_State *L, struct core *c, int core_idx);
 lua_Integer drain_all(lua_State *L);

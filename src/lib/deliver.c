@@ -420,11 +420,6 @@ static int deliver_decoded(lua_State *L) {
   return 0;
 }
 
-static bool is_memory_error(lua_State *L, int status) {
-  return status == LUA_ERRMEM ||
-         (lua_type(L, -1) == LUA_TSTRING && strstr(lua_tostring(L, -1), "not enough memory") != NULL);
-}
-
 /* The values or the error of a decoded record lie above `base`. Without memory for the upcall its sink is owed the news that
  * there was none: false, with the error on the stack. */
 static bool deliver(lua_State *L, struct quick *q, int core_idx, int base) {
@@ -435,9 +430,9 @@ static bool deliver(lua_State *L, struct quick *q, int core_idx, int base) {
   lua_rotate(L, base + 1, 3);
   int status = lua_pcall(L, lua_gettop(L) - base - 1, 0, 0);
   drop_big(&q->record);
-  if (status == LUA_OK || !is_memory_error(L, status)) release_sink(L, core_idx, &q->record.done);
+  if (status == LUA_OK || !lib_no_memory(L, status)) release_sink(L, core_idx, &q->record.done);
   if (status == LUA_OK) return true;
-  if (!is_memory_error(L, status)) lua_error(L);
+  if (!lib_no_memory(L, status)) lua_error(L);
   c->owes = true;
   c->owed = q->record.done;
   c->owed.outcome = PH_DONE_LOST;

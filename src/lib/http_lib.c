@@ -53,7 +53,9 @@ static lua_Integer drain_news(lua_State *L, struct lib_source *source) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, h->subjects);
     lua_rawgetp(L, -1, ph_exchange_ud(x));
     lua_remove(L, -2);
-    lua_call(L, 1, 0);
+    if (lib_deliver(L, 1)) continue;
+    ph_exchange_tell_again(x);
+    lua_error(L);
   }
   return n;
 }
@@ -385,7 +387,7 @@ static int parse_url(lua_State *L) {
   memset(url, 0, sizeof *url);
   luaL_setmetatable(L, URL_METATABLE);
   if (ph_url_parse(url, text, base, &err) != 0) {
-    if (err.code == 0) ph_error_raise_err(L, &err);
+    if (err.code == 0 || strcmp(err.kind, "os") == 0) ph_error_raise_err(L, &err);
     lua_pushnil(L);
     lua_pushstring(L, err.message);
     return 2;
@@ -414,13 +416,13 @@ static void new_state(lua_State *L) {
   lib_state_of(L); /* made before, ends after */
   struct http_state *h = lua_newuserdatauv(L, sizeof *h, 0);
   *h = (struct http_state){.deliver = LUA_NOREF, .subjects = LUA_NOREF};
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   lua_newtable(L);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
   h->subjects = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
 }
 
 static void new_class(lua_State *L, const char *name, const luaL_Reg *methods) {

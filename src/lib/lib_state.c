@@ -2,6 +2,7 @@
  * What a Lua state has one of: its list of open pools, its loop. */
 #include <lauxlib.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "lib/core.h"
 #include "lib/sched.h"
@@ -75,6 +76,28 @@ struct lib_state *lib_state_of(lua_State *L) {
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   return s;
+}
+
+bool lib_no_memory(lua_State *L, int status) {
+  if (status == LUA_ERRMEM) return true;
+  return lua_type(L, -1) == LUA_TSTRING && strstr(lua_tostring(L, -1), "not enough memory") != NULL;
+}
+
+bool lib_deliver(lua_State *L, int nargs) {
+  int base = lua_gettop(L) - nargs - 1, status = LUA_OK;
+  if (!lua_checkstack(L, nargs + LUA_MINSTACK)) {
+    lua_pushliteral(L, "not enough memory");
+    return false;
+  }
+  for (int attempt = 0; attempt < 2; attempt++) {
+    lua_settop(L, base + 1 + nargs);
+    for (int i = 0; i <= nargs; i++) lua_pushvalue(L, base + 1 + i);
+    status = lua_pcall(L, nargs, 0, 0);
+    if (status == LUA_OK || !lib_no_memory(L, status)) break;
+  }
+  if (status == LUA_OK) lua_settop(L, base);
+  if (status != LUA_OK && !lib_no_memory(L, status)) lua_error(L);
+  return status == LUA_OK;
 }
 
 void lib_add_source(lua_State *L, struct lib_source *source) {

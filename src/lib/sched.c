@@ -119,11 +119,13 @@ void sched_make_ready(struct sched *s, struct sched_task *t) {
   s->n_ready++;
 }
 
-struct sched_task *sched_next(struct sched *s) {
-  struct ph_list *node = ph_list_pop_front(&s->ready);
-  if (node == NULL) return NULL;
+struct sched_task *sched_peek(struct sched *s) {
+  return ph_list_empty(&s->ready) ? NULL : ph_list_entry(s->ready.next, struct sched_task, queue);
+}
+
+void sched_next(struct sched *s) {
+  ph_list_pop_front(&s->ready);
   s->n_ready--;
-  return ph_list_entry(node, struct sched_task, queue);
 }
 
 void sched_unpark(struct sched *s, struct sched_task *t) {

@@ -124,7 +124,8 @@ void sched_unshield(struct sched *s, struct sched_scope *scope);
 struct sched_scope *sched_cancelled_by(struct sched_scope *scope);
 
 void sched_make_ready(struct sched *s, struct sched_task *t);
-struct sched_task *sched_next(struct sched *s);
+struct sched_task *sched_peek(struct sched *s);
+void sched_next(struct sched *s);
 /* The task is no longer parked: out of all that could wake it. */
 void sched_unpark(struct sched *s, struct sched_task *t);
 /* Does nothing unless the task is parked (or held, for a cancellation). */

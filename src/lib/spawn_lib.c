@@ -28,13 +28,16 @@ void spawn_remember(lua_State *L, const void *object) {
   lua_pop(L, 1);
 }
 
-void spawn_deliver(lua_State *L, const void *object) {
+void spawn_deliver(lua_State *L, const void *object, struct ph_oneshot *w) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 8, "too many deliveries");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &objects_key);
   if (lua_rawgetp(L, -1, object) == LUA_TUSERDATA) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &deliver_key);
-    if (lua_getiuservalue(L, -2, 1) == LUA_TTABLE) lua_call(L, 1, 0);
+    if (lua_getiuservalue(L, -2, 1) == LUA_TTABLE && !lib_deliver(L, 1)) {
+      ph_oneshot_fire(w);
+      lua_error(L);
+    }
   }
   lua_settop(L, top);
 }
@@ -42,9 +45,9 @@ void spawn_deliver(lua_State *L, const void *object) {
 static lua_Integer drain(lua_State *L, struct lib_source *source) {
   struct spawn_state *s = (struct spawn_state *)source;
   lua_Integer n = 0;
-  for (struct ph_process *p; (p = ph_children_next(&s->children)) != NULL; n++) spawn_deliver(L, p);
+  for (struct ph_process *p; (p = ph_children_next(&s->children)) != NULL; n++) spawn_deliver(L, p, &p->watch);
   for (struct ph_oneshot *w; (w = ph_oneshot_next(&s->pipes)) != NULL; n++)
-    spawn_deliver(L, ph_list_entry(w, struct ph_pipe, watch));
+    spawn_deliver(L, ph_list_entry(w, struct ph_pipe, watch), w);
   return n;
 }
 

@@ -24,7 +24,7 @@ struct spawn_state *spawn_state_of(lua_State *L);
  * userdata on top of the stack. */
 void spawn_remember(lua_State *L, const void *object);
 /* Calls back what waits for the object: deliver(subject), the subject being the userdata's first user value. */
-void spawn_deliver(lua_State *L, const void *object);
+void spawn_deliver(lua_State *L, const void *object, struct ph_oneshot *w);
 
 /* Pushes nil and the name and text of an error number; gives 3. */
 int spawn_push_errno(lua_State *L, int code);

@@ -24,6 +24,7 @@ struct station {
   struct lib_source source;
   struct ph_station *place;
   struct ph_loop_watch *watch;
+  bool delivering, failed; /* the first of its mailbox */
 };
 
 /* --- the source ------------------------------------------------------------------------------------------- */
@@ -75,26 +76,58 @@ static struct ph_cell **new_cell(lua_State *L) {
   return c;
 }
 
+/* The sink of the outcome that is to be delivered; with `release`, for the last time. */
+static void push_sink(lua_State *L, int64_t key, bool release) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &sinks_key);
+  lua_rawgeti(L, -1, key);
+  if (release) {
+    lua_pushnil(L);
+    lua_rawseti(L, -3, key);
+  }
+  lua_remove(L, -2);
+}
+
+/* In protected mode: the key in slot 1, the cell in slot 2. */
+static int deliver(lua_State *L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, lib_state_of(L)->deliver);
+  push_sink(L, lua_tointeger(L, 1), false);
+  lua_pushinteger(L, 0);
+  push_outcome(L, 2);
+  lua_call(L, lua_gettop(L) - 3, 0);
+  return 0;
+}
+
+/* What finds no memory stays where it is for the next time. */
 static lua_Integer drain(lua_State *L, struct lib_source *source) {
   struct station *s = (struct station *)source;
   int64_t key;
   int top = lua_gettop(L);
+  if (s->delivering) return 0;
   luaL_checkstack(L, 16, NULL);
   struct ph_cell **c = new_cell(L);
-  *c = ph_station_take(s->place, &key);
+  *c = ph_station_first(s->place, &key);
   if (*c == NULL) {
     lua_settop(L, top);
     return 0;
   }
-  lua_rawgeti(L, LUA_REGISTRYINDEX, lib_state_of(L)->deliver);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &sinks_key);
-  lua_rawgeti(L, -1, key);
-  lua_pushnil(L);
-  lua_rawseti(L, -3, key);
-  lua_remove(L, -2);
-  lua_pushinteger(L, 0);
-  push_outcome(L, top + 1);
-  lua_call(L, lua_gettop(L) - top - 2, 0);
+  lua_pushcfunction(L, deliver);
+  lua_pushinteger(L, key);
+  lua_pushvalue(L, top + 1);
+  s->delivering = true;
+  int status = lua_pcall(L, 2, 0, 0);
+  s->delivering = false;
+  if (status != LUA_OK && lib_no_memory(L, status) && !s->failed) {
+    s->failed = true;
+    lua_settop(L, top);
+    return 1; /* once more, at once */
+  }
+  s->failed = false;
+  if (status == LUA_OK || !lib_no_memory(L, status)) {
+    ph_station_drop_first(s->place);
+    push_sink(L, key, true);
+    lua_pop(L, 1);
+  }
+  if (status != LUA_OK) lua_error(L);
   lua_settop(L, top);
   return 1;
 }
@@ -116,7 +149,7 @@ static struct station *station_of(lua_State *L) {
     if (o->close == close_station) return (struct station *)o;
   struct ph_err err;
   struct station *s = ph_calloc(1, sizeof *s);
-  if (s == NULL) ph_error_raise(L, "os", "not enough memory to share futures");
+  if (s == NULL) luaL_error(L, "not enough memory to share futures");
   s->source = (struct lib_source){.drain = drain, .alive = alive, .close = close_station};
   s->place = ph_station_open(&err);
   if (s->place == NULL) {

@@ -40,6 +40,7 @@ void task_push_signal(lua_State *L, struct sched_scope *scope);
 _Noreturn void task_raise_signal(lua_State *L, struct sched_task *t);
 /* Needs the class Task as upvalue 2. Takes fn and args, from `fn` up to the top; pushes the task's table. */
 struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope *parent, int fn);
+void task_begin(lua_State *L, struct sched *s, struct sched_task *t);
 void task_resume(lua_State *L, struct sched *s, struct sched_task *t);
 /* Runs what is ready, for as long as `patient` allows: until something has happened that plain code may wait for, or the
  * deadline has come. False: nothing was ready. */

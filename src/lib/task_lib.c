@@ -73,6 +73,7 @@ static int start_now(lua_State *L) {
     sched_make_ready(s, t);
     return 0;
   }
+  task_begin(L, s, t);
   s->eager++;
   task_resume(L, s, t);
   s->eager--;

@@ -69,13 +69,14 @@ struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors);
   lua_pushvalue(L, fn);
   int anchor = luaL_ref(L, -2);
-  lua_pop(L, 1);
 
   struct sched_task *t = ph_calloc(1, sizeof *t);
   if (t == NULL) {
+    luaL_unref(L, -1, anchor);
     luaL_error(L, "not enough memory");
     return NULL;
   }
+  lua_pop(L, 1);
   lua_pushlightuserdata(L, t);
   lua_rawseti(L, fn, TASK_VALUE);
   sched_scope_enter(&t->root, parent, t, SCOPE_TASK);
@@ -277,7 +278,7 @@ static void keep_coroutine(lua_State *L, struct sched *s, lua_State *co) {
   lua_pop(L, 1);
 }
 
-/* Puts the function and its arguments on the stack of a coroutine. */
+/* Puts the function and its arguments on the stack of a coroutine. When that finds no memory, it has not begun. */
 static void begin(lua_State *L, struct sched *s, struct sched_task *t) {
   luaL_checkstack(L, t->nargs + LUA_MINSTACK, "too many arguments");
   task_push(L, s, t);
@@ -299,6 +300,10 @@ static void begin(lua_State *L, struct sched *s, struct sched_task *t) {
   lua_rawseti(L, task, TASK_STATE);
   lua_settop(L, task - 1);
   t->co = co;
+}
+
+void task_begin(lua_State *L, struct sched *s, struct sched_task *t) {
+  if (t->co == NULL && (!t->root.effective || t->start_on_cancel)) begin(L, s, t);
 }
 
 /* A task that was cancelled before it began never runs. */
@@ -341,11 +346,10 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t) {
   bool shown = vm->task_shown;
   int nargs = 0, n;
   if (t->co == NULL) {
-    if (t->root.effective && !t->start_on_cancel) {
-      drop(L, s, t);
-      return;
-    }
-    begin(L, s, t);
+    drop(L, s, t);
+    return;
+  }
+  if (lua_status(t->co) == LUA_OK) {
     nargs = t->nargs + 3;
   }
   t->state = TASK_RUNS;
@@ -379,8 +383,10 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t) {
 static bool run_turn(lua_State *L, struct sched *s) {
   size_t n = s->n_ready;
   for (size_t i = 0; i < n; i++) {
-    struct sched_task *t = sched_next(s);
+    struct sched_task *t = sched_peek(s);
     if (t == NULL) break;
+    task_begin(L, s, t);
+    sched_next(s);
     task_resume(L, s, t);
   }
   return n > 0;

@@ -5,6 +5,7 @@
  * descriptor is closed and its number may come back as something else. */
 #include "loop/curl_multi.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -172,7 +173,7 @@ struct ph_curl *ph_curl_open(struct ph_loop *loop, struct ph_err *err) {
   if (api == NULL) return NULL;
   struct ph_curl *c = ph_calloc(1, sizeof *c);
   if (c == NULL) {
-    ph_err_set(err, "os", 0, "not enough memory for HTTP");
+    ph_err_set(err, "os", ENOMEM, "not enough memory for HTTP");
     return NULL;
   }
   c->api = api;
@@ -299,7 +300,7 @@ struct ph_curl_multi *ph_curl_multi_new(struct ph_curl *c, const struct ph_curl_
   struct ph_curl_multi *m = ph_calloc(1, sizeof *m);
   CURLM *handle = m != NULL && !PH_FAULT(curl) ? c->api->multi_init() : NULL;
   if (handle == NULL) {
-    ph_err_set(err, "os", 0, "not enough memory for an HTTP session");
+    ph_err_set(err, "os", ENOMEM, "not enough memory for an HTTP session");
     free(m);
     return NULL;
   }
@@ -317,7 +318,7 @@ struct ph_curl_multi *ph_curl_multi_new(struct ph_curl *c, const struct ph_curl_
   c->api->multi_setopt(handle, CURLMOPT_MAX_TOTAL_CONNECTIONS, limits->max_connections);
   c->api->multi_setopt(handle, CURLMOPT_MAX_HOST_CONNECTIONS, limits->max_per_host);
   if (limits->cookies && share_cookies(m) != 0) {
-    ph_err_set(err, "os", 0, "not enough memory for the cookies of an HTTP session");
+    ph_err_set(err, "os", ENOMEM, "not enough memory for the cookies of an HTTP session");
     ph_curl_multi_free(m);
     return NULL;
   }

@@ -68,6 +68,10 @@ bool ph_exchange_want(struct ph_exchange *x, enum ph_want want) {
   return is_ready(x);
 }
 
+void ph_exchange_tell_again(struct ph_exchange *x) {
+  ph__curl_tell(x->multi->curl, &x->news);
+}
+
 struct ph_exchange *ph__exchange_of_news(struct ph_list *news_node) {
   return ph_list_entry(news_node, struct ph_exchange, news);
 }

@@ -55,6 +55,8 @@ struct ph_exchange *ph_exchange_start(struct ph_curl_multi *m, const struct ph_r
 /* Ends it where it stands, if it is still under way: its connection is closed at once. */
 void ph_exchange_free(struct ph_exchange *x);
 void *ph_exchange_ud(const struct ph_exchange *x);
+/* What the exchange has had news of comes once more with ph_curl_news. */
+void ph_exchange_tell_again(struct ph_exchange *x);
 
 /* What it is to become news for; and whether that is the case already. */
 bool ph_exchange_want(struct ph_exchange *x, enum ph_want want);

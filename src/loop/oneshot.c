@@ -39,6 +39,10 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
   struct ph_oneshot *w = poll->data;
   (void)status, (void)events; /* whoever was waiting tries again, and meets what there is */
   unset(w);
+  ph_oneshot_fire(w);
+}
+
+void ph_oneshot_fire(struct ph_oneshot *w) {
   ph_list_remove(&w->node);
   ph_list_push_back(&w->queue->fired, &w->node);
 }

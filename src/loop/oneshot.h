@@ -25,6 +25,9 @@ void ph_oneshot_queue_init(struct ph_oneshot_queue *q);
 /* Takes the first one out of the queue; NULL: none has fired. */
 struct ph_oneshot *ph_oneshot_next(struct ph_oneshot_queue *q);
 
+/* Puts it into the queue, as if its descriptor had got ready. */
+void ph_oneshot_fire(struct ph_oneshot *w);
+
 void ph_oneshot_init(struct ph_oneshot *w, struct ph_loop *loop, struct ph_oneshot_queue *queue, int fd);
 /* Fires when the descriptor can be read, or written: also at its end, or when it has an error. */
 int ph_oneshot_arm(struct ph_oneshot *w, bool for_writing, struct ph_err *err);

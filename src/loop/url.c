@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "loop/url.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ int ph_url_parse(struct ph_url *url, const char *text, const char *base, struct 
   if (code == CURLUE_OK) code = get_parts(api, handle, url);
   api->url_cleanup(handle);
   if (code == CURLUE_OK) return 0;
+  if (code == CURLUE_OUT_OF_MEMORY) return ph_err_set(err, "os", ENOMEM, "not enough memory to read a URL");
   return ph_err_set(err, "http", CURLE_URL_MALFORMAT, "%s", api->url_strerror(code));
 }
 

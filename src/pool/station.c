@@ -165,22 +165,31 @@ unsigned ph_station_subscriptions(const struct ph_station *s) {
   return atomic_load(&s->n_open);
 }
 
-struct ph_cell *ph_station_take(struct ph_station *s, int64_t *key) {
-  struct ph_cell *c = NULL;
+/* Unless there is more to take. */
+static void empty_bell(struct ph_station *s) {
   uint64_t count;
+  if (!ph_list_empty(&s->mailbox)) return;
+  ssize_t got = read(s->fd, &count, sizeof count);
+  (void)got;
+}
+
+struct ph_cell *ph_station_first(struct ph_station *s, int64_t *key) {
+  struct ph_cell *c = NULL;
   pthread_mutex_lock(&ph__stations_lock);
-  struct ph_list *n = ph_list_pop_front(&s->mailbox);
-  if (n != NULL) {
-    struct ph_subscription *sub = ph_list_entry(n, struct ph_subscription, node);
+  if (!ph_list_empty(&s->mailbox)) {
+    struct ph_subscription *sub = ph_list_entry(s->mailbox.next, struct ph_subscription, node);
     *key = sub->key;
     c = sub->cell;
     atomic_fetch_add(&c->refs, 1);
-    drop(sub);
   }
-  if (ph_list_empty(&s->mailbox)) {
-    ssize_t got = read(s->fd, &count, sizeof count);
-    (void)got;
-  }
+  empty_bell(s);
   pthread_mutex_unlock(&ph__stations_lock);
   return c;
+}
+
+void ph_station_drop_first(struct ph_station *s) {
+  pthread_mutex_lock(&ph__stations_lock);
+  drop(ph_list_entry(s->mailbox.next, struct ph_subscription, node));
+  empty_bell(s);
+  pthread_mutex_unlock(&ph__stations_lock);
 }

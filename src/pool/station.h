@@ -22,8 +22,10 @@ void ph_station_close(struct ph_station *s);
 int ph_station_fd(const struct ph_station *s);
 /* Subscriptions that have not been taken. */
 unsigned ph_station_subscriptions(const struct ph_station *s);
-/* The next settled one: gives a reference, and the key under which it was subscribed. NULL: none. */
-struct ph_cell *ph_station_take(struct ph_station *s, int64_t *key);
+/* The next settled one: gives a reference, and the key under which it was subscribed. NULL: none. It stays the first until
+ * it is dropped. */
+struct ph_cell *ph_station_first(struct ph_station *s, int64_t *key);
+void ph_station_drop_first(struct ph_station *s);
 
 /* `pool`, `id`: the task that it stands for, or 0. */
 struct ph_cell *ph_cell_new(struct ph_station *owner, uint64_t pool, uint64_t id);

@@ -94,10 +94,24 @@ static int run_task(struct inline_run *in, const struct ph_pool_config *c) {
   return status;
 }
 
-static void make_timer(struct inline_run *in) {
+/* -1: the limits of the task could not be kept. */
+static int make_timer(struct inline_run *in, struct ph_err *err) {
   struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = PH_STOP_SIGNAL_NUMBER};
   event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+  const struct ph_task_options *o = &in->task->options;
   in->has_timer = !PH_FAULT(timer_create) && timer_create(CLOCK_MONOTONIC, &event, &in->timer) == 0;
+  bool limited = o->timeout_ns != PH_NEVER || o->deadline != PH_NEVER;
+  return in->has_timer || !limited ? 0 : ph_err_os(err, "cannot limit the time of a task");
+}
+
+static int set_up_and_run(struct inline_run *in, const struct ph_pool_config *config, struct ph_err *err) {
+  bool no_memory, ready = ph_run_setup(&in->run, config->setup, config->setup_len, &no_memory);
+  int status = -1;
+  if (ready)
+    status = run_task(in, config);
+  else if (!no_memory || config->has_initializer)
+    status = add_setup_failure(in);
+  return status == 0 ? 0 : ph_err_set(err, "os", ENOMEM, "not enough memory to run a task");
 }
 
 int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err) {
@@ -110,20 +124,13 @@ int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config,
   struct inline_run in = {.pool = ph_client_pool(c), .client = c, .task = task};
   in.run = (struct ph_run){.externs = LUA_NOREF, .send = add_reply, .out = &in, .deadline = PH_NEVER};
   in.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &in};
-  make_timer(&in);
+  int status = make_timer(&in, err);
   struct ph_run *outer = ph_run_begin(&in.run, vm, vm->L);
-  bool no_memory, ready = ph_run_setup(&in.run, config->setup, config->setup_len, &no_memory);
-  int status = 0;
-  if (ready)
-    status = run_task(&in, config);
-  else if (!no_memory || config->has_initializer)
-    status = add_setup_failure(&in);
-  else
-    status = -1;
+  if (status == 0) status = set_up_and_run(&in, config, err);
   ph_run_end(&in.run, outer);
   if (in.has_timer) timer_delete(in.timer);
   ph_vm_close(vm);
   ph_vm_current = caller;
   ph_task_unref(task);
-  return status == 0 ? 0 : ph_err_set(err, "os", ENOMEM, "not enough memory to run a task");
+  return status;
 }
