@@ -142,6 +142,11 @@ static void give_userdata(lua_State *L, struct start *s, int i) {
 
 /* The stack's top says what descriptor i is to be: "pipe", "inherit", "null", "stdout"; a number; a file; a pipe; a table
  * with a path. */
+static void open_null(lua_State *L, struct start *s, int i, const char *name) {
+  own(s, i, PH_FAULT(open) ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (s->theirs[i] < 0) raise_errno(L, name, "/dev/null");
+}
+
 static void prepare(lua_State *L, struct start *s, int i, const char *name) {
   const char *word = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
   switch (lua_type(L, -1)) {
@@ -157,7 +162,7 @@ static void prepare(lua_State *L, struct start *s, int i, const char *name) {
   if (strcmp(word, "pipe") == 0)
     open_pipe(L, s, i, name);
   else if (strcmp(word, "null") == 0)
-    own(s, i, PH_FAULT(open) ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC));
+    open_null(L, s, i, name);
   else
     s->theirs[i] = strcmp(word, "stdout") == 0 ? s->theirs[1] : i;
 }

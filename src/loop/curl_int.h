@@ -24,6 +24,8 @@ const struct ph_curl_api *ph__curl_functions(const struct ph_curl *c);
 void ph__curl_reset(struct ph_curl_multi *m, CURL *easy);
 /* A new easy handle with these; NULL without memory. */
 CURL *ph__curl_handle(struct ph_curl_multi *m);
+/* The errno of a socket that could not be made, once; 0: none. */
+int ph__curl_refused(struct ph_curl_multi *m);
 void ph__curl_started(struct ph_curl_multi *m);
 void ph__curl_ended(struct ph_curl_multi *m);
 /* For ph_curl_news. */

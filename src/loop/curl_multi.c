@@ -41,6 +41,7 @@ struct ph_curl {
   int epoll_fd;
   bool readable; /* the loop found something on the epoll */
   size_t running;
+  int refused;        /* why no socket could be made: to libcurl that is a connection that failed */
   struct slot *slots; /* by descriptor */
   size_t n_slots;
 };
@@ -88,6 +89,7 @@ static curl_socket_t open_socket(void *ud, curlsocktype purpose, struct curl_soc
   int fd = PH_FAULT(socket) ? -1 : socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
   struct slot *s = fd >= 0 ? slot_of(c, fd) : NULL;
   if (s != NULL) *s = (struct slot){.ours = true};
+  if (fd < 0) c->refused = errno;
   return fd >= 0 ? fd : CURL_SOCKET_BAD;
 }
 
@@ -373,6 +375,12 @@ void ph__curl_reset(struct ph_curl_multi *m, CURL *easy) {
   if (m->share != NULL) m->curl->api->easy_setopt(easy, CURLOPT_COOKIEFILE, NULL); /* 7.88's reset forgets to free it */
   m->curl->api->easy_reset(easy);
   set_basics(m, easy);
+}
+
+int ph__curl_refused(struct ph_curl_multi *m) {
+  int refused = m->curl->refused;
+  m->curl->refused = 0;
+  return refused;
 }
 
 void ph__curl_started(struct ph_curl_multi *m) {

@@ -4,6 +4,7 @@
 #include "loop/exchange.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -195,7 +196,13 @@ static void finish(struct ph_exchange *x) {
   ph__curl_ended(x->multi);
 }
 
+static void note_refusal(struct ph_exchange *x) {
+  int refused = ph__curl_refused(x->multi);
+  if (refused != 0) snprintf(x->text, sizeof x->text, "cannot open a socket: %s", strerror(refused));
+}
+
 void ph__exchange_over(struct ph_exchange *x, CURLcode code) {
+  if (code == CURLE_COULDNT_CONNECT) note_refusal(x);
   bool skipped_enough = code == CURLE_WRITE_ERROR && x->skipped > SKIPPED_MAX;
   x->code = code;
   if (code != CURLE_OK && !skipped_enough && x->ending == PH_END_OK) x->ending = PH_END_FAILED;

@@ -9,10 +9,13 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/big.h"
@@ -59,12 +62,28 @@ static int map(struct ph_link *l, int memfd, struct ph_err *err) {
   return to_worker != NULL && to_host != NULL ? 0 : ph_err_os(err, "cannot map the memory of a link");
 }
 
+/* A limit on the size of files (ulimit -f) holds for this memory, too, and comes with a signal that would end the process:
+ * the error is enough. */
+static int set_size(int memfd, off_t size) {
+  sigset_t too_big, old, pending;
+  const struct timespec none = {0, 0};
+  sigemptyset(&too_big);
+  sigaddset(&too_big, SIGXFSZ);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &too_big, &old);
+  int status = PH_FAULT(ftruncate) ? -1 : ftruncate(memfd, size), saved = errno;
+  if (status != 0 && saved == EFBIG && !sigismember(&pending, SIGXFSZ)) sigtimedwait(&too_big, NULL, &none);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  errno = saved;
+  return status;
+}
+
 int ph_link_open(struct ph_link *host, int worker_fds[2], struct ph_err *err) {
   int pair[2] = {-1, -1};
   *host = (struct ph_link){.bell = -1, .is_host = true};
   int memfd = PH_FAULT(memfd) ? -1 : memfd_create("parhost-link", MFD_CLOEXEC);
   if (memfd < 0) return ph_err_os(err, "cannot make the memory of a link");
-  if (PH_FAULT(ftruncate) || ftruncate(memfd, HEADER + 2 * PH_LINK_RING) != 0 || PH_FAULT(socketpair) ||
+  if (set_size(memfd, HEADER + 2 * PH_LINK_RING) != 0 || PH_FAULT(socketpair) ||
       socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
     ph_err_os(err, "cannot make a link");
     close(memfd);
