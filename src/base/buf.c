@@ -29,5 +29,13 @@ int ph_buf_grow(struct ph_buf *b, size_t extra) {
 
 void ph_buf_reset(struct ph_buf *b, size_t keep) {
   b->len = 0;
-  if (b->cap > keep) ph_buf_deinit(b);
+  if (b->cap <= keep) return;
+  if (keep == 0) {
+    ph_buf_deinit(b);
+    return;
+  }
+  uint8_t *data = realloc(b->data, keep);
+  if (data == NULL) return;
+  b->data = data;
+  b->cap = keep;
 }

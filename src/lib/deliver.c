@@ -278,7 +278,7 @@ static bool next_record(struct core *c, struct record *r) {
   }
   if (c->at >= c->records.len) {
     c->at = 0;
-    if (c->records.cap > (1u << 20)) ph_buf_reset(&c->records, 0);
+    if (c->records.cap > (1u << 20)) ph_buf_reset(&c->records, 1 << 12);
     if (!ph_client_take_done(c->client, &c->records)) return false;
   }
   const struct ph_done *d = (const struct ph_done *)(const void *)(c->records.data + c->at);

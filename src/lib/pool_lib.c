@@ -262,6 +262,7 @@ static struct core *new_core(lua_State *L) {
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
+  if (ph_buf_reserve(&c->records, sizeof(struct ph_done)) != 0) luaL_error(L, "not enough memory for a pool");
   return c;
 }
 

@@ -47,7 +47,9 @@ static struct ph_pool *find(uint64_t number) {
 int ph__client_init(struct ph_client *c, struct ph_pool *p) {
   c->pool = p;
   c->fd = -1;
-  return pthread_mutex_init(&c->done_lock, NULL);
+  pthread_mutex_init(&c->done_lock, NULL);
+  bool room = ph_buf_reserve(&c->staged, sizeof(struct ph_done)) == 0;
+  return room && ph_buf_reserve(&c->done, sizeof(struct ph_done)) == 0 ? 0 : -1;
 }
 
 void ph__drop_records(struct ph_buf *records) {
@@ -121,8 +123,7 @@ struct ph_client *ph_client_open(uint64_t pool_number, struct ph_err *err) {
   struct ph_pool *p = find(pool_number);
   if (p == NULL) return NULL;
   struct ph_client *c = ph_calloc(1, sizeof *c);
-  if (c != NULL) {
-    ph__client_init(c, p);
+  if (c != NULL && ph__client_init(c, p) == 0) {
     c->fd = PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (c->fd >= 0) return c;
   }

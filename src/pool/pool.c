@@ -102,8 +102,7 @@ struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_po
   pthread_mutex_init(&p->lock, NULL);
   pthread_mutex_init(&p->intake_lock, NULL);
   pthread_mutex_init(&p->blob_lock, NULL);
-  ph__client_init(&p->owner, p);
-  if (copy_setup(p) != 0) {
+  if (ph__client_init(&p->owner, p) != 0 || copy_setup(p) != 0) {
     ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
     free_memory(p);
     return NULL;

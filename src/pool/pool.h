@@ -228,7 +228,7 @@ struct ph_pool *ph_client_pool(const struct ph_client *c);
 const struct ph_pool_config *ph_pool_config_of(const struct ph_pool *p);
 bool ph_pool_is_open(struct ph_pool *p);
 
-/* Swaps the records that are ready into `records` (emptied first). Gives whether there are any. */
+/* Swaps the records that are ready into `records` (emptied first), which has room for one. Gives whether there are any. */
 bool ph_client_take_done(struct ph_client *c, struct ph_buf *records);
 /* Are there records that have not been taken? */
 bool ph_client_has_done(struct ph_client *c);

@@ -214,6 +214,8 @@ int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t o
 int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes);
 
 /* client.c */
+/* -1 without memory. With room for a record in each buffer, and in what they are swapped with, records come through one by
+ * one when there is no memory for more. */
 int ph__client_init(struct ph_client *c, struct ph_pool *p);
 void ph__client_deinit(struct ph_client *c);
 void ph__free_client(struct ph_client *c);
