@@ -86,6 +86,8 @@ struct sched_run {
   int64_t virtual_now;
 };
 
+#define SCHED_SPARE_MAX 256 /* coroutines to be used again */
+
 struct sched {
   struct ph_list ready, pollers;
   size_t n_ready;
@@ -99,7 +101,7 @@ struct sched {
   bool stirred;           /* plain code that waits must have a look */
   bool poll_again;        /* something has run since the pollers were asked */
   int anchors, spare, policy, throws, traces, yielded, generators; /* tables, registry references */
-  int n_spare;
+  int n_spare;                                                     /* up to SCHED_SPARE_MAX */
   struct ph_vm *vm;
   struct ph_watchdog watchdog;
 };

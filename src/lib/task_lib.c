@@ -385,8 +385,8 @@ static int free_sched(lua_State *L) {
   return 0;
 }
 
-static int new_table(lua_State *L) {
-  lua_newtable(L);
+static int new_table(lua_State *L, int room) {
+  lua_createtable(L, room, 0);
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
@@ -399,11 +399,11 @@ static struct sched *make_sched(lua_State *L) {
   sched_scope_enter(&s->own_root, NULL, NULL, SCOPE_PLAIN);
   s->run.root = &s->own_root;
   s->vm = ph_vm_of(L);
-  s->anchors = new_table(L);
-  s->spare = new_table(L);
-  s->throws = new_table(L);
-  s->traces = new_table(L);
-  s->policy = new_table(L);
+  s->anchors = new_table(L, 0);
+  s->spare = new_table(L, SCHED_SPARE_MAX);
+  s->throws = new_table(L, 0);
+  s->traces = new_table(L, 0);
+  s->policy = new_table(L, 0);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, free_sched);
   lua_setfield(L, -2, "__gc");

@@ -13,7 +13,6 @@
 #include "base/mem.h"
 #include "lib/task.h"
 
-#define SPARE_MAX 256
 #define POLL_EVERY_NS 50000 /* the system is asked for news that often while tasks are ready all the time */
 
 enum { AT_SCHED = 1, AT_TASK, AT_HANDLER, AT_BODY };
@@ -174,7 +173,7 @@ static void settle(lua_State *L, struct sched *s, int task, int state, int first
   lua_pushvalue(L, task);
   lua_pushinteger(L, state);
   for (int i = 1; i <= n; i++) lua_pushvalue(L, first + i);
-  lua_call(L, n + 2, 0);
+  if (!lib_deliver(L, n + 2)) lua_error(L);
 }
 
 static void succeed(lua_State *L, struct sched *s) {
@@ -225,17 +224,19 @@ static int run_body(lua_State *L) {
   return body_ended(L, status, ctx);
 }
 
-static void tell_group(lua_State *L, struct sched *s, struct sched_task *t) {
+/* False: there is no memory to tell it; the error is on top. */
+static bool tell_group(lua_State *L, struct sched *s, struct sched_task *t) {
   struct sched_box *box = (struct sched_box *)t->root.parent;
   sched_disown(&t->root, t);
   box->live--;
-  if (t->outcome != STATE_FAILED && box->watched != WATCH_EACH && !(box->watched == WATCH_LAST && box->live == 0)) return;
+  if (t->outcome != STATE_FAILED && box->watched != WATCH_EACH && !(box->watched == WATCH_LAST && box->live == 0))
+    return true;
   task_push_policy(L, s, POLICY_CHILD);
   lua_pushlightuserdata(L, box);
   task_push(L, s, t);
   lua_pushinteger(L, t->outcome);
   sched_scope_leave(&t->root, t->root.parent);
-  lua_call(L, 3, 0);
+  return lib_deliver(L, 3);
 }
 
 static void end_task(lua_State *L, struct sched *s, struct sched_task *t) {
@@ -246,7 +247,7 @@ static void end_task(lua_State *L, struct sched *s, struct sched_task *t) {
     run->main = NULL;
     s->stirred = true;
   }
-  if (t->root.parent != NULL && t->root.parent->kind == SCOPE_GROUP) tell_group(L, s, t);
+  bool told = t->root.parent == NULL || t->root.parent->kind != SCOPE_GROUP || tell_group(L, s, t);
   sched_disown(&t->root, t);
   sched_scope_leave(&t->root, t->root.parent);
   luaL_unref(L, LUA_REGISTRYINDEX, t->root.signal);
@@ -254,6 +255,7 @@ static void end_task(lua_State *L, struct sched *s, struct sched_task *t) {
   luaL_unref(L, -1, t->anchor);
   lua_pop(L, 1);
   free(t);
+  if (!told) lua_error(L); /* whoever waits for the group must not do so for ever */
 }
 
 /* --- running ---------------------------------------------------------------------------------------------- */
@@ -267,8 +269,9 @@ static lua_State *take_coroutine(lua_State *L, struct sched *s) {
   return lua_tothread(L, -1);
 }
 
+/* The table has room: this does not fail. */
 static void keep_coroutine(lua_State *L, struct sched *s, lua_State *co) {
-  if (s->n_spare == SPARE_MAX) return;
+  if (s->n_spare == SCHED_SPARE_MAX) return;
   lua_settop(co, 0);
   if (lua_gethook(co) != NULL) lua_sethook(co, NULL, 0, 0);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->spare);

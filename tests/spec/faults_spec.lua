@@ -128,7 +128,9 @@ local function plain(text, point)
   text = text:gsub("after %d+ ms", "after N ms"):gsub("\t", " ")
   if point ~= "signalfd" then return text end
   local lines = {}
-  for line in text:gmatch "[^\n]+" do lines[line:match "the fork server.* died" and "the fork server died" or line] = true end
+  for line in text:gmatch "[^\n]+" do
+    lines[line:find "the fork server.* died" and "the fork server died" or line] = true
+  end
   local only = next(lines)
   return next(lines, only) and text or only .. "\n"
 end
