@@ -163,8 +163,14 @@ struct ph_vm *ph_vm_adopt(lua_State *L) {
   return vm;
 }
 
+static int do_seed(lua_State *L) {
+  seed_random(L);
+  return 0;
+}
+
 void ph_vm_part_ways(struct ph_vm *vm) {
-  seed_random(vm->L);
+  lua_pushcfunction(vm->L, do_seed);
+  if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) lua_pop(vm->L, 1);
 }
 
 lua_State *ph_vm_become_worker(struct ph_vm *vm) {

@@ -11,15 +11,19 @@ local function try(f, ...)
   for i = 1, results.n do results[i] = tostring(results[i]) end
   print(table.concat(results, " ", results[1] == "true" and 2 or 1))
 end
+-- The name of an armed fault that has not tripped, or nil.
+local function missing(...)
+  for word in ((os.getenv "PARHOST_FAULT" or "") .. "," .. (... or "")):gmatch "[^,]+" do
+    local name = word:gsub("[:=].*", ""):gsub("^.*%.", "")
+    if fault.tripped(name) == 0 then return name end
+  end
+end
 ]]
 
 -- Behind each.
 scripts.epilogue = [[
 
-for word in ((os.getenv "PARHOST_FAULT" or "") .. "," .. (... or "")):gmatch "[^,]+" do
-  local name = word:gsub("[:=].*", ""):gsub("^.*%.", "")
-  if fault.tripped(name) == 0 then print("untripped", name) end
-end
+if missing(...) then print("untripped", missing(...)) end
 ]]
 
 local POOL <const> = [[
@@ -82,17 +86,17 @@ for _ = 1, 2 do
   end)
 end]]
 
--- The program computes while workers work, and sleep in between: the dispatcher drives.
+-- The program computes while a task is under way: workers and the dispatcher sleep meanwhile, up to the fault.
 local BUSY <const> = [[
 local pool = require("KIND").new { max_workers = 2, name = "p" }
+local gate = require("tests.spec.support.gate")
 local now = require("parhost").monotonic
 for _ = 1, 2 do
-  local list = {}
-  for i = 1, 10 do list[i] = pool:submit(require("async").sleep, 0.005) end
-  local until_when = now() + 0.1
-  while now() < until_when do end
-  for i = 1, 10 do list[i]:result(30) end
-  print(pool:submit(math.abs, -1):result(30))
+  local g = gate.new()
+  local f, limit = pool:submit(gate.pass, g.path), now() + 30
+  while missing() and now() < limit do end
+  g:open "open"
+  print(f:result(30), pool:submit(math.abs, -1):result(30))
 end
 pool:close()]]
 
