@@ -65,7 +65,7 @@ int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, 
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
   ph_buf_put(&c->staged, done, ph_done_head(done));
-  if (inline_len > 0) {
+  if (bytes != NULL && inline_len > 0) {
     memcpy(c->staged.data + c->staged.len, bytes, inline_len);
     c->staged.len += padded;
   }
