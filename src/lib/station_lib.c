@@ -149,7 +149,10 @@ static struct station *station_of(lua_State *L) {
     if (o->close == close_station) return (struct station *)o;
   struct ph_err err;
   struct station *s = ph_calloc(1, sizeof *s);
-  if (s == NULL) luaL_error(L, "not enough memory to share futures");
+  if (s == NULL) {
+    luaL_error(L, "not enough memory to share futures");
+    return NULL;
+  }
   s->source = (struct lib_source){.drain = drain, .alive = alive, .close = close_station};
   s->place = ph_station_open(&err);
   if (s->place == NULL) {

@@ -84,11 +84,12 @@ static _Noreturn __attribute__((noinline)) void be_child(const struct ph_spawn *
 
 static pid_t start_child(const struct ph_spawn *s, int report) {
   sigset_t all, old;
+  if (PH_FAULT(vfork)) return -1;
   pid_t host = getpid();
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  pid_t pid = PH_FAULT(vfork) ? -1 : vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
-  if (pid == 0) be_child(s, host, report);    /* NOLINT(clang-analyzer-unix.Vfork) */
+  pid_t pid = vfork();                     /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+  if (pid == 0) be_child(s, host, report); /* NOLINT(clang-analyzer-unix.Vfork) */
   int saved = errno;
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   errno = saved;

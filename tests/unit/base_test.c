@@ -23,6 +23,8 @@ static void buffers(void) {
   ph_buf_reset(&b, 1 << 20);
   CHECK(b.len == 0 && b.cap >= 100000);
   ph_buf_reset(&b, 16);
+  CHECK(b.len == 0 && b.cap == 16 && b.data != NULL);
+  ph_buf_reset(&b, 0);
   CHECK(b.len == 0 && b.cap == 0 && b.data == NULL);
   ph_buf_deinit(&b);
 }
