@@ -312,12 +312,6 @@ int ph_pool_blob(struct ph_pool *p, uint64_t number, const void **bytes, size_t 
   return 0;
 }
 
-void ph_pool_fail_setup(struct ph_pool *p, const void *error, size_t len) {
-  pthread_mutex_lock(&p->lock);
-  ph__setup_failed(p, error, len);
-  pthread_mutex_unlock(&p->lock);
-}
-
 /* --- cancelling and ending ------------------------------------------------------------------------------- */
 
 /* Takes a task that has not begun out of wherever it waits. */

@@ -289,6 +289,12 @@ void ph__setup_failed(struct ph_pool *p, const void *error, size_t len) {
   ph__break(p);
 }
 
+void ph_pool_fail_setup(struct ph_pool *p, const void *error, size_t len) {
+  pthread_mutex_lock(&p->lock);
+  ph__setup_failed(p, error, len);
+  pthread_mutex_unlock(&p->lock);
+}
+
 static enum verdict take_frame(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
   switch (f->type) {
     case PH_FRAME_READY:
