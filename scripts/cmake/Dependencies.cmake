@@ -19,6 +19,9 @@ if(PH_LUA_STATIC)
 else()
   target_link_libraries(ph_lua_whole INTERFACE PkgConfig::LUA)
 endif()
+if(PARHOST_SANITIZE STREQUAL "thread")
+  target_sources(ph_lua_whole INTERFACE ${PROJECT_SOURCE_DIR}/tests/support/tsan_longjmp.c)
+endif()
 
 # ph_prefer_static(<target> <pkg-config prefix> <archive names...>): the static library where there is one, which is one
 # less to load at each start. What it defines stays inside: C modules that a program loads may bring the shared one.
