@@ -352,13 +352,22 @@ int ph_pool_task_state(struct ph_pool *p, uint64_t id) {
   return state;
 }
 
-static void cancel_waiting(struct ph_pool *p) {
-  for (size_t i = 0; i < p->map_size; i++) {
-    for (struct ph_task *t = p->map[i], *next; t != NULL; t = next) {
-      next = t->next_in_map;
-      if (withdraw(p, t)) ph__finish_rest(p, t, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
-    }
+/* Those first that were handed out last: a worker that is about to begin must not find one behind those taken back. */
+static void cancel_handed(struct ph_pool *p, struct ph_worker *w) {
+  for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed; n = prev) {
+    prev = n->prev;
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    if (ph__revoke(t)) ph__finish_rest(p, t, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
   }
+}
+
+static void cancel_waiting(struct ph_pool *p) {
+  for (struct ph_task *t; (t = ph__queue_first(&p->queue)) != NULL;) {
+    ph__queue_remove(&p->queue, t);
+    ph__finish_rest(p, t, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
+  }
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL) cancel_handed(p, p->workers[i]);
 }
 
 void ph_pool_close(struct ph_pool *p, bool cancel_pending) {
