@@ -19,7 +19,7 @@ if(PH_LUA_STATIC)
 else()
   target_link_libraries(ph_lua_whole INTERFACE PkgConfig::LUA)
 endif()
-if(PARHOST_SANITIZE STREQUAL "thread")
+if(PARHOST_SANITIZE MATCHES "thread")
   target_sources(ph_lua_whole INTERFACE ${PROJECT_SOURCE_DIR}/tests/support/tsan_longjmp.c)
 endif()
 

@@ -123,6 +123,9 @@ enum { PH_REQUEST_SLOW = 1, PH_REQUEST_DUMP = 2 };
 void ph_vm_request(struct ph_vm *vm, int requests);
 void ph_vm_serve_requests(lua_State *L, struct ph_vm *vm);
 
+/* Takes the hook of a coroutine off, whoever has set it. */
+void ph_vm_unhook(lua_State *L);
+
 /* Forgets a pending stop and its hook; in the vm's own thread. */
 void ph_vm_clear_stop(struct ph_vm *vm);
 
