@@ -353,28 +353,28 @@ int ph_pool_task_state(struct ph_pool *p, uint64_t id) {
 }
 
 /* Those first that were handed out last: a worker that is about to begin must not find one behind those taken back. */
-static void cancel_handed(struct ph_pool *p, struct ph_worker *w) {
+static void end_handed(struct ph_worker *w, enum ph_outcome outcome, uint8_t source) {
   for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed; n = prev) {
     prev = n->prev;
     struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-    if (ph__revoke(t)) ph__finish_rest(p, t, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
+    if (ph__revoke(t)) ph__finish_rest(w->pool, t, outcome, source);
   }
 }
 
-static void cancel_waiting(struct ph_pool *p) {
+void ph__end_waiting(struct ph_pool *p, enum ph_outcome outcome, uint8_t source) {
   for (struct ph_task *t; (t = ph__queue_first(&p->queue)) != NULL;) {
     ph__queue_remove(&p->queue, t);
-    ph__finish_rest(p, t, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
+    ph__finish_rest(p, t, outcome, source);
   }
   for (unsigned i = 0; i < p->config.max_workers; i++)
-    if (p->workers[i] != NULL) cancel_handed(p, p->workers[i]);
+    if (p->workers[i] != NULL) end_handed(p->workers[i], outcome, source);
 }
 
 void ph_pool_close(struct ph_pool *p, bool cancel_pending) {
   pthread_mutex_lock(&p->lock);
   ph__take_intake(p);
   if (p->state == PH_POOL_OPEN) __atomic_store_n(&p->state, PH_POOL_CLOSED, __ATOMIC_RELEASE);
-  if (cancel_pending) cancel_waiting(p);
+  if (cancel_pending) ph__end_waiting(p, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
   ph__pump(p);
   pthread_mutex_unlock(&p->lock);
   ph__nudge(p);
