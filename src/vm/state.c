@@ -39,12 +39,12 @@ static void init_vm(struct ph_vm *vm, lua_State *L) {
   vm->L = vm->running = L;
   vm->wake_fd = -1;
   atomic_init(&vm->stop, PH_STOP_NONE);
-#ifdef PH_TSAN
-  if (lua_gethook(L) == NULL) ph_vm_unhook(L); /* every coroutine comes by it, from its maker */
-#endif
 }
 
 static void install(lua_State *L, struct ph_vm *vm) {
+#ifdef PH_TSAN
+  if (lua_gethook(L) == NULL) ph_vm_unhook(L); /* every coroutine comes by it, from its maker */
+#endif
   ph__cancel_install(L, vm);
   ph__protect_install(L, vm);
   ph__searcher_install(L);
