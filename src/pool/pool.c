@@ -352,6 +352,18 @@ int ph_pool_task_state(struct ph_pool *p, uint64_t id) {
   return state;
 }
 
+bool ph_pool_task_texts(struct ph_pool *p, uint64_t id, uint32_t *label, uint32_t *site) {
+  pthread_mutex_lock(&p->lock);
+  ph__take_intake(p);
+  const struct ph_task *t = ph__map_find(p, id);
+  if (t != NULL) {
+    *label = t->label;
+    *site = t->site;
+  }
+  pthread_mutex_unlock(&p->lock);
+  return t != NULL;
+}
+
 /* Those first that were handed out last: a worker that is about to begin must not find one behind those taken back. */
 static void end_handed(struct ph_worker *w, enum ph_outcome outcome, uint8_t source) {
   for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed; n = prev) {

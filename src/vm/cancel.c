@@ -181,7 +181,7 @@ void ph_vm_serve_requests(lua_State *L, struct ph_vm *vm) {
   if (vm->on_request != NULL) vm->on_request(L, requests);
 }
 
-static void wake_loop(struct ph_vm *vm) {
+void ph_vm_wake(struct ph_vm *vm) {
   uint64_t one = 1;
   if (vm->wake_fd < 0) return;
   ssize_t written = write(vm->wake_fd, &one, sizeof one);
@@ -191,14 +191,14 @@ static void wake_loop(struct ph_vm *vm) {
 void ph_vm_request(struct ph_vm *vm, int requests) {
   vm->requests |= requests;
   arm_hook(vm);
-  wake_loop(vm);
+  ph_vm_wake(vm);
 }
 
 void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source) {
   int none = PH_STOP_NONE;
   atomic_compare_exchange_strong(&vm->stop, &none, (int)source);
   arm_hook(vm);
-  wake_loop(vm);
+  ph_vm_wake(vm);
 }
 
 void ph_vm_check_stop(lua_State *L) {

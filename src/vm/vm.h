@@ -111,6 +111,8 @@ _Noreturn void ph_cancel_raise(lua_State *L);
 /* Arms a one-shot hook on the running coroutine, which raises the signal, and ends a wait of the state's loop.
  * Async-signal-safe; to be called in the vm's own thread (from a signal handler). */
 void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source);
+/* Ends a wait of the state's loop; async-signal-safe. */
+void ph_vm_wake(struct ph_vm *vm);
 
 /* Raises the signal when a stop is pending: every parhost call that may wait is such a cancellation point. */
 void ph_vm_check_stop(lua_State *L);
