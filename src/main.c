@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/edit.h"
 #include "pool/backend_thread.h"
 #include "pool/zygote.h"
 #include "vm/error.h"
@@ -36,12 +37,15 @@ static void on_signal(int number) {
   }
   int saved = errno;
   if (ended_by != 0) {
+    ph_edit_restore();
     signal(number, SIG_DFL);
     raise(number);
   } else {
     ended_by = number;
-    ph_vm_interrupt(program, PH_STOP_SIGNAL);
-    if (ph_vm_current != program) ph_vm_interrupt(ph_vm_current, PH_STOP_SIGNAL);
+    if (!ph_edit_interrupt()) {
+      ph_vm_interrupt(program, PH_STOP_SIGNAL);
+      if (ph_vm_current != program) ph_vm_interrupt(ph_vm_current, PH_STOP_SIGNAL);
+    }
   }
   errno = saved;
 }
@@ -236,28 +240,35 @@ static void print_results(lua_State *L, int n) {
 }
 
 /* Ctrl-C goes back to the prompt; the other signals end the loop. */
-static bool interrupted_at_prompt(lua_State *L) {
+static bool interrupted_at_prompt(lua_State *L, const char *message) {
   ph_vm_clear_stop(ph_vm_of(L));
   if (ended_by != SIGINT) return false;
   ended_by = 0;
-  print_message("", "interrupted!");
+  if (message != NULL) print_message("", message);
   return true;
 }
 
-/* One line or more. Gives false at the end of the input. The reader gives a chunk | false, message | nothing. */
+/* The chunk on top gives values; in their place, and of `show` below it, what that makes of them. */
+static int run_entry(lua_State *L, int show) {
+  int status = call_reported(L, 0, LUA_MULTRET);
+  return status == LUA_OK ? call_reported(L, lua_gettop(L) - show, LUA_MULTRET) : status;
+}
+
+/* One line or more. Gives false at the end of the input. The reader gives a chunk, and a function for its values: what of
+ * them is printed | false, message | nothing. */
 static bool read_and_run(lua_State *L, int reader) {
   lua_settop(L, reader);
   lua_pushvalue(L, reader);
   int status = call_reported(L, 0, 2);
   if (status == LUA_OK && lua_isfunction(L, reader + 1)) {
-    lua_settop(L, reader + 1);
-    status = call_reported(L, 0, LUA_MULTRET);
+    lua_insert(L, reader + 1);
+    status = run_entry(L, reader + 1);
     if (status == LUA_OK) print_results(L, lua_gettop(L) - reader);
   } else if (status == LUA_OK) {
-    if (lua_isnil(L, reader + 1)) return ended_by != 0 && interrupted_at_prompt(L);
+    if (lua_isnil(L, reader + 1)) return ended_by != 0 && interrupted_at_prompt(L, NULL);
     print_message("", lua_tostring(L, reader + 2));
   }
-  if (ended_by != 0) return interrupted_at_prompt(L);
+  if (ended_by != 0) return interrupted_at_prompt(L, isatty(STDIN_FILENO) ? "\ninterrupted!" : "interrupted!");
   report(L, "", status);
   return true;
 }
@@ -359,6 +370,7 @@ static int exit_program(lua_State *L) {
     fflush(NULL);
     _exit(code);
   }
+  ph_edit_leave();
   ph_vm_run_exit(program, "normal");
   ph_zygote_dismiss();
   if (close) ph_vm_close_last(program);

@@ -6,9 +6,10 @@
 #include "lib/core.h"
 
 const struct ph_module ph_modules[] = {
-    {"parhost.core.codec", luaopen_parhost_core_codec}, {"parhost.core.host", luaopen_parhost_core_host},
-    {"parhost.core.http", luaopen_parhost_core_http},   {"parhost.core.json", luaopen_parhost_core_json},
-    {"parhost.core.loop", luaopen_parhost_core_loop},   {"parhost.core.pool", luaopen_parhost_core_pool},
-    {"parhost.core.spawn", luaopen_parhost_core_spawn}, {"parhost.core.station", luaopen_parhost_core_station},
-    {"parhost.core.task", luaopen_parhost_core_task},   {NULL, NULL},
+    {"parhost.core.codec", luaopen_parhost_core_codec},     {"parhost.core.host", luaopen_parhost_core_host},
+    {"parhost.core.http", luaopen_parhost_core_http},       {"parhost.core.json", luaopen_parhost_core_json},
+    {"parhost.core.loop", luaopen_parhost_core_loop},       {"parhost.core.pool", luaopen_parhost_core_pool},
+    {"parhost.core.spawn", luaopen_parhost_core_spawn},     {"parhost.core.station", luaopen_parhost_core_station},
+    {"parhost.core.task", luaopen_parhost_core_task},       {"parhost.core.edit", luaopen_parhost_core_edit},
+    {"parhost.core.history", luaopen_parhost_core_history}, {NULL, NULL},
 };

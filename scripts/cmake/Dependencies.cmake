@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-# System libraries, through pkg-config. libcurl is needed for its headers only: it is loaded at run time.
+# System libraries, through pkg-config. libcurl and libedit are needed for their headers only: they are loaded at run time.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(LIBUV REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(LIBCURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.8)
 pkg_search_module(LUA REQUIRED IMPORTED_TARGET lua5.4 lua-5.4 lua54 lua>=5.4)
 
