@@ -23,7 +23,7 @@
 #include "vm/error.h"
 #include "vm/vm.h"
 
-static struct ph_vm *program; /* the main state, for the handler */
+static struct ph_vm *volatile program; /* the main state, for the handler; NULL while it is closed, and after */
 static pthread_t main_thread;
 static pid_t program_pid;
 static volatile sig_atomic_t ended_by; /* the signal that the process is to die of, 0: none yet */
@@ -42,7 +42,7 @@ static void on_signal(int number) {
     raise(number);
   } else {
     ended_by = number;
-    if (!ph_edit_interrupt()) {
+    if (program != NULL && !ph_edit_interrupt()) {
       ph_vm_interrupt(program, PH_STOP_SIGNAL);
       if (ph_vm_current != program) ph_vm_interrupt(ph_vm_current, PH_STOP_SIGNAL);
     }
@@ -362,6 +362,13 @@ static bool follow(lua_State *L, int plan, char **argv, int argc) {
 
 /* --- the end ---------------------------------------------------------------------------------------------- */
 
+/* From here on a signal is only noted: there is nothing left that it could interrupt. */
+static void close_program(void) {
+  struct ph_vm *vm = program;
+  program = NULL;
+  ph_vm_close_last(vm);
+}
+
 /* os.exit of the main state. A forked worker that has a copy of this state just leaves. */
 static int exit_program(lua_State *L) {
   int code = lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
@@ -373,7 +380,7 @@ static int exit_program(lua_State *L) {
   ph_edit_leave();
   ph_vm_run_exit(program, "normal");
   ph_zygote_dismiss();
-  if (close) ph_vm_close_last(program);
+  if (close) close_program();
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
   leave(code);
@@ -428,7 +435,7 @@ int main(int argc, char **argv) {
 
   ph_vm_run_exit(program, ended_by != 0 ? "signal" : ok ? "normal" : "error");
   ph_zygote_dismiss();
-  ph_vm_close_last(program);
+  close_program();
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
   leave(ok ? EXIT_SUCCESS : EXIT_FAILURE);

@@ -119,8 +119,9 @@ describe("waiting at the prompt", function()
     local up = flag()
     t:ask('async = require "async"')
     t:enter(("t = async.create_task(function() print 'begun' %s return 'x' end)"):format(up.wait))
-    t:expect_end("\non\n>")
-    for _, line in ipairs { "async.sleep(100)", "t:result()", "while true do pcall(function() while true do end end) end" } do
+    t:expect_end("\nbegun\n>")
+    t:ask("function spin() while true do end end")
+    for _, line in ipairs { "async.sleep(100)", "t:result()", "while true do pcall(spin) end" } do
       t:enter("print 'waits' " .. line)
       t:expect_end("> print 'waits' " .. line .. "\nwaits")
       t:key("C-c")
