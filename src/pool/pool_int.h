@@ -261,7 +261,9 @@ void ph__let_go(struct ph_pool *p);
 /* pool.c */
 /* Ends every task that has not begun. What is in the intake comes later. */
 void ph__end_waiting(struct ph_pool *p, enum ph_outcome outcome, uint8_t source);
-/* The map of tasks. */
+
+/* task.c: the map of tasks; -1 without memory. */
+int ph__map_grow(struct ph_pool *p);
 struct ph_task *ph__map_find(struct ph_pool *p, uint64_t id);
 void ph__map_remove(struct ph_pool *p, struct ph_task *t);
 int ph__map_add(struct ph_pool *p, struct ph_task *t);
