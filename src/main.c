@@ -17,12 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/edit.h"
 #include "pool/backend_thread.h"
 #include "pool/zygote.h"
 #include "vm/error.h"
 #include "vm/vm.h"
 
-static struct ph_vm *program; /* the main state, for the handler */
+static struct ph_vm *volatile program; /* the main state, for the handler; NULL while it is closed, and after */
 static pthread_t main_thread;
 static pid_t program_pid;
 static volatile sig_atomic_t ended_by; /* the signal that the process is to die of, 0: none yet */
@@ -36,12 +37,15 @@ static void on_signal(int number) {
   }
   int saved = errno;
   if (ended_by != 0) {
+    ph_edit_restore();
     signal(number, SIG_DFL);
     raise(number);
   } else {
     ended_by = number;
-    ph_vm_interrupt(program, PH_STOP_SIGNAL);
-    if (ph_vm_current != program) ph_vm_interrupt(ph_vm_current, PH_STOP_SIGNAL);
+    if (program != NULL && !ph_edit_interrupt()) {
+      ph_vm_interrupt(program, PH_STOP_SIGNAL);
+      if (ph_vm_current != program) ph_vm_interrupt(ph_vm_current, PH_STOP_SIGNAL);
+    }
   }
   errno = saved;
 }
@@ -236,28 +240,35 @@ static void print_results(lua_State *L, int n) {
 }
 
 /* Ctrl-C goes back to the prompt; the other signals end the loop. */
-static bool interrupted_at_prompt(lua_State *L) {
+static bool interrupted_at_prompt(lua_State *L, const char *message) {
   ph_vm_clear_stop(ph_vm_of(L));
   if (ended_by != SIGINT) return false;
   ended_by = 0;
-  print_message("", "interrupted!");
+  if (message != NULL) print_message("", message);
   return true;
 }
 
-/* One line or more. Gives false at the end of the input. The reader gives a chunk | false, message | nothing. */
+/* The chunk on top gives values; in their place, and of `show` below it, what that makes of them. */
+static int run_entry(lua_State *L, int show) {
+  int status = call_reported(L, 0, LUA_MULTRET);
+  return status == LUA_OK ? call_reported(L, lua_gettop(L) - show, LUA_MULTRET) : status;
+}
+
+/* One line or more. Gives false at the end of the input. The reader gives a chunk, and a function for its values: what of
+ * them is printed | false, message | nothing. */
 static bool read_and_run(lua_State *L, int reader) {
   lua_settop(L, reader);
   lua_pushvalue(L, reader);
   int status = call_reported(L, 0, 2);
   if (status == LUA_OK && lua_isfunction(L, reader + 1)) {
-    lua_settop(L, reader + 1);
-    status = call_reported(L, 0, LUA_MULTRET);
+    lua_insert(L, reader + 1);
+    status = run_entry(L, reader + 1);
     if (status == LUA_OK) print_results(L, lua_gettop(L) - reader);
   } else if (status == LUA_OK) {
-    if (lua_isnil(L, reader + 1)) return ended_by != 0 && interrupted_at_prompt(L);
+    if (lua_isnil(L, reader + 1)) return ended_by != 0 && interrupted_at_prompt(L, NULL);
     print_message("", lua_tostring(L, reader + 2));
   }
-  if (ended_by != 0) return interrupted_at_prompt(L);
+  if (ended_by != 0) return interrupted_at_prompt(L, isatty(STDIN_FILENO) ? "\ninterrupted!" : "interrupted!");
   report(L, "", status);
   return true;
 }
@@ -351,6 +362,13 @@ static bool follow(lua_State *L, int plan, char **argv, int argc) {
 
 /* --- the end ---------------------------------------------------------------------------------------------- */
 
+/* From here on a signal is only noted: there is nothing left that it could interrupt. */
+static void close_program(void) {
+  struct ph_vm *vm = program;
+  program = NULL;
+  ph_vm_close_last(vm);
+}
+
 /* os.exit of the main state. A forked worker that has a copy of this state just leaves. */
 static int exit_program(lua_State *L) {
   int code = lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
@@ -359,9 +377,10 @@ static int exit_program(lua_State *L) {
     fflush(NULL);
     _exit(code);
   }
+  ph_edit_leave();
   ph_vm_run_exit(program, "normal");
   ph_zygote_dismiss();
-  if (close) ph_vm_close_last(program);
+  if (close) close_program();
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
   leave(code);
@@ -416,7 +435,7 @@ int main(int argc, char **argv) {
 
   ph_vm_run_exit(program, ended_by != 0 ? "signal" : ok ? "normal" : "error");
   ph_zygote_dismiss();
-  ph_vm_close_last(program);
+  close_program();
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
   leave(ok ? EXIT_SUCCESS : EXIT_FAILURE);

@@ -15,6 +15,8 @@ const struct ph_module ph_modules[] = {
     {"parhost.core.spawn", luaopen_parhost_core_spawn},
     {"parhost.core.station", luaopen_parhost_core_station},
     {"parhost.core.task", luaopen_parhost_core_task},
+    {"parhost.core.edit", luaopen_parhost_core_edit},
+    {"parhost.core.history", luaopen_parhost_core_history},
 #ifdef PH_FAULTS
     {"parhost.core.fault", luaopen_parhost_core_fault},
 #endif

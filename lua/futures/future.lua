@@ -390,6 +390,19 @@ function Future:__tostring()
   return ("%s: %p state=%s%s"):format(getmetatable(self).__name, self, NAMES[self[STATE]], outcome_text(self))
 end
 
+-- For people who ask about one at the prompt: the function that runs, where it was submitted, and what came of it; any of
+-- them may be nil.
+function future.about(self)
+  local source, failure = self[SOURCE], self[STATE] == FAILED and self[COUNT]
+  local task, site
+  if failure and failure.info then
+    task, site = failure.info.task, failure.info.submitted
+  elseif self[STATE] <= RUNNING and type(source) == "table" and source.core then -- not of a task, which numbers there
+    task, site = source.core:about(self[ID])
+  end
+  return task, site, outcome_text(self)
+end
+
 -- Callbacks -------------------------------------------------------------------------------------------------
 
 local function check_callback(fn, name)

@@ -28,6 +28,14 @@ function exit.remove(object)
   live[object] = nil
 end
 
+-- What is live, oldest first.
+function exit.objects()
+  local list = {}
+  for object in pairs(live) do list[#list + 1] = object end
+  table.sort(list, function(a, b) return live[a] < live[b] end)
+  return list
+end
+
 -- True once the hooks are done: nothing may be submitted any more.
 function exit.closing()
   return closing

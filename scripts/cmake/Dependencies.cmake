@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-# System libraries, through pkg-config. libcurl is needed for its headers only: it is loaded at run time.
+# System libraries, through pkg-config. libcurl and libedit are needed for their headers only: they are loaded at run time.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(LIBUV REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(LIBCURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.8)
 pkg_search_module(LUA REQUIRED IMPORTED_TARGET lua5.4 lua-5.4 lua54 lua>=5.4)
 
@@ -18,6 +19,9 @@ if(PH_LUA_STATIC)
     -Wl,--whole-archive ${PH_LUA_STATIC} -Wl,--no-whole-archive m ${CMAKE_DL_LIBS})
 else()
   target_link_libraries(ph_lua_whole INTERFACE PkgConfig::LUA)
+endif()
+if(PARHOST_SANITIZE MATCHES "thread")
+  target_sources(ph_lua_whole INTERFACE ${PROJECT_SOURCE_DIR}/tests/support/tsan_longjmp.c)
 endif()
 
 # ph_prefer_static(<target> <pkg-config prefix> <archive names...>): the static library where there is one, which is one

@@ -50,8 +50,9 @@ static struct page *leave_empty(struct ph_slab *s, struct page *p) {
 }
 
 static bool add_chunk(struct ph_slab *s) {
-  struct page *first = aligned_alloc(PAGE, CHUNK_PAGES * PAGE - MALLOC_HEAD);
-  if (first == NULL) return false;
+  void *block;
+  if (posix_memalign(&block, PAGE, CHUNK_PAGES * PAGE - MALLOC_HEAD) != 0) return false;
+  struct page *first = block;
   first->idle = 0;
   for (unsigned i = CHUNK_PAGES; i-- > 0;) {
     struct page *p = nth(first, i);

@@ -131,6 +131,8 @@ int luaopen_parhost_core_spawn(lua_State *L);
 int luaopen_parhost_core_http(lua_State *L);
 int luaopen_parhost_core_json(lua_State *L);
 int luaopen_parhost_core_task(lua_State *L);
+int luaopen_parhost_core_edit(lua_State *L);
+int luaopen_parhost_core_history(lua_State *L);
 #ifdef PH_FAULTS
 int luaopen_parhost_core_fault(lua_State *L);
 #endif

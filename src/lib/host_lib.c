@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * parhost.core.host: what the Lua side asks of the host program and of its own state. Internal; the public face is
  * module `parhost`. */
+#include <dirent.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdio.h>
@@ -160,6 +161,24 @@ static int read_line(lua_State *L) {
   return 1;
 }
 
+/* list_directory(path) -> array of { name =, directory = boolean }, empty when it cannot be read. */
+static int list_directory(lua_State *L) {
+  DIR *directory = opendir(luaL_checkstring(L, 1));
+  lua_newtable(L);
+  if (directory == NULL) return 1;
+  lua_Integer n = 0;
+  for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, entry->d_name);
+    lua_setfield(L, -2, "name");
+    lua_pushboolean(L, entry->d_type == DT_DIR || entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN);
+    lua_setfield(L, -2, "directory");
+    lua_rawseti(L, -2, ++n);
+  }
+  closedir(directory);
+  return 1;
+}
+
 static int is_terminal(lua_State *L) {
   lua_pushboolean(L, isatty((int)luaL_optinteger(L, 1, STDIN_FILENO)));
   return 1;
@@ -189,6 +208,7 @@ int luaopen_parhost_core_host(lua_State *L) {
       {"catch", catch_all},
       {"call", call_traced},
       {"read_line", read_line},
+      {"list_directory", list_directory},
       {"is_terminal", is_terminal},
       {"load_built_in", load_built_in},
       {NULL, NULL},

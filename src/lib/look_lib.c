@@ -78,3 +78,14 @@ int core_workers(lua_State *L) {
   }
   return 1;
 }
+
+/* core:about(id) -> the function, where it was submitted; nothing about a task that has ended, or was another state's. */
+int core_about(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  uint32_t label, site;
+  uint64_t id = (uint64_t)luaL_checkinteger(L, 2);
+  if (c->pool == NULL || c->is_guest || !ph_pool_task_texts(c->pool, id, &label, &site)) return 0;
+  push_text(L, 1, label);
+  push_text(L, 1, site);
+  return 2;
+}

@@ -15,9 +15,9 @@
 #include "pool/backend_thread.h"
 #include "pool/wire.h"
 #include "vm/error.h"
+#include "vm/screen.h"
 #include "vm/vm.h"
 #include "vm/worker.h"
-#include "vm/worker_stdio.h"
 
 /* --- life ------------------------------------------------------------------------------------------------- */
 
@@ -224,7 +224,7 @@ static void open_pool(lua_State *L, struct core *c) {
   struct ph_err err;
   const struct ph_thread_start start = {.main = thread_main};
   if (c->kind == CORE_THREAD) {
-    ph_worker_stdio_share();
+    ph_screen_share();
     c->config.backend_options = &start;
     c->pool = ph_pool_new(&ph_backend_thread, &c->config, &err);
   } else if (c->kind == CORE_INLINE) {
@@ -309,7 +309,7 @@ static int pool_new(lua_State *L) {
 static int pool_prepare(lua_State *L) {
   struct ph_err err;
   const struct ph_zygote_program program = {.main = worker_main, .warm = warm_worker, .eager = lua_toboolean(L, 1)};
-  ph_worker_stdio_share();
+  ph_screen_share();
   ph_codec_init_key(); /* before the fork: both sides know each other's dumps by it */
   lua_pushboolean(L, !must_not_fork() && ph_zygote_start(&program, &err) == 0);
   return 1;
@@ -470,6 +470,7 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                      {"idle", core_idle},
                                      {"warm_up", core_warm_up},
                                      {"busy", core_busy},
+                                     {"about", core_about},
                                      {"stats", core_stats},
                                      {"workers", core_workers},
                                      {"fd", core_fd},

@@ -12,6 +12,7 @@ int core_submit_chunk(lua_State *L);
 int core_run_here(lua_State *L);
 
 int core_busy(lua_State *L);
+int core_about(lua_State *L);
 int core_stats(lua_State *L);
 int core_workers(lua_State *L);
 

@@ -273,7 +273,7 @@ static lua_State *take_coroutine(lua_State *L, struct sched *s) {
 static void keep_coroutine(lua_State *L, struct sched *s, lua_State *co) {
   if (s->n_spare == SCHED_SPARE_MAX) return;
   lua_settop(co, 0);
-  if (lua_gethook(co) != NULL) lua_sethook(co, NULL, 0, 0);
+  if (lua_gethook(co) != NULL) ph_vm_unhook(co);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->spare);
   lua_pushthread(co);
   lua_xmove(co, L, 1);

@@ -6,10 +6,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "pool/pool_int.h"
-
 #include "base/fault.h"
 #include "base/mem.h"
+#include "pool/pool_int.h"
 
 static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER; /* the next two */
 static struct ph_pool *open_pools;

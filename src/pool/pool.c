@@ -5,54 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/big.h"
 #include "base/mem.h"
 #include "pool/pool_int.h"
-
-/* --- tasks by id ----------------------------------------------------------------------------------------- */
-
-static struct ph_task **bucket(struct ph_pool *p, uint64_t id) {
-  return &p->map[id & (p->map_size - 1)];
-}
-
-static int grow_map(struct ph_pool *p) {
-  size_t old_size = p->map_size, size = old_size == 0 ? 64 : old_size * 4;
-  struct ph_task **old = p->map, **map = ph_calloc(size, sizeof(struct ph_task *));
-  if (map == NULL) return -1;
-  p->map = map;
-  p->map_size = size;
-  for (size_t i = 0; i < old_size; i++) {
-    for (struct ph_task *t = old[i], *next; t != NULL; t = next) {
-      next = t->next_in_map;
-      t->next_in_map = *bucket(p, t->id);
-      *bucket(p, t->id) = t;
-    }
-  }
-  free(old);
-  return 0;
-}
-
-/* Without memory for a bigger map the old one must do. */
-void ph__map_add(struct ph_pool *p, struct ph_task *t) {
-  if (p->n_tasks >= p->map_size) grow_map(p);
-  t->next_in_map = *bucket(p, t->id);
-  *bucket(p, t->id) = t;
-  p->n_tasks++;
-}
-
-struct ph_task *ph__map_find(struct ph_pool *p, uint64_t id) {
-  if (p->map_size == 0) return NULL;
-  struct ph_task *t = *bucket(p, id);
-  while (t != NULL && t->id != id) t = t->next_in_map;
-  return t;
-}
-
-void ph__map_remove(struct ph_pool *p, struct ph_task *t) {
-  struct ph_task **place = bucket(p, t->id);
-  while (*place != t) place = &(*place)->next_in_map;
-  *place = t->next_in_map;
-  p->n_tasks--;
-}
 
 const struct ph_backend ph_backend_inline = {.name = "inline"};
 
@@ -62,7 +16,7 @@ static int copy_setup(struct ph_pool *p) {
   p->setup = ph_malloc(p->config.setup_len + 1);
   p->workers = ph_calloc(p->config.max_workers, sizeof(struct ph_worker *));
   p->blob_map = ph_calloc(PH_BLOBS_MAX * 2, sizeof *p->blob_map);
-  if (p->setup == NULL || p->workers == NULL || p->blob_map == NULL || grow_map(p) != 0) return -1;
+  if (p->setup == NULL || p->workers == NULL || p->blob_map == NULL || ph__map_grow(p) != 0) return -1;
   if (p->config.setup_len > 0) memcpy(p->setup, p->config.setup, p->config.setup_len);
   p->config.setup = p->setup;
   return 0;
@@ -176,39 +130,6 @@ void ph_pool_unref(struct ph_pool *p) {
 }
 
 /* --- submitting ------------------------------------------------------------------------------------------ */
-
-struct ph_task *ph_task_new(struct ph_client *c, size_t payload, size_t n_blobs) {
-  if (payload > PH_FRAME_MAX - sizeof(struct ph_task_wire)) return NULL;
-  size_t size = sizeof(struct ph_task) + n_blobs * sizeof(uint32_t) + payload;
-  bool is_small = size <= PH_SPARE_SIZE;
-  struct ph_task *t = is_small ? ph__take_spare(c) : ph_big_advise(ph_malloc(size), size);
-  if (t == NULL) return NULL;
-  memset(t, 0, sizeof *t);
-  t->flags = is_small ? PH_TASK_SPARE : 0;
-  atomic_init(&t->refs, 1);
-  t->options = (struct ph_task_options)PH_TASK_OPTIONS_DEFAULT;
-  t->deadline.when = PH_NEVER;
-  t->count = 1;
-  t->n_blobs = (uint32_t)n_blobs;
-  t->len = (uint32_t)payload;
-  return t;
-}
-
-struct ph_task *ph_task_new_around(struct ph_client *c, uint8_t *payload, size_t len, size_t n_blobs) {
-  if (len > PH_FRAME_MAX - sizeof(struct ph_task_wire)) return NULL;
-  struct ph_task *t = ph_task_new(c, 0, n_blobs);
-  if (t == NULL) return NULL;
-  t->flags = 0; /* nothing spare about it */
-  t->apart = payload;
-  t->len = (uint32_t)len;
-  return t;
-}
-
-void ph_task_unref(struct ph_task *t) {
-  if (atomic_fetch_sub(&t->refs, 1) != 1) return;
-  free(t->apart);
-  free(t);
-}
 
 /* The state may change right behind the look: a task that slips in is ended by the pump like any other. */
 enum ph_submit_result ph_pool_admits(struct ph_pool *p) {
@@ -358,20 +279,41 @@ int ph_pool_task_state(struct ph_pool *p, uint64_t id) {
   return state;
 }
 
-static void cancel_waiting(struct ph_pool *p) {
-  for (size_t i = 0; i < p->map_size; i++) {
-    for (struct ph_task *t = p->map[i], *next; t != NULL; t = next) {
-      next = t->next_in_map;
-      if (withdraw(p, t)) ph__finish_rest(p, t, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
-    }
+bool ph_pool_task_texts(struct ph_pool *p, uint64_t id, uint32_t *label, uint32_t *site) {
+  pthread_mutex_lock(&p->lock);
+  ph__take_intake(p);
+  const struct ph_task *t = ph__map_find(p, id);
+  if (t != NULL) {
+    *label = t->label;
+    *site = t->site;
   }
+  pthread_mutex_unlock(&p->lock);
+  return t != NULL;
+}
+
+/* Those first that were handed out last: a worker that is about to begin must not find one behind those taken back. */
+static void end_handed(struct ph_worker *w, enum ph_outcome outcome, uint8_t source) {
+  for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed; n = prev) {
+    prev = n->prev;
+    struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    if (ph__revoke(t)) ph__finish_rest(w->pool, t, outcome, source);
+  }
+}
+
+void ph__end_waiting(struct ph_pool *p, enum ph_outcome outcome, uint8_t source) {
+  for (struct ph_task *t; (t = ph__queue_first(&p->queue)) != NULL;) {
+    ph__queue_remove(&p->queue, t);
+    ph__finish_rest(p, t, outcome, source);
+  }
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL) end_handed(p->workers[i], outcome, source);
 }
 
 void ph_pool_close(struct ph_pool *p, bool cancel_pending) {
   pthread_mutex_lock(&p->lock);
   ph__take_intake(p);
   if (p->state == PH_POOL_OPEN) __atomic_store_n(&p->state, PH_POOL_CLOSED, __ATOMIC_RELEASE);
-  if (cancel_pending) cancel_waiting(p);
+  if (cancel_pending) ph__end_waiting(p, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
   ph__pump(p);
   pthread_mutex_unlock(&p->lock);
   ph__nudge(p);

@@ -183,6 +183,8 @@ void ph_pool_fail_setup(struct ph_pool *p, const void *error, size_t len);
 bool ph_pool_cancel(struct ph_pool *p, uint64_t id, bool force, int64_t grace_ns, uint8_t source);
 /* 1 running, 0 not begun, -1 unknown (ended). */
 int ph_pool_task_state(struct ph_pool *p, uint64_t id);
+/* What the owner has noted of an unsettled task. False: it is none. */
+bool ph_pool_task_texts(struct ph_pool *p, uint64_t id, uint32_t *label, uint32_t *site);
 
 void ph_pool_close(struct ph_pool *p, bool cancel_pending);
 /* Closes, cancels what waits, and asks what runs to stop: politely with the pool's grace, or SIGKILL at once. */

@@ -268,7 +268,12 @@ void ph__nudge(struct ph_pool *p);
 /* Unlocks, for whoever is neither the owner nor the dispatcher: a submit that found the lock taken has its turn. */
 void ph__let_go(struct ph_pool *p);
 
-/* task map, pool.c */
+/* pool.c */
+/* Ends every task that has not begun. What is in the intake comes later. */
+void ph__end_waiting(struct ph_pool *p, enum ph_outcome outcome, uint8_t source);
+
+/* task.c: the map of tasks; -1 without memory. */
+int ph__map_grow(struct ph_pool *p);
 struct ph_task *ph__map_find(struct ph_pool *p, uint64_t id);
 void ph__map_remove(struct ph_pool *p, struct ph_task *t);
 void ph__map_add(struct ph_pool *p, struct ph_task *t);

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/pool_int.h"
-
 #include "base/mem.h"
+#include "pool/pool_int.h"
 
 #define RECORDS_KEEP ((size_t)1 << 20) /* bytes of record buffer worth keeping */
 #define RETRY_NS 10000000              /* without memory for a record */

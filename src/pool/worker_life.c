@@ -372,18 +372,7 @@ void ph__check_timers(struct ph_pool *p, int64_t now) {
 /* Every task that is left fails, what runs is given up; workers stop. Also called for what slipped in later. */
 void ph__break(struct ph_pool *p) {
   __atomic_store_n(&p->state, PH_POOL_BROKEN, __ATOMIC_RELEASE);
-  for (size_t i = 0; i < p->map_size; i++) {
-    for (struct ph_task *t = p->map[i], *next; t != NULL; t = next) {
-      next = t->next_in_map;
-      if (t->state == PH_TASK_ENDED) continue;
-      if (t->state == PH_TASK_QUEUED) {
-        ph__queue_remove(&p->queue, t);
-      } else if (!ph__revoke(t)) {
-        continue; /* runs in another worker: it may finish */
-      }
-      ph__finish_rest(p, t, PH_DONE_BROKEN, 0);
-    }
-  }
+  ph__end_waiting(p, PH_DONE_BROKEN, 0); /* what runs in another worker may finish */
   for (unsigned i = 0; i < p->config.max_workers; i++)
     if (p->workers[i] != NULL && p->workers[i]->n_handed == 0) ph__worker_stop(p->workers[i]);
 }

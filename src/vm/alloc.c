@@ -11,7 +11,7 @@
 #define __has_feature(x) 0
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer)
 #define SLAB_MAX 0 /* every block from malloc, which is watched */
 #else
 #define SLAB_MAX PH_SLAB_MAX

@@ -6,6 +6,7 @@
  * that the __close handlers on the way run to their end; `while true do pcall(f) end` stops all the same because our
  * pcall does not catch the signal. */
 #include <lauxlib.h>
+#include <poll.h>
 #include <stdint.h>
 #include <unistd.h>
 
@@ -103,6 +104,23 @@ void ph_cancel_raise(lua_State *L) {
   __builtin_unreachable();
 }
 
+#ifdef PH_TSAN
+/* ThreadSanitizer keeps a signal back until the thread comes by one of the functions that it stands in for: Lua code
+ * alone never does. */
+static void let_signals_in(lua_State *L, lua_Debug *event) {
+  (void)L, (void)event;
+  poll(NULL, 0, 0);
+}
+
+void ph_vm_unhook(lua_State *L) {
+  lua_sethook(L, let_signals_in, LUA_MASKCOUNT, 10000);
+}
+#else
+void ph_vm_unhook(lua_State *L) {
+  lua_sethook(L, NULL, 0, 0);
+}
+#endif
+
 static void interrupt_hook(lua_State *L, lua_Debug *event);
 
 static void take_off_hook(struct ph_vm *vm, lua_State *L) {
@@ -110,7 +128,7 @@ static void take_off_hook(struct ph_vm *vm, lua_State *L) {
   if (vm->hooked == L) {
     lua_sethook(L, vm->own_hook, vm->own_mask, vm->own_count);
   } else {
-    lua_sethook(L, NULL, 0, 0);
+    ph_vm_unhook(L);
   }
 }
 
@@ -163,7 +181,7 @@ void ph_vm_serve_requests(lua_State *L, struct ph_vm *vm) {
   if (vm->on_request != NULL) vm->on_request(L, requests);
 }
 
-static void wake_loop(struct ph_vm *vm) {
+void ph_vm_wake(struct ph_vm *vm) {
   uint64_t one = 1;
   if (vm->wake_fd < 0) return;
   ssize_t written = write(vm->wake_fd, &one, sizeof one);
@@ -173,14 +191,14 @@ static void wake_loop(struct ph_vm *vm) {
 void ph_vm_request(struct ph_vm *vm, int requests) {
   vm->requests |= requests;
   arm_hook(vm);
-  wake_loop(vm);
+  ph_vm_wake(vm);
 }
 
 void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source) {
   int none = PH_STOP_NONE;
   atomic_compare_exchange_strong(&vm->stop, &none, (int)source);
   arm_hook(vm);
-  wake_loop(vm);
+  ph_vm_wake(vm);
 }
 
 void ph_vm_check_stop(lua_State *L) {

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "pool/backend_proc.h"
@@ -361,18 +360,7 @@ int ph_run_task(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, co
   return run_items(r, slot, slot_number, wire, payload, len);
 }
 
-#ifdef __SANITIZE_THREAD__
-/* ThreadSanitizer keeps a signal back until the thread comes by one of its functions; Lua code alone never does. */
-static void let_signals_in(lua_State *L, lua_Debug *event) {
-  (void)L, (void)event;
-  usleep(0);
-}
-#endif
-
 struct ph_run *ph_run_begin(struct ph_run *r, struct ph_vm *vm, lua_State *L) {
-#ifdef __SANITIZE_THREAD__
-  lua_sethook(L, let_signals_in, LUA_MASKCOUNT, 10000);
-#endif
   struct ph_run *outer = current_run;
   r->vm = vm;
   r->L = L;

@@ -55,6 +55,9 @@ static void make_classes(lua_State *L) {
 
 static void install(lua_State *L, struct ph_vm *vm) {
   make_classes(L);
+#ifdef PH_TSAN
+  if (lua_gethook(L) == NULL) ph_vm_unhook(L); /* every coroutine comes by it, from its maker */
+#endif
   ph__cancel_install(L, vm);
   ph__protect_install(L, vm);
   ph__searcher_install(L);

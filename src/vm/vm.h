@@ -111,6 +111,8 @@ _Noreturn void ph_cancel_raise(lua_State *L);
 /* Arms a one-shot hook on the running coroutine, which raises the signal, and ends a wait of the state's loop.
  * Async-signal-safe; to be called in the vm's own thread (from a signal handler). */
 void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source);
+/* Ends a wait of the state's loop; async-signal-safe. */
+void ph_vm_wake(struct ph_vm *vm);
 
 /* Raises the signal when a stop is pending: every parhost call that may wait is such a cancellation point. */
 void ph_vm_check_stop(lua_State *L);
@@ -122,6 +124,9 @@ static inline bool ph_vm_stop_pending(struct ph_vm *vm) {
 enum { PH_REQUEST_SLOW = 1, PH_REQUEST_DUMP = 2 };
 void ph_vm_request(struct ph_vm *vm, int requests);
 void ph_vm_serve_requests(lua_State *L, struct ph_vm *vm);
+
+/* Takes the hook of a coroutine off, whoever has set it. */
+void ph_vm_unhook(lua_State *L);
 
 /* Forgets a pending stop and its hook; in the vm's own thread. */
 void ph_vm_clear_stop(struct ph_vm *vm);

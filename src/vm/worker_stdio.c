@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * stdout of a worker is a stream of ours (fopencookie): it keeps the beginning of a line back until its end comes, and
- * writes whole lines under a lock that all workers of the host share. The lock is a robust mutex in a page that the
- * zygote inherits: when a worker dies with it, the next one goes on. What there is of a line when somebody flushes, and at
- * the end of a task, is written as it is. Nobody reads any more (EPIPE): the text is dropped, as print does.
+ * writes whole lines under the lock that all workers of the host share (screen.h). What there is of a line when somebody
+ * flushes, and at the end of a task, is written as it is. Nobody reads any more (EPIPE): the text is dropped, as print does.
  *
  * A process has one such stream, in place of stdout. Each thread has one of its own, in place of its state's io.stdout,
  * and its lines go through the stdout of the program, behind what that holds back. */
@@ -11,45 +10,20 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <lualib.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/fault.h"
 #include "base/mem.h"
+#include "vm/screen.h"
 
 #define BUFFER ((size_t)1 << 16)
 #define THREAD_BUFFER ((size_t)BUFSIZ)   /* what a stream takes by itself, at the first byte */
 #define LINE_MAX_BYTES ((size_t)1 << 20) /* a longer line goes out in pieces */
-
-static pthread_mutex_t *output_lock;
-
-void ph_worker_stdio_share(void) {
-  pthread_mutexattr_t attr;
-  if (output_lock != NULL) return;
-  void *page = PH_FAULT(mmap) ? MAP_FAILED
-                              : mmap(NULL, sizeof *output_lock, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED) return;
-  pthread_mutexattr_init(&attr);
-  pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-  pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-  pthread_mutex_init(page, &attr);
-  pthread_mutexattr_destroy(&attr);
-  output_lock = page;
-}
-
-static void lock(void) {
-  if (output_lock != NULL && pthread_mutex_lock(output_lock) == EOWNERDEAD) pthread_mutex_consistent(output_lock);
-}
-
-static void unlock(void) {
-  if (output_lock != NULL) pthread_mutex_unlock(output_lock);
-}
 
 struct output {
   FILE *stream; /* of a thread; a process has it as stdout */
@@ -60,23 +34,24 @@ struct output {
 
 static _Thread_local struct output output = {.buffer = BUFFER};
 
-static int write_through_stdout(const char *bytes, size_t n) {
-  flockfile(stdout);
-  bool ok = fwrite_unlocked(bytes, 1, n, stdout) == n && fflush_unlocked(stdout) == 0;
-  funlockfile(stdout);
-  return ok ? 0 : -1;
+/* The program's own stdout, while a stream of the line editor stands in for it. NULL: the C library's variable is right. */
+static FILE *_Atomic kept_stdout;
+
+void ph_worker_stdio_keep(FILE *stream) {
+  atomic_store(&kept_stdout, stream);
 }
 
-static int write_all(const char *bytes, size_t n) {
-  if (output.stream != NULL) return n > 0 ? write_through_stdout(bytes, n) : 0;
-  while (n > 0) {
-    ssize_t done = PH_FAULT(write) ? -1 : write(STDOUT_FILENO, bytes, PH_FAULT(write_short) ? 1 : n);
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return -1;
-    bytes += done;
-    n -= (size_t)done;
-  }
-  return 0;
+static bool write_through_stdout(const char *bytes, size_t n) {
+  FILE *kept = atomic_load(&kept_stdout), *stream = kept != NULL ? kept : stdout;
+  flockfile(stream);
+  bool ok = fwrite_unlocked(bytes, 1, n, stream) == n && fflush_unlocked(stream) == 0;
+  funlockfile(stream);
+  return ok;
+}
+
+static bool write_all(const char *bytes, size_t n) {
+  if (output.stream != NULL) return n == 0 || write_through_stdout(bytes, n);
+  return ph_screen_put(STDOUT_FILENO, bytes, n);
 }
 
 static int keep(const char *bytes, size_t n) {
@@ -92,16 +67,24 @@ static int keep(const char *bytes, size_t n) {
   return 0;
 }
 
+static bool ends_line(const char *bytes, size_t n) {
+  return n > 0 ? bytes[n - 1] == '\n' : output.len == 0 || output.line[output.len - 1] == '\n';
+}
+
 /* What was kept, and these bytes. */
 static int release(const char *bytes, size_t n) {
-  lock();
-  int status = write_all(output.line, output.len);
-  if (status == 0) status = write_all(bytes, n);
+  ph_screen_lock();
+  bool edited = ph_screen_hide();
+  bool ok = write_all(output.line, output.len) && write_all(bytes, n);
   int saved = errno;
-  unlock();
+  if (edited) {
+    if (!ends_line(bytes, n)) write_all("\n", 1);
+    ph_screen_show();
+  }
+  ph_screen_unlock();
   output.len = 0;
   errno = saved;
-  return status;
+  return ok ? 0 : -1;
 }
 
 static ssize_t on_write(void *cookie, const char *bytes, size_t n) {

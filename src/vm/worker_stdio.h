@@ -4,9 +4,7 @@
 #define PH_VM_WORKER_STDIO_H
 
 #include <lua.h>
-
-/* Makes the lock that all workers share. In the host, before the zygote is forked; once is enough. */
-void ph_worker_stdio_share(void);
+#include <stdio.h>
 
 /* Replaces stdout by a stream that collects lines. In a worker process, before its Lua state is opened. */
 void ph_worker_stdio_open(void);
@@ -14,6 +12,9 @@ void ph_worker_stdio_open(void);
 /* Gives the state of a worker thread an io.stdout and a print that collect lines; leave comes after its end. */
 void ph_worker_stdio_enter(lua_State *L);
 void ph_worker_stdio_leave(void);
+
+/* What the lines of threads go through from now on, in place of stdout; NULL: stdout. */
+void ph_worker_stdio_keep(FILE *stream);
 
 /* Writes out everything, also the beginning of a line. Between tasks. */
 void ph_worker_stdio_flush(void);

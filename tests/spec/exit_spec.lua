@@ -88,7 +88,9 @@ describe("the exit sequence", function()
   end)
 
   it("does not follow parhost.abort", function()
-    check({ out = "", code = 1 }, script [[pool "A" parhost.on_exit(print) io.write "lost" parhost.abort()]])
+    if not os.getenv "TSAN_OPTIONS" then -- which writes out what streams hold even so
+      check({ out = "", code = 1 }, script [[pool "A" parhost.on_exit(print) io.write "lost" parhost.abort()]])
+    end
     check({ out = "", code = 9 }, script [[pool "A" parhost.on_exit(print) parhost.abort(9)]])
   end)
 

@@ -29,6 +29,18 @@ local function beside_a_counter(fn)
   return beats
 end
 
+-- Cancels a task that waits for a job in a worker, which stands at a gate; gives the function that opens it.
+local function abandon_at_gate(name, how)
+  local door = gate.new()
+  local task = async.create_task(function() how["to_" .. name](how, gate.pass, door.path) end)
+  async.sleep(0)
+  local open = door:reached()
+  task:cancel()
+  futures.wait { task }
+  assert.is_true(task:cancelled())
+  return open
+end
+
 for name, module in pairs(POOLS) do
   describe("in a task, the future of a " .. name, function()
     it("RU-27 is cancelled with the waiter when pending, left alone when running", function()
@@ -76,30 +88,18 @@ for name, module in pairs(POOLS) do
 
     it("TH-15 may come after the run that abandoned it", function()
       local pool <close> = module.new(1)
-      local door = gate.new()
-      async.run(function()
-        local ended = async.move_on_after(0.02, function()
-          local how = async.with { pool = pool, abandon_on_cancel = true }
-          how["to_" .. name](how, gate.pass, door.path)
-        end)
-        assert.is_false(ended)
-      end)
-      door:open("late")
+      local open = async.run(abandon_at_gate, name, async.with { pool = pool, abandon_on_cancel = true })
+      open()
       pool:drain()
       assert.equal(1, pool:stats().completed)
     end)
 
     it("RU-13 of a default pool that is stuck holds up the end of the run for shutdown_timeout", function()
-      local door = gate.new()
-      local path = door.path
+      local open
       local warned = virtual.warnings_of(function()
-        async.run({ shutdown_timeout = 0.05 }, function()
-          async.move_on_after(0.05, function()
-            async.with({ abandon_on_cancel = true })["to_" .. name](async.with { abandon_on_cancel = true }, gate.pass, path)
-          end)
-        end)
+        open = async.run({ shutdown_timeout = 0.05 }, abandon_at_gate, name, async.with { abandon_on_cancel = true })
       end)
-      door:open()
+      open()
       assert.equal(1, #warned)
       assert.matches("the tasks of the default " .. (name == "thread" and "thread_pool" or "proc_pool")
         .. " have not ended within 0.05 s", warned[1])

@@ -42,9 +42,13 @@ local function timed_out(pattern, options)
   error("nothing came: " .. pattern)
 end
 
--- The members of a process group that still live.
+-- The members of a process group that live on; those that were killed may need a moment to go (the leader alone is ours).
 local function members(group)
-  return run { "ps -eo pgid=,stat=,args= | awk '$1 == " .. group .. " && $2 !~ /^Z/'", shell = true }.stdout
+  return run { ([[i=0; while :; do
+    left=$(ps -eo pgid=,stat=,args= | awk '$1 == %s && $2 !~ /^Z/')
+    [ -n "$left" ] && [ $i -lt 250 ] || break
+    i=$((i+1)); sleep 0.02
+  done; printf %%s "$left"]]):format(group), shell = true }.stdout
 end
 
 row("IO-07 gives the exit code, of a shell and of a program", function()
