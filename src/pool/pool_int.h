@@ -50,7 +50,6 @@ struct ph_blob {
   uint8_t bytes[];
 };
 
-#define PH_BLOBS_MAX 4096u
 #define PH_BLOB_BYTES_MAX ((size_t)64 << 20)
 
 /* What differs between kinds of workers. All are called with the lock held and never block. */

@@ -21,6 +21,18 @@ function hostile.segfault() require("crash").segfault() end
 
 function hostile.abort() require("crash").abort() end
 
+-- Writes a frame to the host, of which `bytes` are there; then stays, or dies.
+function hostile.forge_and_stay(type, len, bytes)
+  require("crash").forge(type, len, bytes)
+  while true do end
+end
+
+function hostile.forge_and_die(type, len, bytes)
+  local crash = require "crash"
+  crash.forge(type, len, bytes)
+  crash.kill(hostile.pid(), 9)
+end
+
 function hostile.overflow_c_stack() return require("crash").overflow_stack() end
 
 function hostile.overflow_lua_stack()
