@@ -108,6 +108,9 @@ void core_free_place(lua_State *L, struct core *c, int sinks, uint32_t place);
 lua_Integer drain_core(lua_State *L, struct core *c, int core_idx);
 lua_Integer drain_all(lua_State *L);
 
+/* For vm->is_delicate. */
+bool is_delivering(lua_State *L);
+
 /* Pushes the error that a broken pool answers with. */
 void push_broken(lua_State *L, struct core *c);
 /* Pushes text number n, or nil. */

@@ -169,6 +169,7 @@ static void raise_pending(lua_State *L, struct ph_vm *vm) {
 static void interrupt_hook(lua_State *L, lua_Debug *event) {
   (void)event;
   struct ph_vm *vm = ph_vm_of(L);
+  if (vm->is_delicate != NULL && vm->is_delicate(L)) return; /* the hook stays: soon */
   take_off_hook(vm, L);
   ph_vm_serve_requests(L, vm);
   raise_pending(L, vm);

@@ -46,6 +46,7 @@ struct ph_vm {
   volatile sig_atomic_t requests; /* PH_REQUEST_...: what on_request is to be called for */
   void (*on_request)(lua_State *L, int requests);
   bool (*on_stop)(lua_State *L, enum ph_stop source); /* true: it has taken care of a stop request; may raise. NULL: none */
+  bool (*is_delicate)(lua_State *L); /* what runs cannot be left in the middle: the hook waits. NULL: nothing is */
   lua_State *task;     /* the coroutine that the task which runs was started in; NULL: plain code runs */
   bool task_shown;     /* the program has got hold of it */
   lua_State *scope_co; /* the generator that the innermost scope of the running task was opened in; NULL: none */
