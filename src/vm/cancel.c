@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 #include <poll.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vm/vm_int.h"
@@ -200,6 +201,16 @@ void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source) {
   atomic_compare_exchange_strong(&vm->stop, &none, (int)source);
   arm_hook(vm);
   ph_vm_wake(vm);
+}
+
+void ph_cancel_again(lua_State *L, int idx) {
+  if (!ph_cancel_is(L, idx)) return;
+  int source = PH_STOP_EXPLICIT;
+  lua_getfield(L, idx, "source");
+  for (int i = PH_STOP_EXPLICIT; i <= PH_STOP_SIGNAL; i++)
+    if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), ph_stop_name((enum ph_stop)i)) == 0) source = i;
+  lua_pop(L, 1);
+  ph_vm_interrupt(ph_vm_of(L), (enum ph_stop)source);
 }
 
 void ph_vm_check_stop(lua_State *L) {

@@ -115,6 +115,9 @@ void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source);
 /* Ends a wait of the state's loop; async-signal-safe. */
 void ph_vm_wake(struct ph_vm *vm);
 
+/* The error at idx was caught by C code that cannot raise it there: if it is the signal, its stop is requested anew. */
+void ph_cancel_again(lua_State *L, int idx);
+
 /* Raises the signal when a stop is pending: every parhost call that may wait is such a cancellation point. */
 void ph_vm_check_stop(lua_State *L);
 static inline bool ph_vm_stop_pending(struct ph_vm *vm) {
