@@ -47,8 +47,8 @@ struct ph_vm {
   void (*on_request)(lua_State *L, int requests);
   bool (*on_stop)(lua_State *L, enum ph_stop source); /* true: it has taken care of a stop request; may raise. NULL: none */
   bool (*is_delicate)(lua_State *L); /* what runs cannot be left in the middle: the hook waits. NULL: nothing is */
-  lua_State *task;     /* the coroutine that the task which runs was started in; NULL: plain code runs */
-  bool task_shown;     /* the program has got hold of it */
+  lua_State *task;                   /* the coroutine that the task which runs was started in; NULL: plain code runs */
+  bool task_shown;                   /* the program has got hold of it */
   lua_State *scope_co; /* the generator that the innermost scope of the running task was opened in; NULL: none */
   unsigned suspended;  /* generators that have yielded inside of scopes */
   void (*on_yield)(lua_State *L, lua_State *co); /* scope_co has yielded: its scopes do not count until it goes on */

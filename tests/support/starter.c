@@ -21,11 +21,19 @@ int luaopen_starter(lua_State *L);
 
 /* --- in the child ------------------------------------------------------------------------------------------- */
 
+/* Signals that come before the exec must not meet our handlers: they were blocked before the fork. */
+static void reset_signals(const sigset_t *before) {
+  static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM};
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) signal(numbers[i], SIG_DFL);
+  sigprocmask(SIG_SETMASK, before, NULL);
+}
+
 static void redirect(int fd, const char *to) {
-  close(fd);
-  if (strcmp(to, "closed") == 0) return;
   int flags = fd == STDIN_FILENO ? O_RDWR : O_WRONLY | O_CREAT | O_APPEND;
-  if (open(to, flags, 0600) != fd) _exit(126);
+  bool closed = strcmp(to, "closed") == 0;
+  int file = open(closed ? "/dev/null" : to, flags | O_CLOEXEC, 0600);
+  if (file < 0 || dup2(file, fd) < 0) _exit(126);
+  if (closed) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 static void take_terminal(const char *name) {
@@ -58,14 +66,19 @@ static int start(lua_State *L) {
   }
   for (int i = 0; i < 3 && !has_terminal; i++) files[i] = luaL_checkstring(L, 2 + i);
   if (has_terminal) terminal = open_terminal(L);
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   pid_t pid = fork();
   if (pid == 0) {
     setsid();
+    reset_signals(&before);
     if (has_terminal) take_terminal(ptsname(terminal));
     for (int i = 0; i < 3 && !has_terminal; i++) redirect(i, files[i]);
     execvp(words[0], (char *const *)(uintptr_t)words);
     _exit(127);
   }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (pid < 0) return luaL_error(L, "fork: %s", strerror(errno));
   lua_pushinteger(L, pid);
   if (has_terminal) lua_pushinteger(L, terminal);
@@ -131,9 +144,9 @@ static int let_go(lua_State *L) {
 }
 
 int luaopen_starter(lua_State *L) {
-  static const luaL_Reg functions[] = {{"start", start}, {"over", over}, {"kill", send_signal}, {"nap", nap},
-                                       {"fifo", make_fifo}, {"hear", hear}, {"say", say},       {"close", let_go},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"start", start}, {"over", over},      {"kill", send_signal},
+                                       {"nap", nap},     {"fifo", make_fifo}, {"hear", hear},
+                                       {"say", say},     {"close", let_go},   {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -7,7 +7,7 @@ local starter = require "starter"
 
 local world = {}
 
-local LIMIT <const> = 15 -- seconds after which a program is taken to hang
+local LIMIT <const> = 40 -- seconds after which a program is taken to hang
 local NUMBERS <const> = { HUP = 1, INT = 2, QUIT = 3, KILL = 9, PIPE = 13, TERM = 15, CONT = 18, STOP = 19 }
 
 -- In front of a script: ready() tells the spec that it has come so far.
