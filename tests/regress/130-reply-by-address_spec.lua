@@ -11,7 +11,7 @@ describe("a worker process that replies with an address", function()
   it("is ended as corrupt, and fails its task alone", function()
     local pool <close> = proc_pool.new { max_workers = 1, grace = 0.1 }
     for _, bytes in ipairs { ("\16"):rep(16), "", "\1" } do
-      local ok, err = pool:submit(hostile.forge_and_stay, REPLY_HERE, #bytes, bytes):outcome(20)
+      local ok, err = hostile.outcome(pool:submit(hostile.forge_and_stay, REPLY_HERE, #bytes, bytes))
       assert.same({ false, "worker_died" }, { ok, err.kind })
     end
     assert.equal(1, pool:submit(math.abs, -1):result(20))
