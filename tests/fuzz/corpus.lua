@@ -81,10 +81,11 @@ end
 -- http_fuzz.lua: a letter, and what it says.
 local URL <const> = "https://user:pass@Example.com:8080/p/a?q=1&r#f"
 for name, bytes in pairs {
-  head = "hHTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nSet-Cookie: a=b\r\nset-cookie: c\r\nX:\r\n folded\r\nbad line\r\n\r\n",
+  head = "hHTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nSet-Cookie: a=b\r\nset-cookie: c\r\n" .. "X:\r\n folded\r\nbad line\r\n\r\n",
   cookies = "c#HttpOnly_.x.org\tTRUE\t/\tTRUE\t0\tname\tvalue\nx.org\tFALSE\t/p\tFALSE\t1999999999\tn\tv\n",
   url = "u" .. URL, url_v6 = "uhttp://[::1]:80/", url_file = "ufile:///etc/passwd", url_odd = "uhttp:\\\\x@y/",
-  redirect = "r0https://first.example/x", redirect_away = "r1//other.example:444/", redirect_down = "r2http://first.example/",
+  redirect = "r0https://first.example/x", redirect_away = "r1//other.example:444/",
+  redirect_down = "r2http://first.example/",
   redirect_user = "r3https://u:p@first.example/", redirect_scheme = "r4file:///x", redirect_relative = "r5../x?y",
   headers = "o0X-A\0v\0accept\0text/plain\0", params = "o1a\0b c\0z\0\xff\0", form = "o2name\0value &=\0q\0\0",
   auth = "o3user\0u\0password\0p\0bearer\0t\0", method = "o6purge", version = "o72",

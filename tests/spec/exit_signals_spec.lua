@@ -60,7 +60,9 @@ local QUIET <const> = {
   ["waiting for a future"] = { [[require "async" local f = require("futures").new() ready() f:wait(1000)]] },
   ["waiting for another program"] = { [[local async = require "async" ready() async.run_process { "sleep", "1000" }]] },
   ["in a request"] = { [[local http, async = require "http", require "async"
-    local server <close> = async.process { "sh", "-c", "exec python3 -u -c 'import socket,time; s = socket.create_server((\"127.0.0.1\", 0)); print(s.getsockname()[1]); time.sleep(1000)'", stdout = "pipe" }
+    local silent = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1])"
+      .. "; time.sleep(1000)"
+    local server <close> = async.process { "python3", "-u", "-c", silent, stdout = "pipe" }
     local url = "http://127.0.0.1:" .. server:read("l")
     ready() http.get(url)]] },
 }
@@ -261,7 +263,8 @@ describe("in a terminal", function()
   end
 
   it("Ctrl-C reaches the program, and is what it dies of", function()
-    check({ code = -2, out = "^Cclosed\r\n" }, { text = CLOSING .. "ready() while true do end", terminal = true }, press "\3")
+    check({ code = -2, out = "^Cclosed\r\n" }, { text = CLOSING .. "ready() while true do end", terminal = true },
+      press "\3")
     check({ code = -2, out = "^Cclosed\r\n" }, { text = CLOSING .. "ready() io.read()", terminal = true }, function(program)
       program:await_asleep()
       program:type "\3"
@@ -270,8 +273,8 @@ describe("in a terminal", function()
 
   it("Ctrl-C leaves the workers to the program", function()
     for _, pool in ipairs { PROCESS, THREAD } do
-      check({ code = -2, out = "^C" .. WAITING:gsub("\n", "\r\n") }, { text = pool .. "ready() f:result()", terminal = true },
-        press "\3")
+      local said = "^C" .. WAITING:gsub("\n", "\r\n")
+      check({ code = -2, out = said }, { text = pool .. "ready() f:result()", terminal = true }, press "\3")
     end
   end)
 

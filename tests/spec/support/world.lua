@@ -70,7 +70,8 @@ function world.start(o)
     PARHOST_WORLD = self.mark:match("=(.*)"), READY = folder .. "/ready", TMPDIR = folder .. "/tmp", P = run.path,
     S = self.script, TERM = "dumb",
   }
-  for _, name in ipairs { "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR" } do
+  for _, name in ipairs { "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
+    "XDG_RUNTIME_DIR" } do
     self.environment[name] = folder .. "/home"
   end
   write(self.script, PRELUDE .. (o.text or o.script or ""))
