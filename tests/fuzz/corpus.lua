@@ -81,7 +81,8 @@ end
 -- http_fuzz.lua: a letter, and what it says.
 local URL <const> = "https://user:pass@Example.com:8080/p/a?q=1&r#f"
 for name, bytes in pairs {
-  head = "hHTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nSet-Cookie: a=b\r\nset-cookie: c\r\n" .. "X:\r\n folded\r\nbad line\r\n\r\n",
+  head = "hHTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nSet-Cookie: a=b\r\nset-cookie: c\r\n" ..
+    "X:\r\n folded\r\nbad line\r\n\r\n",
   cookies = "c#HttpOnly_.x.org\tTRUE\t/\tTRUE\t0\tname\tvalue\nx.org\tFALSE\t/p\tFALSE\t1999999999\tn\tv\n",
   url = "u" .. URL, url_v6 = "uhttp://[::1]:80/", url_file = "ufile:///etc/passwd", url_odd = "uhttp:\\\\x@y/",
   redirect = "r0https://first.example/x", redirect_away = "r1//other.example:444/",
