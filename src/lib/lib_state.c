@@ -69,6 +69,8 @@ struct lib_state *lib_state_of(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  struct ph_vm *vm = ph_vm_of(L);
+  if (vm != NULL) vm->is_delicate = is_delivering;
   return s;
 }
 

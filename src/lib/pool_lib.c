@@ -434,7 +434,6 @@ static int set_deliver(lua_State *L) {
   luaL_unref(L, LUA_REGISTRYINDEX, s->deliver);
   lua_settop(L, 1);
   s->deliver = luaL_ref(L, LUA_REGISTRYINDEX);
-  ph_vm_of(L)->is_delicate = is_delivering;
   return 0;
 }
 
