@@ -378,9 +378,9 @@ static int exit_program(lua_State *L) {
     _exit(code);
   }
   ph_edit_leave();
-  ph_vm_run_exit(program, "normal");
+  if (program != NULL) ph_vm_run_exit(program, "normal"); /* else: of a finalizer, while the state is closed */
   ph_zygote_dismiss();
-  if (close) close_program();
+  if (close && program != NULL) close_program();
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
   leave(code);
