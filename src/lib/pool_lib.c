@@ -36,6 +36,7 @@ static void enlist(lua_State *L, struct core *c) {
   s->cores = c;
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, c); /* kept alive until it is finished */
+  ph_vm_keep_exit_first(L);
 }
 
 static void delist(lua_State *L, struct core *c) {
@@ -49,8 +50,7 @@ static void delist(lua_State *L, struct core *c) {
 }
 
 static void release(lua_State *L, struct core *c) {
-  if (c->watch != NULL) ph_loop_unwatch(c->watch);
-  c->watch = NULL;
+  lib_unwatch_core(c);
   if (c->pool != NULL && c->is_guest) ph_client_close(c->client);
   if (c->pool != NULL && !c->is_guest) ph_pool_free(c->pool);
   c->pool = NULL;
@@ -303,14 +303,19 @@ static int pool_new(lua_State *L) {
   return 1;
 }
 
-/* prepare(for_workers): forks the zygote early, while the process is small and has no threads; `for_workers`: some will be
- * wanted. Errors wait until a pool is made. */
-static int pool_prepare(lua_State *L) {
-  struct ph_err err;
-  const struct ph_zygote_program program = {.main = worker_main, .warm = warm_worker, .eager = lua_toboolean(L, 1)};
+int lib_prepare(bool for_workers, struct ph_err *err) {
+  const struct ph_zygote_program program = {.main = worker_main, .warm = warm_worker, .eager = for_workers};
   ph_screen_share();
   ph_codec_init_key(); /* before the fork: both sides know each other's dumps by it */
-  lua_pushboolean(L, !must_not_fork() && ph_zygote_start(&program, &err) == 0);
+  if (must_not_fork())
+    return ph_err_set(err, "invalid_state", 0, "cannot fork workers: this process has waited for something already");
+  return ph_zygote_start(&program, err);
+}
+
+/* prepare(for_workers). Errors wait until a pool is made. */
+static int pool_prepare(lua_State *L) {
+  struct ph_err err;
+  lua_pushboolean(L, lib_prepare(lua_toboolean(L, 1), &err) == 0);
   return 1;
 }
 
