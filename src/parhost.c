@@ -248,8 +248,10 @@ static int run_script(lua_State *L, struct script s) {
   if (!lua_checkstack(L, LUA_MINSTACK)) return PARHOST_FAILED;
   lua_pushcfunction(L, load_script);
   lua_pushlightuserdata(L, &s);
-  if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) return fail_with_message(L);
-  return parhost_call(L, s.argc, 0);
+  int status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  if (status == LUA_OK) return parhost_call(L, s.argc, 0);
+  lua_pushnil(L); /* no traceback */
+  return conclude(L, ph_vm_of(L), status);
 }
 
 int parhost_run_file(lua_State *L, const char *path, int argc, const char *const *argv) {
@@ -275,11 +277,20 @@ static int get_fd(lua_State *L) {
   return 1;
 }
 
+/* A stop request is for the code that runs next. */
 int parhost_fd(lua_State *L) {
   if (!lua_checkstack(L, LUA_MINSTACK)) return -1;
-  lua_pushcfunction(L, get_fd);
-  int fd = lua_pcall(L, 0, 1, 0) == LUA_OK ? (int)lua_tointeger(L, -1) : -1;
-  lua_pop(L, 1);
+  bool stopped = false;
+  int fd = -1;
+  for (int tries = 0; tries < 2 && fd < 0; tries++) {
+    lua_pushcfunction(L, get_fd);
+    if (lua_pcall(L, 0, 1, 0) == LUA_OK)
+      fd = (int)lua_tointeger(L, -1);
+    else if (ph_cancel_is(L, -1))
+      stopped = true;
+    lua_pop(L, 1);
+  }
+  if (stopped) ph_vm_interrupt(ph_vm_of(L), PH_STOP_SIGNAL);
   return fd;
 }
 
