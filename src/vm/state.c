@@ -137,6 +137,7 @@ struct ph_vm *ph_vm_adopt(lua_State *L) {
   lua_pop(L, 1);
   install(L, vm);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
+  ph_codec_late_baseline(L);
   return vm;
 }
 
