@@ -34,6 +34,19 @@ describe("stock Lua", function()
     assert_prints(require "parhost".version .. "\n", "print(require 'parhost'.version)")
   end)
 
+  it("has the same modules from the rock", function()
+    local rock = {}
+    assert(loadfile("parhost-0.1.0-1.rockspec", "t", rock))()
+    assert.equal(require "parhost".version, rock.version:match "^(.*)%-")
+    local names = {}
+    for name, path in pairs(rock.build.install.lua) do
+      assert.equal("lua/stock/module.lua", path)
+      names[#names + 1] = name .. ".lua\n"
+    end
+    table.sort(names)
+    assert.equal(stage.sh(("LC_ALL=C ls %s/share/lua/5.4"):format(prefix)), table.concat(names))
+  end)
+
   it("runs tasks in processes, threads and coroutines", function()
     assert_prints("25\t36\n16\n", [[
       arg[1] = "5"
