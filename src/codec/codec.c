@@ -155,11 +155,11 @@ static bool looks_standard(lua_State *L, const char *name) {
 
 void ph_codec_late_baseline(lua_State *L) {
   static const char *const names[] = {
-      LUA_GNAME,       "assert",   "collectgarbage", "dofile",       "error",         "getmetatable", "ipairs",
-      "load",          "loadfile", "next",           "pairs",        "pcall",         "print",        "rawequal",
-      "rawget",        "rawlen",   "rawset",         "require",      "select",        "setmetatable", "tonumber",
-      "tostring",      "type",     "warn",           "xpcall",       LUA_LOADLIBNAME, LUA_COLIBNAME,  LUA_TABLIBNAME,
-      LUA_IOLIBNAME,   LUA_OSLIBNAME, LUA_STRLIBNAME, LUA_UTF8LIBNAME, LUA_MATHLIBNAME, LUA_DBLIBNAME};
+      LUA_GNAME,     "assert",      "collectgarbage", "dofile",        "error",         "getmetatable", "ipairs",
+      "load",        "loadfile",    "next",           "pairs",         "pcall",         "print",        "rawequal",
+      "rawget",      "rawlen",      "rawset",         "require",       "select",        "setmetatable", "tonumber",
+      "tostring",    "type",        "warn",           "xpcall",        LUA_LOADLIBNAME, LUA_COLIBNAME,  LUA_TABLIBNAME,
+      LUA_IOLIBNAME, LUA_OSLIBNAME, LUA_STRLIBNAME,   LUA_UTF8LIBNAME, LUA_MATHLIBNAME, LUA_DBLIBNAME};
   int top = lua_gettop(L);
   ph__codec_push(L);
   lua_getiuservalue(L, -1, PH_UV_BASELINE);

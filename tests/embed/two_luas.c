@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * For tests/spec/embed_tools_spec.lua: has a Lua of its own, linked in and hidden, and loads parhost beside the shared one. */
+ * For tests/spec/embed_tools_spec.lua: has a Lua of its own, linked in and hidden, and loads parhost beside the shared one.
+ */
 #include <dlfcn.h>
 #include <lauxlib.h>
 #include <lualib.h>

@@ -9,8 +9,8 @@ describe("stock Lua", function()
 
   setup(function()
     prefix = stage.install()
-    lua = ("env -u PARHOST_WORKERS LUA_PATH='%s/share/lua/5.4/?.lua;;' LUA_CPATH='%s/lib/lua/5.4/?.so;;' timeout 60 lua5.4"):format(
-      prefix, prefix)
+    lua = ("env -u PARHOST_WORKERS LUA_PATH='%s/share/lua/5.4/?.lua;;' LUA_CPATH='%s/lib/lua/5.4/?.so;;' "
+      .. "timeout 60 lua5.4"):format(prefix, prefix)
   end)
 
   teardown(function() stage.remove(prefix) end)
@@ -86,7 +86,6 @@ describe("stock Lua", function()
       os.exit(%s)]]
     for arguments, code in pairs { ["3"] = 3, ["false, true"] = 1, [""] = 0 } do
       local result = run_script(text:format(arguments))
-      table.sort { result.out }
       assert.same({ "", code }, { result.err, result.code })
       assert.is_truthy(result.out == "hook\ntask\n" or result.out == "task\nhook\n", result.out)
     end
@@ -109,7 +108,8 @@ describe("stock Lua", function()
     lua = lua:gsub("PARHOST_WORKERS=3", "PARHOST_WORKERS=many")
     local result = run_script(text)
     assert.equal(1, result.code)
-    assert.matches("PARHOST_WORKERS: number of workers expected (an integer from 1 to 10000), got 'many'", result.err, 1, true)
+    local message = "PARHOST_WORKERS: number of workers expected (an integer from 1 to 10000), got 'many'"
+    assert.is_truthy(result.err:find(message, 1, true), result.err)
     lua = lua:gsub("PARHOST_WORKERS=many", "-u PARHOST_WORKERS")
   end)
 

@@ -11,8 +11,9 @@ describe("a tool", function()
 
   setup(function()
     prefix, folder = stage.install(), stage.folder()
-    stage.sh(("cmake -G Ninja -S tests/embed -B %s/cmake -DCMAKE_PREFIX_PATH=%s -DCMAKE_C_FLAGS='%s' && cmake --build %s/cmake")
-      :format(folder, prefix, FLAGS, folder))
+    stage.sh(("cmake -G Ninja -S tests/embed -B %s/cmake -DCMAKE_PREFIX_PATH=%s -DCMAKE_C_FLAGS='%s'"):format(
+      folder, prefix, FLAGS))
+    stage.sh(("cmake --build %s/cmake"):format(folder))
   end)
 
   teardown(function()
@@ -40,7 +41,8 @@ describe("a tool", function()
   end)
 
   it("drives parhost by its own event loop", function()
-    local result = run.sh(("printf 'one two\\nthree\\n\\nfour five six\\n' | timeout 60 %s/cmake/loop tests/embed/loop.lua"):format(folder))
+    local lines = [[printf 'one two\nthree\n\nfour five six\n']]
+    local result = run.sh(("%s | timeout 60 %s/cmake/loop tests/embed/loop.lua"):format(lines, folder))
     assert.same({ "one two: 2\nthree: 1\nfour five six: 3\n", 0 }, { result.out, result.code })
     assert.matches("^loop: an empty line\nstack traceback:\n.*\nthe tool went on meanwhile: yes\n$", result.err)
   end)
@@ -52,7 +54,8 @@ describe("a tool", function()
 
   it("may have Lua linked in", function()
     local minimal = build("minimal", "$(pkg-config --cflags parhost) " ..
-      "-L$(pkg-config --variable=libdir parhost) -lparhost -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl")
+      "-L$(pkg-config --variable=libdir parhost) -lparhost " ..
+      "-Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl")
     assert.equal("25\t36\n16\n", run.sh(minimal .. " tests/embed/minimal.lua 5").out)
     assert.is_nil(stage.sh(("LD_LIBRARY_PATH=%s/lib ldd %s/minimal"):format(prefix, folder)):find("liblua", 1, true))
   end)

@@ -84,15 +84,14 @@ static void opens_states_of_others(void) {
 }
 
 static void closes_with_work_pending(void) {
-  static const char start[] =
-      "pending = {}\n"
-      "local function forever() while true do require('parhost').check_cancelled() end end\n"
-      "for i, kind in ipairs { 'proc_pool', 'thread_pool' } do\n"
-      "  local pool = require(kind).new(2)\n"
-      "  for _ = 1, 10 do pending[#pending + 1] = pool:submit(forever) end\n"
-      "  while pool:stats().running < 2 do end\n"
-      "end\n"
-      "require('async').create_task(require('async').sleep, 1000)\n";
+  static const char start[] = "pending = {}\n"
+                              "local function forever() while true do require('parhost').check_cancelled() end end\n"
+                              "for i, kind in ipairs { 'proc_pool', 'thread_pool' } do\n"
+                              "  local pool = require(kind).new(2)\n"
+                              "  for _ = 1, 10 do pending[#pending + 1] = pool:submit(forever) end\n"
+                              "  while pool:stats().running < 2 do end\n"
+                              "end\n"
+                              "require('async').create_task(require('async').sleep, 1000)\n";
   double before = now();
   for (int i = 0; i < 3; i++) {
     lua_State *L = i == 0 ? own_state() : new_state();
@@ -148,7 +147,8 @@ static void tells_of_errors(void) {
   lua_State *L = new_state();
   CHECK(parhost_run_string(L, "assert(... == 'one' and arg[2] == 'two' and arg[0] == '=test' and #arg == 2)", "=test", 2,
                            args) == PARHOST_OK);
-  CHECK(run(L, "local t = setmetatable({}, {__tostring = function() return 'mine' end}) value = t error(t)") == PARHOST_FAILED);
+  CHECK(run(L, "local t = setmetatable({}, {__tostring = function() return 'mine' end}) value = t error(t)") ==
+        PARHOST_FAILED);
   CHECK(strcmp(lua_tostring(L, -1), "mine") == 0 && lua_getglobal(L, "value") && lua_rawequal(L, -1, -3));
   lua_settop(L, 0);
   CHECK(run(L, "error()") == PARHOST_FAILED && lua_isnil(L, -2));
@@ -177,16 +177,21 @@ static void assert_exit(lua_State *L, const char *code, int expected) {
 static void unwinds_at_os_exit(void) {
   lua_State *L = new_state();
   assert_exit(L, "os.exit(3)", 3);
-  assert_exit(L, "local c <close> = setmetatable({}, {__close = function() closed = true end}) while true do pcall(os.exit, false) end", 1);
+  assert_exit(
+      L,
+      "local c <close> = setmetatable({}, {__close = function() closed = true end}) while true do pcall(os.exit, false) end",
+      1);
   must_run(L, "assert(closed)");
   assert_exit(L, "coroutine.wrap(function() os.exit(true, true) end)()", 0);
   assert_exit(L, "require('async').run(function() pcall(os.exit, 9) end)", 9);
-  assert_exit(L, "local async = require('async')\n"
-                 "async.run(function()\n"
-                 "  local tg <close> = async.task_group()\n"
-                 "  tg:create_task(function() os.exit(11) end)\n"
-                 "  tg:create_task(async.sleep, 1000)\n"
-                 "end)", 11);
+  assert_exit(L,
+              "local async = require('async')\n"
+              "async.run(function()\n"
+              "  local tg <close> = async.task_group()\n"
+              "  tg:create_task(function() os.exit(11) end)\n"
+              "  tg:create_task(async.sleep, 1000)\n"
+              "end)",
+              11);
   CHECK(run(L, "os.exit('x')") == PARHOST_FAILED);
   lua_settop(L, 0);
   must_run(L, "require('async').create_task(os.exit, 12)"); /* of plain code: runs in a step */
@@ -203,23 +208,22 @@ static void get_handlers(struct sigaction handlers[NSIG]) {
   for (int n = 1; n < NSIG; n++) sigaction(n, NULL, &handlers[n]);
 }
 
-static const char everything[] =
-    "local async, thread_pool = require 'async', require 'thread_pool'\n"
-    "local t <close> = thread_pool.new { max_workers = 2, grace = 0.05 }\n"
-    "t:submit(error, 'nobody looks'):wait()\n"
-    "assert(t:submit(async.sleep, 0):outcome())\n"
-    "local inline <close> = thread_pool.new { inline = true }\n"
-    "assert(inline:submit(math.abs, -1):result() == 1)\n"
-    "async.run({ slow_step = 0.01 }, function()\n"
-    "  async.create_task(error, 'nobody awaits')\n"
-    "  local clock = os.clock()\n"
-    "  while os.clock() < clock + 0.03 do end\n"
-    "  async.sleep(0)\n"
-    "end)\n"
-    "pcall(require 'http'.get, 'http://127.0.0.1:1/', { timeout = 1 })\n"
-    "async.run_process { 'true' }\n"
-    "require 'parhost'.on_exit(function() error 'in a hook' end)\n"
-    "require 'proc_pool'.new(1):submit(error, 'nobody')\n";
+static const char everything[] = "local async, thread_pool = require 'async', require 'thread_pool'\n"
+                                 "local t <close> = thread_pool.new { max_workers = 2, grace = 0.05 }\n"
+                                 "t:submit(error, 'nobody looks'):wait()\n"
+                                 "assert(t:submit(async.sleep, 0):outcome())\n"
+                                 "local inline <close> = thread_pool.new { inline = true }\n"
+                                 "assert(inline:submit(math.abs, -1):result() == 1)\n"
+                                 "async.run({ slow_step = 0.01 }, function()\n"
+                                 "  async.create_task(error, 'nobody awaits')\n"
+                                 "  local clock = os.clock()\n"
+                                 "  while os.clock() < clock + 0.03 do end\n"
+                                 "  async.sleep(0)\n"
+                                 "end)\n"
+                                 "pcall(require 'http'.get, 'http://127.0.0.1:1/', { timeout = 1 })\n"
+                                 "async.run_process { 'true' }\n"
+                                 "require 'parhost'.on_exit(function() error 'in a hook' end)\n"
+                                 "require 'proc_pool'.new(1):submit(error, 'nobody')\n";
 
 /* Runs `everything` with stdout and stderr in a file; gives how much was written. */
 static off_t measure_output(void) {
@@ -249,7 +253,8 @@ static void touches_nothing_of_the_programs(void) {
   get_handlers(before);
   CHECK(measure_output() == 0);
   get_handlers(after);
-  for (int n = 1; n < NSIG; n++) CHECK(before[n].sa_handler == after[n].sa_handler && before[n].sa_flags == after[n].sa_flags);
+  for (int n = 1; n < NSIG; n++)
+    CHECK(before[n].sa_handler == after[n].sa_handler && before[n].sa_flags == after[n].sa_flags);
 }
 
 /* Without a signal, tasks in threads stop at what parhost does for them. */
@@ -319,7 +324,8 @@ static void stops_what_runs(void) {
   static const char *const codes[] = {
       "while true do end",
       "while true do pcall(error) end",
-      "local f = require('thread_pool').new(1):submit(function() while true do require('parhost').check_cancelled() end end)\n"
+      "local f = require('thread_pool').new(1):submit(function() while true do require('parhost').check_cancelled() end "
+      "end)\n"
       "f:result()",
       "require('async').sleep(1000)",
       "require('async').run(function() require('async').sleep_forever() end)",
@@ -457,7 +463,9 @@ static void starts_and_ends(void) {
   CHECK(parhost_start(error, sizeof error) == 0 && error[0] == '\0' && parhost_start(NULL, 0) == 0);
   CHECK(parhost_on_worker(NULL, NULL) == -1);
   lua_State *L = new_state();
-  must_run(L, "local pool <close> = require('thread_pool').new() assert(pool:stats() and tostring(pool):find '3 workers at most')");
+  must_run(
+      L,
+      "local pool <close> = require('thread_pool').new() assert(pool:stats() and tostring(pool):find '3 workers at most')");
   parhost_close(L, PARHOST_WAIT);
   parhost_finish();
   parhost_finish();
