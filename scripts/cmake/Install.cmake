@@ -10,7 +10,8 @@ set(PARHOST_LUA_CDIR ${CMAKE_INSTALL_LIBDIR}/lua/5.4 CACHE STRING "where stock L
 # Neither is unloaded once it is there: threads and handlers may be in it.
 function(ph_link_for_loading target map)
   set(map ${PROJECT_SOURCE_DIR}/scripts/cmake/${map})
-  target_link_libraries(${target} PRIVATE ph_options ph_lua PkgConfig::LIBUV PkgConfig::JANSSON Threads::Threads ${CMAKE_DL_LIBS})
+  target_link_libraries(${target} PRIVATE ph_options ph_lua PkgConfig::LIBUV PkgConfig::JANSSON
+                        Threads::Threads ${CMAKE_DL_LIBS})
   target_link_options(${target} PRIVATE -Wl,--version-script,${map} -Wl,-z,nodelete -Wl,--as-needed)
   set_target_properties(${target} PROPERTIES LINK_DEPENDS ${map} C_VISIBILITY_PRESET hidden)
 endfunction()
