@@ -324,7 +324,8 @@ static void stops_what_runs(void) {
   static const char *const codes[] = {
       "while true do end",
       "while true do pcall(error) end",
-      "local f = require('thread_pool').new(1):submit(function() while true do require('parhost').check_cancelled() end "
+      "local f = require('thread_pool').new { max_workers = 1, grace = 0.1 }:submit(function() while true do "
+      "require('parhost').check_cancelled() end "
       "end)\n"
       "f:result()",
       "require('async').sleep(1000)",
