@@ -124,6 +124,8 @@ void push_text(lua_State *L, int core_idx, uint32_t n);
 /* Forks the zygote early, while the process is small and has no threads; for_workers: some will be wanted. Does nothing when
  * there is one. */
 int lib_prepare(bool for_workers, struct ph_err *err);
+/* Makes the pool of a core whose configuration has been read. fork_here: start method "fork". */
+void lib_start_pool(lua_State *L, struct core *c, bool fork_here);
 #define LIB_WORKERS_MAX 10000
 /* Of the whole process, for pools that say nothing else; 0: as many as there are processors. Set at start-up. */
 void lib_set_default_workers(int n);

@@ -25,7 +25,7 @@ struct ph_loop *lib_loop_of(lua_State *L) {
     ph_thread_wake_by(ph_loop_wake_fd(s->loop));
     struct ph_vm *vm = ph_vm_of(L);
     if (vm != NULL) vm->wake_fd = ph_loop_wake_fd(s->loop);
-    if (vm != NULL && vm->adopted) ph_loop_give_way(s->loop); /* whose signals are handled by somebody else */
+    if (vm != NULL && vm->adopted) ph_loop_give_way(s->loop);       /* whose signals are handled by somebody else */
     if (vm != NULL && vm->before_check != NULL) vm->before_check(); /* nobody could wake us before */
   }
   return s->loop;
