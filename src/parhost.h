@@ -21,12 +21,13 @@
 #ifndef PARHOST_H
 #define PARHOST_H
 
-#include <lua.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#include <lua.h>
 
 #define PARHOST_API __attribute__((visibility("default")))
 
@@ -41,13 +42,12 @@ enum parhost_status {
   PARHOST_FAILED = 1,  /* an error. Two values were pushed: the error value, and on top the report: a string with what the
                           parhost program would print (message, task, tracebacks) */
   PARHOST_STOPPED = 2, /* parhost_interrupt has unwound the code. Nothing was pushed */
-  PARHOST_EXITED = 3 /* the code has called os.exit, in a state of parhost_newstate. One integer was pushed: the exit code */
+  PARHOST_EXITED = 3   /* os.exit was called, in a state of parhost_newstate. One integer was pushed: the exit code */
 };
 
 /* How the work of a state ends. */
 enum parhost_end {
-  PARHOST_WAIT =
-      0, /* as at the end of a script: every pool does what its option at_exit says; by default its work is done */
+  PARHOST_WAIT = 0,  /* as at the end of a script: pools do what their option at_exit says, by default all their work */
   PARHOST_CANCEL = 1 /* as after an error: what waits is dropped, what runs has the pool's `grace` (5 s) to end */
 };
 
@@ -108,7 +108,8 @@ PARHOST_API void parhost_shutdown(lua_State *L, enum parhost_end how);
  * lost.) */
 PARHOST_API void parhost_close(lua_State *L, enum parhost_end how);
 
-/* --- running code ------------------------------------------------------------------------------------------ */
+/* --- running code ------------------------------------------------------------------------------------------ *
+ * From here on L is a state of parhost_newstate, or one that parhost_open has opened. */
 
 /* lua_pcall with a report: calls the function below the top `nargs` values, all of which it pops, and pushes
  * `nresults` results (LUA_MULTRET: all). Any status. A cancellation point, as all that follows. */

@@ -21,6 +21,16 @@ ph_link_for_loading(parhost_shared parhost.map)
 set_target_properties(parhost_shared PROPERTIES OUTPUT_NAME parhost VERSION ${PROJECT_VERSION}
                       SOVERSION ${PROJECT_VERSION_MAJOR})
 
+# One object, in which all that is hidden is local: no name of ours meets one of the program's.
+add_custom_command(OUTPUT libparhost.a
+  COMMAND ${CMAKE_LINKER} -r -o libparhost.o $<TARGET_OBJECTS:parhost_objects>
+  COMMAND ${CMAKE_OBJCOPY} --localize-hidden libparhost.o
+  COMMAND ${CMAKE_COMMAND} -E rm -f libparhost.a
+  COMMAND ${CMAKE_AR} rcs libparhost.a libparhost.o
+  DEPENDS parhost_objects $<TARGET_OBJECTS:parhost_objects>
+  COMMENT "Linking static library libparhost.a" COMMAND_EXPAND_LISTS VERBATIM)
+add_custom_target(parhost_static ALL DEPENDS libparhost.a)
+
 add_library(parhost_stock MODULE src/stock.c $<TARGET_OBJECTS:parhost_objects>)
 target_include_directories(parhost_stock PRIVATE ${PROJECT_SOURCE_DIR}/src)
 ph_link_for_loading(parhost_stock stock.map)
@@ -45,7 +55,7 @@ write_basic_package_version_file(parhostConfigVersion.cmake COMPATIBILITY SameMa
 
 install(TARGETS parhost RUNTIME)
 install(TARGETS parhost_shared LIBRARY)
-install(TARGETS parhost_core ARCHIVE)
+install(FILES ${PROJECT_BINARY_DIR}/libparhost.a DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES src/parhost.h TYPE INCLUDE)
 install(FILES ${PROJECT_BINARY_DIR}/parhost.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES ${PROJECT_BINARY_DIR}/parhostConfig.cmake ${PROJECT_BINARY_DIR}/parhostConfigVersion.cmake

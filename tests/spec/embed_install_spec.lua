@@ -73,6 +73,8 @@ describe("cmake --install", function()
     assert.is_true(#declared >= 19)
     local all = lines(stage.sh(("nm -D --defined-only %s/lib/libparhost.so"):format(prefix)))
     assert.equal(#declared + 1, #all) -- and the name of the version
+    assert.same(declared,
+      lines(stage.sh(("nm --defined-only --extern-only %s/lib/libparhost.a | sed -n 's/^[0-9a-f]* . //p'"):format(prefix))))
     assert.same({ "luaopen_parhost_stock" },
       lines(stage.sh(("nm -D --defined-only %s/lib/lua/5.4/parhost/stock.so | sed 's/.* T //'"):format(prefix))))
   end)
