@@ -411,6 +411,7 @@ lua_Integer drain_core(lua_State *L, struct core *c, int core_idx) {
     lua_pushvalue(L, core_idx);
     bool ok = lua_pcall(L, 2, LUA_MULTRET, 0) == LUA_OK;
     c->decoding = false;
+    if (!ok && !q.pending) lua_error(L); /* of a hook that the program has set: no record is to blame */
     n += q.pending;
     if (q.decoded || !ok)
       deliver_decoded(L, c, core_idx, &q.record, base, ok);

@@ -215,7 +215,9 @@ void ph_cancel_again(lua_State *L, int idx) {
 
 void ph_vm_check_stop(lua_State *L) {
   struct ph_vm *vm = ph_vm_of(L);
-  if (vm != NULL && ph_vm_stop_pending(vm)) raise_pending(L, vm);
+  if (vm == NULL) return;
+  if (vm->before_check != NULL && !ph_vm_stop_pending(vm)) vm->before_check();
+  if (ph_vm_stop_pending(vm)) raise_pending(L, vm);
 }
 
 void ph_vm_clear_stop(struct ph_vm *vm) {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "pool/backend_proc.h"
+#include "pool/backend_thread.h"
 #include "vm/run.h"
 #include "vm/worker.h"
 
@@ -90,9 +90,10 @@ static void run_task(struct inline_run *in, const struct ph_pool_config *c) {
 }
 
 static void make_timer(struct inline_run *in) {
-  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = PH_STOP_SIGNAL_NUMBER};
+  int number = ph_threads_stop_signal();
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = number};
   event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-  in->has_timer = timer_create(CLOCK_MONOTONIC, &event, &in->timer) == 0;
+  in->has_timer = number != 0 && timer_create(CLOCK_MONOTONIC, &event, &in->timer) == 0;
 }
 
 int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config, struct ph_task *task, struct ph_err *err) {
@@ -103,7 +104,7 @@ int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config,
     return ph_err_set(err, "os", ENOMEM, "not enough memory for a Lua state");
   }
   struct inline_run in = {.pool = ph_client_pool(c), .client = c, .task = task};
-  in.run = (struct ph_run){.externs = LUA_NOREF, .send = add_reply, .out = &in, .deadline = PH_NEVER};
+  in.run = (struct ph_run){.externs = LUA_NOREF, .send = add_reply, .out = &in, .deadline = PH_NEVER, .is_fresh = true};
   in.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &in};
   make_timer(&in);
   struct ph_run *outer = ph_run_begin(&in.run, vm, vm->L);

@@ -376,6 +376,7 @@ int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
   if (vm == NULL) return PH_WORKER_EXIT_NO_MEMORY;
   if (w.pool == NULL) watch_for_forks();
   w.run = (struct ph_run){.index = place->index, .externs = place->externs, .send = send_on_link, .out = link};
+  w.run.is_fresh = own;
   if (w.pool != NULL) w.run.encode_flags = PH_ENCODE_SAME_PROCESS;
   w.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &w};
   struct ph_run *outer = ph_run_begin(&w.run, vm, own ? vm->L : place->L);
