@@ -88,60 +88,9 @@ static void print_message(const char *prefix, const char *message) {
   fflush(stderr);
 }
 
-static bool is_parhost_error(lua_State *L, int idx) {
-  if (luaL_getmetafield(L, idx, "__name") == LUA_TNIL) return false;
-  bool is = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), PH_ERROR_METATABLE) == 0;
-  lua_pop(L, 1);
-  return is;
-}
-
-/* What futures.describe says about the error at `idx`: where in which worker it happened. Pushes text, or nothing. */
-static bool push_details(lua_State *L, int idx) {
-  int top = lua_gettop(L);
-  if (luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) && lua_getfield(L, -1, "futures") == LUA_TTABLE &&
-      lua_getfield(L, -1, "describe") == LUA_TFUNCTION) {
-    lua_pushvalue(L, idx);
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING) {
-      lua_replace(L, top + 1);
-      lua_settop(L, top + 1);
-      return true;
-    }
-  }
-  lua_settop(L, top);
-  return false;
-}
-
-/* The text of the error value in slot 1. False: it has its own, and stock lua prints no traceback then. */
-static bool push_error_text(lua_State *L) {
-  if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER) {
-    lua_pushstring(L, lua_tostring(L, 1));
-    return true;
-  }
-  if (luaL_callmeta(L, 1, "__tostring")) {
-    if (lua_type(L, -1) == LUA_TSTRING) return is_parhost_error(L, 1);
-    lua_pop(L, 1);
-  }
-  lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-  return true;
-}
-
-/* Message handler: error value -> what a person gets to see. */
-static int make_report(lua_State *L) {
-  if (ph_cancel_is(L, 1)) return 1;
-  bool traced = push_error_text(L);
-  if (push_details(L, 1)) {
-    traced = true;
-    lua_pushliteral(L, "\n");
-    lua_insert(L, -2);
-    lua_concat(L, 3);
-  }
-  if (traced) luaL_traceback(L, L, lua_tostring(L, -1), 1);
-  return 1;
-}
-
 static int call_reported(lua_State *L, int nargs, int nresults) {
   int base = lua_gettop(L) - nargs;
-  lua_pushcfunction(L, make_report);
+  lua_pushcfunction(L, ph_vm_report);
   lua_insert(L, base);
   int status = lua_pcall(L, nargs, nresults, base);
   lua_remove(L, base);
@@ -378,9 +327,9 @@ static int exit_program(lua_State *L) {
     _exit(code);
   }
   ph_edit_leave();
-  ph_vm_run_exit(program, "normal");
+  if (program != NULL) ph_vm_run_exit(program, "normal"); /* else: of a finalizer, while the state is closed */
   ph_zygote_dismiss();
-  if (close) close_program();
+  if (close && program != NULL) close_program();
   ph_zygote_stop();
   if (ended_by != 0) die_of(ended_by);
   leave(code);

@@ -5,6 +5,7 @@ local block = require "parhost.block"
 local check = require "parhost.check"
 local core_task = require "parhost.core.task"
 local errors = require "futures.error"
+local exit = require "parhost.exit"
 local future = require "futures.future"
 local host = require "parhost.core.host"
 local options = require "parhost.options"
@@ -255,7 +256,7 @@ end
 
 function Group:__gc()
   local core = self[2]
-  if not core.ended then abandon(core, "was collected before it was closed") end
+  if not core.ended and not exit.closing() then abandon(core, "was collected before it was closed") end
 end
 
 function Group:__len() return core_task.live(self[1]) end

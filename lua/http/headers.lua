@@ -22,13 +22,14 @@ local function add(self, name, value)
   if known then known[#known + 1] = value else values[key] = { value } end
 end
 
--- From the lines of a response's head. A line that begins with a blank continues the one before.
+-- From the lines of a response's head. A line that begins with a blank continues the one before. A CR alone ends no
+-- line: it counts as a blank (RFC 9110, 5.5), or else who can write into a value could make headers.
 function Headers.parse(head)
   local self = setmetatable({ {}, {} }, Headers)
   local text = head:match("\n(.*)$") or ""
-  for line in text:gsub("\r?\n[ \t]+", " "):gmatch("[^\r\n]+") do
+  for line in text:gsub("\r?\n[ \t]+", " "):gmatch("[^\n]+") do
     local name, value = line:match("^([^:%s]+)%s*:%s*(.-)%s*$")
-    if name then add(self, name, value) end
+    if name then add(self, name, value:find("\r", 1, true) and value:gsub("\r", " ") or value) end
   end
   return self
 end

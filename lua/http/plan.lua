@@ -127,9 +127,9 @@ end
 
 -- Redirects -------------------------------------------------------------------------------------------------
 
--- Headers that may hold a secret stay where they were meant to go.
-local function is_secret(name)
-  return name:find("auth", 1, true) or name:find("cookie", 1, true) or name:find("token", 1, true)
+-- Headers that may hold a secret stay where they were meant to go; so does the name of the host itself.
+local function is_for_origin(name)
+  return name == "host" or name:find("auth", 1, true) or name:find("cookie", 1, true) or name:find("token", 1, true)
     or name:find("secret", 1, true) or name:find("key", 1, true) or name:find("session", 1, true)
     or name:find("password", 1, true) or name:find("credential", 1, true)
 end
@@ -169,7 +169,7 @@ function plan.next(self, status, location, hops)
     new.headers = without(new.headers, is_about_body)
   end
   if not url.same_origin(self.url, parts) then
-    new.headers = without(new.headers, is_secret)
+    new.headers = without(new.headers, is_for_origin)
     new.auth, new.cert = nil, nil
   end
   if parts.user then new.auth = { user = parts.user, password = parts.password or "" } end

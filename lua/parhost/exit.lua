@@ -49,9 +49,9 @@ local function oldest()
   return object
 end
 
--- After Ctrl-C: says once what is being waited for.
+-- After Ctrl-C: says once what is being waited for. An embedding program may have other things on its terminal.
 function exit.announce()
-  if announced then return end
+  if announced or not host.is_program() then return end
   announced = true
   local n = 0
   for object in pairs(live) do n = n + object:_count() end

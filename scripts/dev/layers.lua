@@ -18,7 +18,7 @@ local HOMES = { -- pattern in a source line -> folders or files where it may sta
   ['%f[%w_]fork%('] = { "^src/pool/zygote" },
   ['%f[%w_]vfork%('] = { "^src/loop/spawn" },
   ['%f[%w_]waitpid%('] = { "^src/pool/zygote", "^src/loop/spawn", "^src/loop/process" },
-  ['luaL_newstate%('] = { "^src/vm/" },
+  ['luaL_newstate%('] = { "^src/vm/", "^src/parhost%.c" },
   ['lua_newstate%('] = { "^src/vm/" },
   ['%f[%w_]exit%('] = { "^src/main%.c", "^src/vm/exit%.c", "^src/base/err%.c", "^src/pool/zygote" },
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The codec object of a state, and what encoder and decoder share. */
 #include <lauxlib.h>
+#include <lualib.h>
 #include <stdlib.h>
 
 #include "codec/codec_int.h"
@@ -140,6 +141,38 @@ void ph_codec_baseline(lua_State *L) {
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
     lua_rawset(L, top + 2);
+  }
+  lua_settop(L, top);
+}
+
+/* Is the value on the stack top what the standard libraries have put under this name, as far as one can tell? */
+static bool looks_standard(lua_State *L, const char *name) {
+  if (!lua_istable(L, -1)) return lua_iscfunction(L, -1);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, name);
+  bool same = lua_rawequal(L, -1, -3);
+  lua_pop(L, 2);
+  return same;
+}
+
+void ph_codec_late_baseline(lua_State *L) {
+  static const char *const names[] = {
+      LUA_GNAME,     "assert",      "collectgarbage", "dofile",        "error",         "getmetatable", "ipairs",
+      "load",        "loadfile",    "next",           "pairs",         "pcall",         "print",        "rawequal",
+      "rawget",      "rawlen",      "rawset",         "require",       "select",        "setmetatable", "tonumber",
+      "tostring",    "type",        "warn",           "xpcall",        LUA_LOADLIBNAME, LUA_COLIBNAME,  LUA_TABLIBNAME,
+      LUA_IOLIBNAME, LUA_OSLIBNAME, LUA_STRLIBNAME,   LUA_UTF8LIBNAME, LUA_MATHLIBNAME, LUA_DBLIBNAME};
+  int top = lua_gettop(L);
+  ph__codec_push(L);
+  lua_getiuservalue(L, -1, PH_UV_BASELINE);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    lua_pushstring(L, names[i]);
+    lua_rawget(L, -2);
+    if (looks_standard(L, names[i]))
+      lua_setfield(L, top + 2, names[i]);
+    else
+      lua_pop(L, 1);
   }
   lua_settop(L, top);
 }

@@ -76,6 +76,8 @@ void ph_codec_push_label(lua_State *L, int idx);
 /* Takes what is in the globals table now as the baseline: user globals are what differs from it later. To be called
  * once, after the libraries are opened and before user code runs. */
 void ph_codec_baseline(lua_State *L);
+/* The same for a state in which user code has run already: the globals of the standard libraries that are still there. */
+void ph_codec_late_baseline(lua_State *L);
 
 /* Registers a class under a name, both ways. Raises on misuse, with the argument numbers of parhost.register. */
 void ph_codec_register(lua_State *L);

@@ -67,6 +67,7 @@ struct core {
   struct ph_pool_stats last;   /* when the pool was over */
   unsigned forks;              /* as in lib_state: of the process that made it */
   struct ph_loop_watch *watch; /* while the state waits */
+  struct ph_loop_watch *drive; /* while its thread sleeps elsewhere (drive.c) */
 };
 
 /* Something else than a pool that delivers to Lua from the state's loop: HTTP exchanges, processes. Embedded in what its
@@ -88,12 +89,16 @@ struct lib_state {
   struct sched *sched;      /* made by module async; NULL: no tasks */
   int deliver;              /* registry reference */
   size_t n_holds;           /* cells in the message that is being made (station_lib.c) */
+  bool drives;              /* its thread sleeps elsewhere (drive.c) */
+  int64_t drive_next;       /* and comes back then, as ph_now(), 0 at once, or when the descriptor is readable */
   const void *future, *map; /* metatables of sinks that can be settled without an upcall */
 };
 
 struct lib_state *lib_state_of(lua_State *L);
 struct lib_state *lib_state_if_any(lua_State *L); /* NULL: none has been made; may be called unprotected */
 void lib_add_source(lua_State *L, struct lib_source *source);
+/* Something is under way that the state's loop will deliver, or run. */
+bool lib_alive(const struct lib_state *s);
 /* The state's loop, made when it is first asked for. */
 struct ph_loop *lib_loop_of(lua_State *L);
 /* Is on the path of every submit: knows a core by its size and mark, without looking for a metatable by name. */
@@ -111,15 +116,35 @@ bool lib_no_memory(lua_State *L, int status);
 /* lua_call of a delivery without results, tried once more when there is no memory for it. False: again there was none, the
  * error is on top, and what is delivered must be kept for the next time. Other errors go on. */
 bool lib_deliver(lua_State *L, int nargs);
+/* Takes the pool off the state's loop. */
+void lib_unwatch_core(struct core *c);
 
 /* Delivers what is ready; gives how many. May raise only what the delivery function raises. */
 lua_Integer drain_core(lua_State *L, struct core *c, int core_idx);
 lua_Integer drain_all(lua_State *L);
 
+/* For vm->is_delicate. */
+bool is_delivering(lua_State *L);
+
 /* Pushes the error that a broken pool answers with. */
 void push_broken(lua_State *L, struct core *c);
 /* Pushes text number n, or nil. */
 void push_text(lua_State *L, int core_idx, uint32_t n);
+
+/* Forks the zygote early, while the process is small and has no threads; for_workers: some will be wanted. Does nothing when
+ * there is one. */
+int lib_prepare(bool for_workers, struct ph_err *err);
+/* Makes the pool of a core whose configuration has been read. fork_here: start method "fork". */
+void lib_start_pool(lua_State *L, struct core *c, bool fork_here);
+#define LIB_WORKERS_MAX 10000
+/* Of the whole process, for pools that say nothing else; 0: as many as there are processors. Set at start-up. */
+void lib_set_default_workers(int n);
+
+/* --- a state whose thread sleeps in an event loop of its own (lib/drive.c); all may raise ------------------- */
+/* Readable when there is something to do. */
+int lib_drive_fd(lua_State *L);
+/* Does what there is to do, without waiting. When it has to be called again at the latest is in drive_next of the state. */
+void lib_drive_step(lua_State *L);
 
 /* For src/modules.c. */
 int luaopen_parhost_core_pool(lua_State *L);

@@ -451,12 +451,31 @@ lua_Integer drain_core(lua_State *L, struct core *c, int core_idx) {
     lua_pushvalue(L, core_idx);
     q.failed = lua_pcall(L, 2, LUA_MULTRET, 0) != LUA_OK;
     c->decoding = false;
-    if (q.failed && !q.pending) lua_error(L);
+    if (q.failed && !q.pending) lua_error(L); /* of a hook that the program has set: no record is to blame */
     if (q.pending && !deliver(L, &q, core_idx, base) && ++failures > 1) lua_error(L);
     n += q.pending;
     lua_settop(L, base);
   } while (q.pending);
   return n + q.settled;
+}
+
+#define DELIVERY_DEPTH 16 /* of calls inside of an upcall, at the most */
+
+/* A record that was taken has to reach its sink: whoever interrupts the program waits for that. What a __load does is not
+ * meant: it is the user's, and may take its time. */
+bool is_delivering(lua_State *L) {
+  lua_Debug frame;
+  bool is = false;
+  if (!lua_checkstack(L, 3)) return false;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, lib_state_of(L)->deliver);
+  for (int level = 0; level < DELIVERY_DEPTH && !is && lua_getstack(L, level, &frame); level++) {
+    lua_getinfo(L, "f", &frame);
+    lua_CFunction function = lua_tocfunction(L, -1);
+    is = lua_rawequal(L, -1, -2) || (level == 0 && (function == settle_run || function == decode_record));
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return is;
 }
 
 /* The list may change under a delivery, so it is walked from its head until a round finds nothing. */

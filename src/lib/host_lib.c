@@ -35,8 +35,12 @@ static int get_default_workers(lua_State *L) {
   return 1;
 }
 
+void lib_set_default_workers(int n) {
+  default_workers = n;
+}
+
 static int set_default_workers(lua_State *L) {
-  default_workers = (int)luaL_checkinteger(L, 1);
+  lib_set_default_workers((int)luaL_checkinteger(L, 1));
   return 0;
 }
 
@@ -63,6 +67,12 @@ static int leave_at_once(lua_State *L) {
 /* error_name(number of a system error) -> "ENOENT" */
 static int error_name(lua_State *L) {
   lua_pushstring(L, strerrorname_np((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
+/* Is this the main state of the program parhost? */
+static int is_program(lua_State *L) {
+  lua_pushboolean(L, ph_vm_of(L)->is_program);
   return 1;
 }
 
@@ -198,6 +208,7 @@ int luaopen_parhost_core_host(lua_State *L) {
       {"set_worker", set_worker},
       {"error_metatable", error_metatable},
       {"abort", leave_at_once},
+      {"is_program", is_program},
       {"pid", process_id},
       {"error_name", error_name},
       {"versions", versions},

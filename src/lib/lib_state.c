@@ -6,16 +6,21 @@
 
 #include "lib/core.h"
 #include "lib/sched.h"
+#include "pool/backend_thread.h"
 #include "vm/vm.h"
 
 static const char state_key = 0;
 
 /* How many forks lie between the process that loaded this and the present one. */
 static unsigned forks;
-static bool counting; /* set by the first state of the program, before there are threads */
+static pthread_once_t counting = PTHREAD_ONCE_INIT;
 
 static void count_fork(void) {
   forks++;
+}
+
+static void count_forks(void) {
+  pthread_atfork(NULL, NULL, count_fork);
 }
 
 /* In a copy of the process: loop, pools and tasks are the parent's. They are forgotten, not closed, as there is nothing in
@@ -26,7 +31,7 @@ static void leave_to_parent(lua_State *L, struct lib_state *s) {
   for (struct core *c = s->cores; c != NULL; c = c->next) {
     c->pool = NULL;
     c->client = NULL;
-    c->watch = NULL;
+    c->watch = c->drive = NULL;
     c->place = NULL;
   }
   for (struct lib_source *o = s->sources; o != NULL; o = o->next)
@@ -35,6 +40,7 @@ static void leave_to_parent(lua_State *L, struct lib_state *s) {
   if (s->sched != NULL) sched_forget(s->sched);
   s->sources = NULL;
   s->loop = NULL;
+  s->drives = false;
   s->forks = forks;
 }
 
@@ -43,15 +49,15 @@ static int close_state(lua_State *L) {
   if (s->forks != forks) leave_to_parent(L, s);
   struct ph_vm *vm = ph_vm_of(L);
   if (vm != NULL) vm->wake_fd = -1;
-  for (struct core *c = s->cores; c != NULL; c = c->next) {
-    if (c->watch != NULL) ph_loop_unwatch(c->watch);
-    c->watch = NULL;
-  }
+  for (struct core *c = s->cores; c != NULL; c = c->next) lib_unwatch_core(c);
   for (struct lib_source *o; (o = s->sources) != NULL;) {
     s->sources = o->next;
     o->close(o); /* may free it */
   }
-  if (s->loop != NULL) ph_loop_free(s->loop);
+  if (s->loop != NULL) {
+    ph_thread_wake_by(vm != NULL && vm->outer != NULL ? vm->outer->wake_fd : -1);
+    ph_loop_free(s->loop);
+  }
   s->loop = NULL;
   return 0;
 }
@@ -67,7 +73,7 @@ struct lib_state *lib_state_if_any(lua_State *L) {
 struct lib_state *lib_state_of(lua_State *L) {
   struct lib_state *s = lib_state_if_any(L);
   if (s != NULL) return s;
-  if (!counting) counting = pthread_atfork(NULL, NULL, count_fork) == 0;
+  pthread_once(&counting, count_forks);
   s = lua_newuserdatauv(L, sizeof *s, 0);
   *s = (struct lib_state){.deliver = LUA_NOREF, .forks = forks};
   lua_createtable(L, 0, 1);
@@ -75,6 +81,8 @@ struct lib_state *lib_state_of(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  struct ph_vm *vm = ph_vm_of(L);
+  if (vm != NULL) vm->is_delicate = is_delivering;
   return s;
 }
 
@@ -104,6 +112,13 @@ void lib_add_source(lua_State *L, struct lib_source *source) {
   struct lib_state *s = lib_state_of(L);
   source->next = s->sources;
   s->sources = source;
+  ph_vm_keep_exit_first(L);
+}
+
+void lib_unwatch_core(struct core *c) {
+  if (c->watch != NULL) ph_loop_unwatch(c->watch);
+  if (c->drive != NULL) ph_loop_unwatch(c->drive);
+  c->watch = c->drive = NULL;
 }
 
 const char core_mark = 0;

@@ -10,6 +10,7 @@
 #include "lib/core.h"
 #include "lib/station_lib.h"
 #include "lib/task.h"
+#include "pool/backend_thread.h"
 #include "pool/link.h"
 #include "vm/error.h"
 #include "vm/vm.h"
@@ -21,8 +22,11 @@ struct ph_loop *lib_loop_of(lua_State *L) {
   if (s->loop == NULL) {
     s->loop = ph_loop_new(&err);
     if (s->loop == NULL) ph_error_raise_err(L, &err);
+    ph_thread_wake_by(ph_loop_wake_fd(s->loop));
     struct ph_vm *vm = ph_vm_of(L);
     if (vm != NULL) vm->wake_fd = ph_loop_wake_fd(s->loop);
+    if (vm != NULL && vm->adopted) ph_loop_give_way(s->loop);       /* whose signals are handled by somebody else */
+    if (vm != NULL && vm->before_check != NULL) vm->before_check(); /* nobody could wake us before */
   }
   return s->loop;
 }
@@ -202,10 +206,13 @@ static int loop_now(lua_State *L) {
   return 1;
 }
 
-static int loop_alive(lua_State *L) {
-  const struct lib_state *s = lib_state_of(L);
+bool lib_alive(const struct lib_state *s) {
   bool tasks = s->sched != NULL && (s->sched->n_ready > 0 || sched_first(s->sched) != PH_NEVER);
-  lua_pushboolean(L, tasks || is_external_alive(s));
+  return tasks || is_external_alive(s);
+}
+
+static int loop_alive(lua_State *L) {
+  lua_pushboolean(L, lib_alive(lib_state_of(L)));
   return 1;
 }
 

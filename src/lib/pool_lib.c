@@ -11,13 +11,10 @@
 #include "lib/core.h"
 #include "lib/station_lib.h"
 #include "lib/submit.h"
-#include "pool/backend_proc.h"
-#include "pool/backend_thread.h"
 #include "pool/wire.h"
+#include "pool/zygote.h"
 #include "vm/error.h"
-#include "vm/screen.h"
 #include "vm/vm.h"
-#include "vm/worker.h"
 
 /* --- life ------------------------------------------------------------------------------------------------- */
 
@@ -36,6 +33,7 @@ static void enlist(lua_State *L, struct core *c) {
   s->cores = c;
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, c); /* kept alive until it is finished */
+  ph_vm_keep_exit_first(L);
 }
 
 static void delist(lua_State *L, struct core *c) {
@@ -49,8 +47,7 @@ static void delist(lua_State *L, struct core *c) {
 }
 
 static void release(lua_State *L, struct core *c) {
-  if (c->watch != NULL) ph_loop_unwatch(c->watch);
-  c->watch = NULL;
+  lib_unwatch_core(c);
   if (c->pool != NULL && c->is_guest) ph_client_close(c->client);
   if (c->pool != NULL && !c->is_guest) ph_pool_free(c->pool);
   c->pool = NULL;
@@ -163,79 +160,6 @@ static void encode_setup(lua_State *L, struct core *c) {
   c->config.setup_len = c->setup.len;
 }
 
-/* What a worker process begins with: a state that was made for it, or, with start method "fork", the one that was there,
- * in which it goes on. */
-struct worker_start {
-  struct ph_vm *vm;
-  int externs;
-  bool goes_on;
-};
-
-static void *warm_worker(void) {
-  static struct worker_start start; /* of the zygote */
-  start = (struct worker_start){.vm = ph_worker_warm_up(), .externs = LUA_NOREF};
-  return &start;
-}
-
-static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
-  struct worker_start *start = ud;
-  struct ph_link link;
-  struct ph_err err;
-  if (ph_link_attach(&link, memfd, bell, &err) != 0) return PH_WORKER_EXIT_NO_MEMORY;
-  struct ph_worker_place place = {.index = index, .externs = start->externs};
-  if (start->goes_on)
-    place.L = ph_vm_become_worker(start->vm);
-  else
-    place.vm = start->vm;
-  return ph_worker_run(&link, &place);
-}
-
-static int thread_main(struct ph_link *link, struct ph_pool *pool, uint32_t index) {
-  return ph_worker_run(link,
-                       &(struct ph_worker_place){.index = index, .externs = LUA_NOREF, .pool = pool, .idle = lib_idle});
-}
-
-static int count_own_threads(lua_State *L) {
-  int n = 1;
-  for (struct core *c = lib_state_of(L)->cores; c != NULL; c = c->next) n += c->kind == CORE_PROC;
-  return n;
-}
-
-static bool must_not_fork(void) {
-  return ph_loop_used() && !ph_zygote_running();
-}
-
-static void open_proc_pool(lua_State *L, struct core *c, struct ph_err *err) {
-  struct worker_start snapshot = {ph_vm_of(L), c->extern_values, true};
-  struct ph_proc_start start = {.program = {.main = worker_main, .warm = warm_worker}};
-  start.fork = string_field_is(L, "start_method", "fork");
-  if (start.fork) {
-    start.program = (struct ph_zygote_program){.main = worker_main, .ud = &snapshot};
-    start.allowed_threads = count_own_threads(L);
-  }
-  if (!start.fork && must_not_fork())
-    ph_error_raise(L, "invalid_state",
-                   "cannot fork workers: this process has waited for something already (require \"proc_pool\" before that)");
-  c->config.backend_options = &start;
-  c->pool = ph_pool_new(&ph_backend_proc, &c->config, err);
-}
-
-static void open_pool(lua_State *L, struct core *c) {
-  struct ph_err err;
-  const struct ph_thread_start start = {.main = thread_main};
-  if (c->kind == CORE_THREAD) {
-    ph_screen_share();
-    c->config.backend_options = &start;
-    c->pool = ph_pool_new(&ph_backend_thread, &c->config, &err);
-  } else if (c->kind == CORE_INLINE) {
-    c->pool = ph_pool_new(&ph_backend_inline, &c->config, &err);
-  } else {
-    open_proc_pool(L, c, &err);
-  }
-  if (c->pool == NULL) ph_error_raise_err(L, &err);
-  c->client = ph_pool_owner(c->pool);
-}
-
 static int64_t intern_blob(void *ud, const uint8_t hash[16], const void *bytes, size_t len) {
   struct core *c = ud;
   return ph_pool_intern_blob(c->pool, hash, bytes, len);
@@ -299,19 +223,15 @@ static int pool_new(lua_State *L) {
     c->extern_values = luaL_ref(L, LUA_REGISTRYINDEX);
   }
   encode_setup(L, c);
-  open_pool(L, c);
+  lib_start_pool(L, c, string_field_is(L, "start_method", "fork"));
   enlist(L, c);
   return 1;
 }
 
-/* prepare(for_workers): forks the zygote early, while the process is small and has no threads; `for_workers`: some will be
- * wanted. Errors wait until a pool is made. */
+/* prepare(for_workers). Errors wait until a pool is made. */
 static int pool_prepare(lua_State *L) {
   struct ph_err err;
-  const struct ph_zygote_program program = {.main = worker_main, .warm = warm_worker, .eager = lua_toboolean(L, 1)};
-  ph_screen_share();
-  ph_codec_init_key(); /* before the fork: both sides know each other's dumps by it */
-  lua_pushboolean(L, !must_not_fork() && ph_zygote_start(&program, &err) == 0);
+  lua_pushboolean(L, lib_prepare(lua_toboolean(L, 1), &err) == 0);
   return 1;
 }
 

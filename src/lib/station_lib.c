@@ -284,6 +284,7 @@ static void copy_description(lua_State *L, int subject, char *text, size_t size)
   lua_pushcfunction(L, describe_subject);
   lua_pushvalue(L, subject);
   bool ok = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1);
+  if (!ok) ph_cancel_again(L, -1);
   snprintf(text, size, "%s", ok ? lua_tostring(L, -1) : "something");
   lua_pop(L, 1);
 }

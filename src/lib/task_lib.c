@@ -446,6 +446,7 @@ int luaopen_parhost_core_task(lua_State *L) {
   int module = lua_gettop(L);
   struct sched *s = make_sched(L);
   lua_setfield(L, LUA_REGISTRYINDEX, "parhost.core.Scheduler");
+  ph_vm_keep_exit_first(L);
   lua_newtable(L);
   lua_setfield(L, module, "Task");
   task_open_scopes(L, s);

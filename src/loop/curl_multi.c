@@ -114,11 +114,12 @@ static int on_timer_change(CURLM *handle, long ms, void *ud) {
 static void on_readable(uv_poll_t *poll, int status, int events) {
   struct ph_curl *c = poll->data;
   (void)status, (void)events;
+  ph__loop_note_event(poll->loop);
   c->readable = true;
 }
 
 static void on_timer(uv_timer_t *timer) {
-  (void)timer;
+  ph__loop_note_event(timer->loop);
 }
 
 static int64_t next_due(const struct ph_curl *c) {

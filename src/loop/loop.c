@@ -2,6 +2,7 @@
 #include "loop/loop_int.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -17,7 +18,9 @@ struct ph_loop {
   uv_loop_t uv;
   struct ph_loop_watch *wake, *timer;
   int wake_fd, timer_fd;
-  int64_t armed; /* when the timer goes off; PH_NEVER: it does not */
+  int64_t armed;   /* when the timer goes off; PH_NEVER: it does not */
+  unsigned events; /* callbacks so far */
+  bool gives_way;
 };
 
 struct ph_loop_watch {
@@ -35,6 +38,7 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
   struct ph_loop_watch *w = poll->data;
   uint64_t count;
   (void)status, (void)events;
+  ph__loop_note_event(poll->loop);
   if (w->drain_fd >= 0 && read(w->drain_fd, &count, sizeof count) < 0) return;
 }
 
@@ -57,6 +61,7 @@ struct ph_loop *ph_loop_new(struct ph_err *err) {
     free(loop);
     return NULL;
   }
+  loop->uv.data = loop;
   loop->wake_fd = PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   loop->timer_fd = PH_FAULT(timerfd) ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   loop->armed = PH_NEVER;
@@ -113,11 +118,49 @@ static void arm_timer(struct ph_loop *loop, int64_t deadline) {
   timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
+void ph_loop_give_way(struct ph_loop *loop) {
+  loop->gives_way = true;
+}
+
+void ph__loop_note_event(uv_loop_t *uv) {
+  struct ph_loop *loop = uv->data;
+  loop->events++;
+}
+
+bool ph_loop_turn(struct ph_loop *loop) {
+  unsigned before = loop->events;
+  uv_run(&loop->uv, UV_RUN_NOWAIT);
+  return loop->events != before;
+}
+
+/* libuv goes on sleeping after a signal. (One that comes right before the sleep is seen when that ends.) */
+static void sleep_lightly(struct ph_loop *loop) {
+  struct pollfd fd = {.fd = uv_backend_fd(&loop->uv), .events = POLLIN};
+  if (ph_loop_turn(loop)) return;
+  if (poll(&fd, 1, uv_backend_timeout(&loop->uv)) >= 0) ph_loop_turn(loop);
+}
+
 void ph_loop_run_once(struct ph_loop *loop, int64_t deadline) {
   if (deadline != PH_NEVER && deadline <= ph_now()) {
     uv_run(&loop->uv, UV_RUN_NOWAIT);
     return;
   }
   if (deadline != PH_NEVER) arm_timer(loop, deadline);
-  uv_run(&loop->uv, UV_RUN_ONCE);
+  if (loop->gives_way)
+    sleep_lightly(loop);
+  else
+    uv_run(&loop->uv, UV_RUN_ONCE);
+}
+
+int ph_loop_fd(const struct ph_loop *loop) {
+  return uv_backend_fd(&loop->uv);
+}
+
+int64_t ph_loop_arm(struct ph_loop *loop, int64_t deadline) {
+  int64_t now = ph_now();
+  uv_update_time(&loop->uv);
+  int own = uv_backend_timeout(&loop->uv);
+  if (own >= 0 && now + own * INT64_C(1000000) < deadline) deadline = now + own * INT64_C(1000000);
+  if (deadline != PH_NEVER && deadline > now) arm_timer(loop, deadline);
+  return deadline;
 }

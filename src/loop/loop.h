@@ -29,6 +29,16 @@ void ph_loop_unwatch(struct ph_loop_watch *watch);
  * for no reason. */
 void ph_loop_run_once(struct ph_loop *loop, int64_t deadline);
 
+/* From now on a wait ends when a signal handler has run, so that what the handler has asked for may happen. */
+void ph_loop_give_way(struct ph_loop *loop);
+
+/* For who sleeps elsewhere. A turn does what there is to do, and takes up new watches; true: something has happened.
+ * The descriptor is readable when there is something to do, also at the deadline of the last ph_loop_arm, which gives the
+ * time of the next turn: the deadline, or before. */
+bool ph_loop_turn(struct ph_loop *loop);
+int ph_loop_fd(const struct ph_loop *loop);
+int64_t ph_loop_arm(struct ph_loop *loop, int64_t deadline);
+
 /* An eventfd that is watched: writing 8 bytes ends a wait. */
 int ph_loop_wake_fd(const struct ph_loop *loop);
 

@@ -8,5 +8,7 @@
 #include "loop/loop.h"
 
 uv_loop_t *ph__loop_uv(struct ph_loop *loop);
+/* Every callback says so. */
+void ph__loop_note_event(uv_loop_t *uv);
 
 #endif

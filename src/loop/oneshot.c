@@ -38,6 +38,7 @@ static void unset(struct ph_oneshot *w) {
 static void on_ready(uv_poll_t *poll, int status, int events) {
   struct ph_oneshot *w = poll->data;
   (void)status, (void)events; /* whoever was waiting tries again, and meets what there is */
+  ph__loop_note_event(poll->loop);
   unset(w);
   ph_oneshot_fire(w);
 }

@@ -43,6 +43,7 @@ struct thread_worker {
   bool begged;   /* by a hard kill */
   bool given_up; /* to be abandoned by the next poll */
   uint32_t index;
+  int wake_fd; /* guarded by the pool's lock */
   pthread_t thread;
   struct ph_link link; /* the worker's side */
   struct bell *bell;
@@ -61,6 +62,8 @@ struct thread_backend {
 };
 
 static atomic_uint n_running, n_abandoned;
+static atomic_int stop_signal = PH_STOP_SIGNAL_NUMBER;
+static _Thread_local struct thread_worker *current; /* of worker threads */
 
 unsigned ph_threads_running(void) {
   return atomic_load(&n_running);
@@ -68,6 +71,21 @@ unsigned ph_threads_running(void) {
 
 unsigned ph_threads_abandoned(void) {
   return atomic_load(&n_abandoned);
+}
+
+void ph_threads_stop_by(int number) {
+  atomic_store(&stop_signal, number);
+}
+
+int ph_threads_stop_signal(void) {
+  return atomic_load(&stop_signal);
+}
+
+void ph_thread_wake_by(int fd) {
+  if (current == NULL) return;
+  pthread_mutex_lock(&current->pool->lock);
+  current->wake_fd = fd;
+  pthread_mutex_unlock(&current->pool->lock);
 }
 
 /* --- shared parts ----------------------------------------------------------------------------------------- */
@@ -122,6 +140,7 @@ static void *run_thread(void *arg) {
   PH_FAULT_BECOME_THREAD();
   prctl(PR_SET_NAME, t->name);
   pthread_sigmask(SIG_SETMASK, &t->mask, NULL);
+  current = t;
   end_thread(t, t->main(&t->link, t->pool, t->index));
   return NULL;
 }
@@ -139,7 +158,7 @@ static int thread_open(struct ph_pool *p, struct ph_err *err) {
   }
   b->main = start->main;
   pthread_sigmask(SIG_SETMASK, NULL, &b->mask);
-  sigdelset(&b->mask, PH_STOP_SIGNAL_NUMBER);
+  if (ph_threads_stop_signal() != 0) sigdelset(&b->mask, ph_threads_stop_signal());
   p->backend_data = b;
   if (ph__watch_backend(p, b->bell->fd, err) == 0) return 0;
   unref_bell(b->bell);
@@ -160,6 +179,7 @@ static struct thread_worker *new_worker(struct ph_pool *p, struct ph_worker *w, 
   }
   atomic_init(&t->refs, 1);
   t->index = w->index;
+  t->wake_fd = -1;
   t->main = b->main;
   t->mask = b->mask;
   t->bell = b->bell;
@@ -199,8 +219,15 @@ static int thread_spawn(struct ph_pool *p, struct ph_worker *w, struct ph_err *e
 
 static void thread_interrupt(struct ph_pool *p, struct ph_worker *w) {
   struct thread_worker *t = w->backend_data;
+  uint64_t one = 1;
+  int number = ph_threads_stop_signal();
   (void)p;
-  pthread_kill(t->thread, PH_STOP_SIGNAL_NUMBER); /* not joined yet, so it still exists for us */
+  if (number != 0) {
+    pthread_kill(t->thread, number); /* not joined yet, so it still exists for us */
+  } else if (t->wake_fd >= 0) {
+    ssize_t n = write(t->wake_fd, &one, sizeof one);
+    (void)n; /* full: it is awake */
+  }
 }
 
 /* Only notes what is to be done, as the caller goes on with `w`. */

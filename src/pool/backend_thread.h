@@ -19,6 +19,13 @@ struct ph_thread_start {
   ph_thread_main *main;
 };
 
+/* The signal that makes a worker thread look at its slot: PH_STOP_SIGNAL_NUMBER, unless the embedding program has said so,
+ * before there are pools. 0: none, as the program wants no handler. Then threads look by themselves, at cancellation
+ * points, and are woken when they wait: by this eventfd of theirs (-1: no more). */
+void ph_threads_stop_by(int number);
+int ph_threads_stop_signal(void);
+void ph_thread_wake_by(int fd);
+
 /* Worker threads that run now. */
 unsigned ph_threads_running(void);
 /* How many threads of this process were abandoned and have not ended since. */

@@ -123,6 +123,7 @@ struct ph_client *ph_client_open(uint64_t pool_number, struct ph_err *err) {
   if (p == NULL) return NULL;
   struct ph_client *c = ph_calloc(1, sizeof *c);
   if (c != NULL && ph__client_init(c, p) == 0) {
+    c->is_guest = true;
     c->fd = PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (c->fd >= 0) return c;
   }
@@ -201,7 +202,7 @@ int ph_client_add_done(struct ph_client *c, struct ph_task *t, struct ph_done *d
 
 void ph__client_ring(struct ph_client *c) {
   uint64_t one = 1;
-  if (c->fd < 0) ph__wake_owner(c->pool);
+  if (!c->is_guest) ph__wake_owner(c->pool);
   if (!c->waiting) return;
   c->waiting = false;
   c->pool->waiting_guests--;

@@ -271,34 +271,39 @@ int ph_pool_trouble(struct ph_pool *p) {
 }
 
 int ph_client_fd(const struct ph_client *c) {
-  return c->fd >= 0 ? c->fd : c->pool->epoll_fd;
+  return c->is_guest ? c->fd : c->pool->epoll_fd;
 }
 
-/* A guest does not drive: the dispatcher does, unless the owner waits. */
-static bool guest_wait_begin(struct ph_client *c) {
+int ph_client_poll_fd(struct ph_client *c) {
+  if (c->fd < 0) c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return c->fd;
+}
+
+/* A guest does not drive, nor does an owner who sleeps elsewhere: the dispatcher does, unless the owner waits. */
+bool ph_client_poll_begin(struct ph_client *c) {
   struct ph_pool *p = c->pool;
   pthread_mutex_lock(&p->lock);
+  if (!c->waiting) p->waiting_guests++;
   c->waiting = true;
-  p->waiting_guests++;
   ph__pump(p);
   if (!p->over) rouse(p);
   ph__let_go(p);
   return !atomic_load(&c->has_done);
 }
 
-static void guest_wait_end(struct ph_client *c) {
+void ph_client_poll_end(struct ph_client *c) {
   uint64_t count;
   pthread_mutex_lock(&c->pool->lock);
   if (c->waiting) c->pool->waiting_guests--;
   c->waiting = false;
   ph__let_go(c->pool);
-  ssize_t n = read(c->fd, &count, sizeof count);
+  ssize_t n = c->fd >= 0 ? read(c->fd, &count, sizeof count) : 0;
   (void)n;
 }
 
 bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline) {
   struct ph_pool *p = c->pool;
-  if (c->fd >= 0) return guest_wait_begin(c);
+  if (c->is_guest) return ph_client_poll_begin(c);
   pthread_mutex_lock(&p->lock);
   p->owner_waiting = true;
   do ph__pump(p);
@@ -315,8 +320,8 @@ bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline) {
 void ph_client_wait_end(struct ph_client *c) {
   struct epoll_event events[16];
   struct ph_pool *p = c->pool;
-  if (c->fd >= 0) {
-    guest_wait_end(c);
+  if (c->is_guest) {
+    ph_client_poll_end(c);
     return;
   }
   pthread_mutex_lock(&p->lock);
@@ -362,7 +367,7 @@ static bool may_spin(struct ph_pool *p) {
 
 bool ph_client_spin(struct ph_client *c) {
   struct ph_pool *p = c->pool;
-  if (c->fd >= 0) return atomic_load(&c->has_done);
+  if (c->is_guest) return atomic_load(&c->has_done);
   pthread_mutex_lock(&p->lock);
   bool found = atomic_load(&c->has_done);
   if (!found && may_spin(p)) {

@@ -184,7 +184,7 @@ static void consume(struct ph_link *l, size_t n) {
 
 bool ph_link_readable(const struct ph_link *l) {
   bool gathered = l->big_len > 0 && l->big_have == l->big_len; /* and given back */
-  return available_before(l, l->seen_head) > l->pending_consume || available(l) > l->pending_consume || gathered;
+  return available_before(l, l->seen_head) > l->known || available(l) > l->known || gathered;
 }
 
 static void begin_big(struct ph_link *l, const struct ph_frame *f) {
@@ -209,16 +209,22 @@ static int gather(struct ph_link *l, struct ph_frame *frame, const uint8_t **bod
   return 1;
 }
 
+/* Only the beginning of a frame is there. Its writer may never come to the rest: nobody is to look at it again and again. */
+static int wait_for_rest(struct ph_link *l, size_t n) {
+  l->known = n;
+  return 0;
+}
+
 int ph_link_read(struct ph_link *l, struct ph_frame *frame, const uint8_t **body) {
   if (l->corrupt) return -1;
   if (l->pending_consume > 0) consume(l, l->pending_consume);
-  l->pending_consume = 0;
+  l->pending_consume = l->known = 0;
   if (l->big_len > 0) return gather(l, frame, body);
   free(l->big);
   l->big = NULL;
   size_t n = available_for(l, sizeof *frame);
   if (n == SIZE_MAX) return -1;
-  if (n < sizeof *frame) return 0;
+  if (n < sizeof *frame) return wait_for_rest(l, n);
   memcpy(frame, in_position(l), sizeof *frame);
   if (frame->len > PH_FRAME_MAX) return -1;
   if (sizeof *frame + frame->len > l->in_size / 2) {
@@ -227,15 +233,15 @@ int ph_link_read(struct ph_link *l, struct ph_frame *frame, const uint8_t **body
   }
   n = available_for(l, sizeof *frame + frame->len);
   if (n == SIZE_MAX) return -1;
-  if (n < sizeof *frame + frame->len) return 0;
+  if (n < sizeof *frame + frame->len) return wait_for_rest(l, n);
   *body = in_position(l) + sizeof *frame;
-  l->pending_consume = sizeof *frame + frame->len;
+  l->pending_consume = l->known = sizeof *frame + frame->len;
   return 1;
 }
 
 void ph_link_unread(struct ph_link *l) {
   if (l->pending_consume == 0) l->big_len = l->big_have;
-  l->pending_consume = 0;
+  l->pending_consume = l->known = 0;
 }
 
 uint8_t *ph_link_take_big(struct ph_link *l) {

@@ -55,6 +55,7 @@ struct ph_link {
   bool is_local;            /* both sides are threads of this process */
   bool corrupt;             /* the other side wrote nonsense */
   uint64_t pending_consume; /* bytes of the frame that the last read lent out */
+  uint64_t known;           /* those, or the beginning of a frame whose rest is not there yet: no news */
   /* The other side's index as last seen: read again, at the price of a cache line's way, only when it says too little. */
   uint64_t seen_tail; /* of the outgoing ring */
   uint64_t seen_head; /* of the incoming ring */
@@ -92,7 +93,7 @@ int ph_link_read(struct ph_link *link, struct ph_frame *frame, const uint8_t **b
 void ph_link_unread(struct ph_link *link);
 /* Takes the memory of a gathered big frame away from the link (give: malloc'ed), or NULL when the body lies in the ring. */
 uint8_t *ph_link_take_big(struct ph_link *link);
-/* True when bytes are waiting to be read. Cheap: two loads from shared memory. */
+/* True when there are bytes that the last read has not seen. Cheap: two loads from shared memory. */
 bool ph_link_readable(const struct ph_link *link);
 
 /* Before waiting in poll on `bell`: true when parked (the other side will ring), false when there is something to do

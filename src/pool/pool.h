@@ -244,6 +244,11 @@ int ph_client_add_done(struct ph_client *c, struct ph_task *t, struct ph_done *d
 bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline);
 void ph_client_wait_end(struct ph_client *c);
 int ph_client_fd(const struct ph_client *c);
+/* For a client that sleeps elsewhere: between begin and end the pool goes on by itself, and makes `poll_fd` readable when
+ * there are records; false: there are already. The descriptor is the client's, -1: there is none. */
+bool ph_client_poll_begin(struct ph_client *c);
+void ph_client_poll_end(struct ph_client *c);
+int ph_client_poll_fd(struct ph_client *c);
 /* Short wait without sleeping, when that has paid lately; true when records are ready. */
 bool ph_client_spin(struct ph_client *c);
 

@@ -50,7 +50,6 @@ struct ph_blob {
   uint8_t bytes[];
 };
 
-#define PH_BLOBS_MAX 4096u
 #define PH_BLOB_BYTES_MAX ((size_t)64 << 20)
 
 /* What differs between kinds of workers. All are called with the lock held and never block. */
@@ -93,10 +92,11 @@ struct ph_client {
   bool is_dirty; /* has staged records */
   bool closed;   /* nobody takes records any more; goes with its last task */
   bool waiting;
+  bool is_guest;        /* or the owner, whose loop polls the pool itself */
   struct ph_buf staged; /* done records of this pump, published at its end */
   uint64_t staged_ends; /* tasks whose last record is among them */
   atomic_uint_least64_t outstanding;
-  int fd; /* rung when records are published; -1: the owner, who polls the pool */
+  int fd; /* rung when records are published; -1: the owner has none until ph_client_poll_fd */
 
   pthread_mutex_t done_lock;
   struct ph_buf done;

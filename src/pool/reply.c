@@ -240,11 +240,13 @@ enum verdict { WRONG, TAKEN, LATER };
 
 static enum verdict take_reply(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
   struct ph_task *t = f->slot < PH_LINK_SLOTS ? w->slots[f->slot] : NULL;
+  bool here = f->type == PH_FRAME_REPLY_HERE;
   if (t == NULL || f->item != t->next_item) return WRONG;
+  if (here && (!w->link.is_local || f->len != sizeof(struct ph_bytes_here))) return WRONG; /* an address, from elsewhere */
   if (ph_buf_reserve(&t->client->staged, sizeof(struct ph_done)) != 0) return LATER;
   struct ph_pool *p = w->pool;
   struct ph_done done = {.outcome = outcome_of(t, reply_of(f, body)), .len = f->len};
-  if (f->type == PH_FRAME_REPLY_HERE && body != NULL) take_bytes_here(&done, body);
+  if (here && body != NULL) take_bytes_here(&done, body);
   done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
   done.source = t->stop != 0 ? t->stop : PH_SOURCE_EXPLICIT;
   done.limit = ph__limit_of(p, t, done.outcome);

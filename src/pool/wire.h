@@ -42,6 +42,7 @@ struct ph_bytes_here {
 };
 
 #define PH_RUN_TIME_UNIT 100 /* ns */
+#define PH_BLOBS_MAX 4096u   /* their numbers are below */
 
 /* Exit code of a worker that has found no memory for its link, its Lua state, or its setup. */
 #define PH_WORKER_EXIT_NO_MEMORY 125

@@ -273,8 +273,8 @@ void ph__stop_task(struct ph_task *t, uint8_t source, int64_t grace_ns) {
 
 static void check_timeout(struct ph_worker *w, struct ph_task *t, int64_t now) {
   struct ph_slot *s = ph_link_slot(&w->link, t->slot);
-  int64_t started = atomic_load(&s->started);
-  int64_t due = (started > 0 ? started : now) + t->options.timeout_ns;
+  int64_t started = atomic_load(&s->started); /* of the worker's memory: anything */
+  int64_t due = (started > 0 && started < now ? started : now) + t->options.timeout_ns;
   if (now < due) {
     ph__set_timer(w->pool, due);
     return;

@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 #include <poll.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vm/vm_int.h"
@@ -169,6 +170,7 @@ static void raise_pending(lua_State *L, struct ph_vm *vm) {
 static void interrupt_hook(lua_State *L, lua_Debug *event) {
   (void)event;
   struct ph_vm *vm = ph_vm_of(L);
+  if (vm->is_delicate != NULL && vm->is_delicate(L)) return; /* the hook stays: soon */
   take_off_hook(vm, L);
   ph_vm_serve_requests(L, vm);
   raise_pending(L, vm);
@@ -201,9 +203,21 @@ void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source) {
   ph_vm_wake(vm);
 }
 
+void ph_cancel_again(lua_State *L, int idx) {
+  if (!ph_cancel_is(L, idx)) return;
+  int source = PH_STOP_EXPLICIT;
+  lua_getfield(L, idx, "source");
+  for (int i = PH_STOP_EXPLICIT; i <= PH_STOP_SIGNAL; i++)
+    if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), ph_stop_name((enum ph_stop)i)) == 0) source = i;
+  lua_pop(L, 1);
+  ph_vm_interrupt(ph_vm_of(L), (enum ph_stop)source);
+}
+
 void ph_vm_check_stop(lua_State *L) {
   struct ph_vm *vm = ph_vm_of(L);
-  if (vm != NULL && ph_vm_stop_pending(vm)) raise_pending(L, vm);
+  if (vm == NULL) return;
+  if (vm->before_check != NULL && !ph_vm_stop_pending(vm)) vm->before_check();
+  if (ph_vm_stop_pending(vm)) raise_pending(L, vm);
 }
 
 void ph_vm_clear_stop(struct ph_vm *vm) {

@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "pool/backend_proc.h"
+#include "pool/backend_thread.h"
 #include "vm/run.h"
 #include "vm/worker.h"
 
@@ -96,12 +96,13 @@ static int run_task(struct inline_run *in, const struct ph_pool_config *c) {
 
 /* -1: the limits of the task could not be kept. */
 static int make_timer(struct inline_run *in, struct ph_err *err) {
-  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = PH_STOP_SIGNAL_NUMBER};
+  int number = ph_threads_stop_signal();
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = number};
   event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
   const struct ph_task_options *o = &in->task->options;
-  in->has_timer = !PH_FAULT(timer_create) && timer_create(CLOCK_MONOTONIC, &event, &in->timer) == 0;
+  in->has_timer = number != 0 && !PH_FAULT(timer_create) && timer_create(CLOCK_MONOTONIC, &event, &in->timer) == 0;
   bool limited = o->timeout_ns != PH_NEVER || o->deadline != PH_NEVER;
-  return in->has_timer || !limited ? 0 : ph_err_os(err, "cannot limit the time of a task");
+  return in->has_timer || number == 0 || !limited ? 0 : ph_err_os(err, "cannot limit the time of a task");
 }
 
 static int set_up_and_run(struct inline_run *in, const struct ph_pool_config *config, struct ph_err *err) {
@@ -122,7 +123,7 @@ int ph_worker_run_here(struct ph_client *c, const struct ph_pool_config *config,
     return ph_err_set(err, "os", ENOMEM, "not enough memory for a Lua state");
   }
   struct inline_run in = {.pool = ph_client_pool(c), .client = c, .task = task};
-  in.run = (struct ph_run){.externs = LUA_NOREF, .send = add_reply, .out = &in, .deadline = PH_NEVER};
+  in.run = (struct ph_run){.externs = LUA_NOREF, .send = add_reply, .out = &in, .deadline = PH_NEVER, .is_fresh = true};
   in.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &in};
   int status = make_timer(&in, err);
   struct ph_run *outer = ph_run_begin(&in.run, vm, vm->L);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "pool/backend_proc.h"
+#include "pool/backend_thread.h"
 #include "pool/pool.h"
 #include "vm/error.h"
 #include "vm/worker.h"
@@ -37,18 +38,27 @@ static bool must_stop(struct ph_run *r) {
   return stop == PH_STOP_ALL || (stop != 0 && stop == r->item + 1);
 }
 
+static void look_for_stop(void) {
+  struct ph_run *r = current_run;
+  if (r != NULL && must_stop(r)) ph_vm_interrupt(r->vm, (enum ph_stop)atomic_load(&r->slot->stop_source));
+}
+
 static void on_stop_signal(int number) {
   int saved = errno;
-  struct ph_run *r = current_run;
   (void)number;
-  if (r != NULL && must_stop(r)) ph_vm_interrupt(r->vm, (enum ph_stop)atomic_load(&r->slot->stop_source));
+  look_for_stop();
   errno = saved;
 }
 
-void ph_worker_install_handler(void) {
+/* Threads of programs that have not given us a signal look at every cancellation point instead. */
+static void expect_stops(struct ph_vm *vm) {
   struct sigaction sa = {.sa_handler = on_stop_signal};
+  int number = vm->exit_raises ? ph_threads_stop_signal() : PH_STOP_SIGNAL_NUMBER;
   sigemptyset(&sa.sa_mask); /* no SA_RESTART: blocking calls of C code return, and the hook gets its chance */
-  sigaction(PH_STOP_SIGNAL_NUMBER, &sa, NULL);
+  if (number != 0)
+    sigaction(number, &sa, NULL);
+  else
+    vm->before_check = look_for_stop;
 }
 
 /* --- one item --------------------------------------------------------------------------------------------- */
@@ -277,6 +287,23 @@ static void run_protected(struct ph_run *r) {
   end_item(r, reply);
 }
 
+static lua_CFunction on_open; /* of the whole process: ph_worker_on_open */
+static void *on_open_arg;
+
+void ph_worker_on_open(lua_CFunction open, void *arg) {
+  on_open = open;
+  on_open_arg = arg;
+}
+
+/* What the embedding program adds is no global of the user's. */
+static void call_on_open(lua_State *L) {
+  if (on_open == NULL) return;
+  lua_pushcfunction(L, on_open);
+  lua_pushlightuserdata(L, on_open_arg);
+  lua_call(L, 1, 0);
+  ph_codec_baseline(L);
+}
+
 /* In protected mode: require("parhost.worker").enter(first part, index), then .setup(second part). */
 static int do_setup(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
@@ -290,6 +317,7 @@ static int do_setup(lua_State *L) {
   decode_part(r, part, len);
   lua_pushinteger(L, (lua_Integer)r->index + 1);
   lua_call(L, 2, 0);
+  if (r->is_fresh) call_on_open(L);
   lua_getfield(L, 1, "setup");
   part = part_at(r, part + len, &len);
   decode_part(r, part, len);
@@ -368,7 +396,7 @@ struct ph_run *ph_run_begin(struct ph_run *r, struct ph_vm *vm, lua_State *L) {
   if (r->deadline == 0) r->deadline = PH_NEVER;
   vm->level_triggered = true;
   current_run = r;
-  ph_worker_install_handler();
+  expect_stops(vm);
   return outer;
 }
 

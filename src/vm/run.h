@@ -33,6 +33,7 @@ struct ph_run {
   int send_status;
   struct ph_encoded reply;
   bool ran_something;
+  bool is_fresh; /* the state was made for this run, and goes with it */
 };
 
 /* Makes `r` the run of this thread, and gives the one that was; end puts that back. */

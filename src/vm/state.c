@@ -140,29 +140,17 @@ void ph_vm_close_last(struct ph_vm *vm) {
   close_vm(vm, true);
 }
 
-static int forget_vm(lua_State *L) {
-  struct ph_vm *vm = lua_touserdata(L, 1);
-  if (ph_vm_current == vm) ph_vm_current = vm->outer;
-  return 0;
-}
-
 struct ph_vm *ph_vm_adopt(lua_State *L) {
   struct ph_vm *vm = ph_vm_of(L);
   if (vm != NULL) return vm;
   vm = lua_newuserdatauv(L, sizeof *vm, 0);
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   init_vm(vm, lua_tothread(L, -1));
-  vm->running = L;
   vm->adopted = true;
   lua_pop(L, 1);
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, forget_vm);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
   install(L, vm);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
-  vm->outer = ph_vm_current;
-  ph_vm_current = vm;
+  ph_codec_late_baseline(L);
   return vm;
 }
 

@@ -35,6 +35,9 @@ struct ph_vm {
   bool exit_raises;     /* os.exit raises "worker_exit": a worker that shares its process with others */
   bool is_program;      /* the main state of the host program */
   bool adopted;         /* the state is somebody else's: ph_vm_adopt */
+  bool exits_on_close;  /* lua_close runs the exit sequence: ph_vm_exit_on_close */
+  bool exited;          /* os.exit was called, where that ends no process: ph_vm_exit_unwinds */
+  int exit_code;        /* with this code */
   bool level_triggered; /* a raised stop stays pending until ph_vm_clear_stop (tasks of workers) */
   atomic_int stop;      /* a stop request: enum ph_stop */
   volatile int wake_fd; /* eventfd that ends a wait of the state's loop; -1: none. For signal handlers */
@@ -45,9 +48,11 @@ struct ph_vm {
   int own_mask, own_count;
   volatile sig_atomic_t requests; /* PH_REQUEST_...: what on_request is to be called for */
   void (*on_request)(lua_State *L, int requests);
+  void (*before_check)(void); /* called at every cancellation point: interrupts when it must. NULL: signals do */
   bool (*on_stop)(lua_State *L, enum ph_stop source); /* true: it has taken care of a stop request; may raise. NULL: none */
-  lua_State *task;     /* the coroutine that the task which runs was started in; NULL: plain code runs */
-  bool task_shown;     /* the program has got hold of it */
+  bool (*is_delicate)(lua_State *L); /* what runs cannot be left in the middle: the hook waits. NULL: nothing is */
+  lua_State *task;                   /* the coroutine that the task which runs was started in; NULL: plain code runs */
+  bool task_shown;                   /* the program has got hold of it */
   lua_State *scope_co; /* the generator that the innermost scope of the running task was opened in; NULL: none */
   unsigned suspended;  /* generators that have yielded inside of scopes */
   void (*on_yield)(lua_State *L, lua_State *co); /* scope_co has yielded: its scopes do not count until it goes on */
@@ -80,6 +85,16 @@ void ph_vm_run_exit(struct ph_vm *vm, const char *mode);
  * with the state; its heap is not counted. Gives the vm that the state has when it has one already. May raise. */
 struct ph_vm *ph_vm_adopt(lua_State *L);
 
+/* For adopted states. All may raise.
+ * lua_close runs the exit sequence, before it finalizes what the sequence needs: whatever has a finalizer that ends work
+ * calls ph_vm_keep_exit_first when it is made. (Elsewhere that does nothing.) */
+void ph_vm_exit_on_close(lua_State *L, struct ph_vm *vm);
+void ph_vm_keep_exit_first(lua_State *L);
+/* os.exit runs the exit sequence, then does what it did before. */
+void ph_vm_exit_in_order(lua_State *L);
+/* os.exit unwinds the code that runs, as a stop request does, and leaves the code in the vm. */
+void ph_vm_exit_unwinds(lua_State *L);
+
 /* Makes the state of a forked copy of this process a worker's: os.exit leaves the worker, random numbers differ, no loop
  * wakes up. Gives a fresh coroutine to run tasks in, since the fork happened in the middle of what ran. */
 lua_State *ph_vm_become_worker(struct ph_vm *vm);
@@ -93,7 +108,7 @@ int ph_vm_load_embedded(lua_State *L, const char *module);
 /* The vm of a state; NULL in a state that ph_vm_open did not build and ph_vm_adopt has not seen. */
 struct ph_vm *ph_vm_of(lua_State *L);
 
-/* The vm that runs in this thread, for signal handlers. */
+/* The vm that runs in this thread, of those that ph_vm_open built: for signal handlers. */
 extern _Thread_local struct ph_vm *ph_vm_current;
 
 /* --- the cancellation signal (vm/cancel.c) ---------------------------------------------------------------
@@ -113,6 +128,9 @@ _Noreturn void ph_cancel_raise(lua_State *L);
 void ph_vm_interrupt(struct ph_vm *vm, enum ph_stop source);
 /* Ends a wait of the state's loop; async-signal-safe. */
 void ph_vm_wake(struct ph_vm *vm);
+
+/* The error at idx was caught by C code that cannot raise it there: if it is the signal, its stop is requested anew. */
+void ph_cancel_again(lua_State *L, int idx);
 
 /* Raises the signal when a stop is pending: every parhost call that may wait is such a cancellation point. */
 void ph_vm_check_stop(lua_State *L);
@@ -163,5 +181,13 @@ bool ph_vm_can_be_suspended(lua_CFunction f);
 int ph_vm_call(lua_State *L, int nargs, int nresults);
 /* The same for who knows the vm of L already. */
 int ph_vm_call_in(struct ph_vm *vm, lua_State *L, int nargs, int nresults);
+
+/* --- reports (vm/report.c) -------------------------------------------------------------------------------- */
+
+/* Pushes what a person is told of the error value at idx: its text, and of a task's error where that happened. False: the
+ * value has a text of its own, which no traceback is to follow. May raise. */
+bool ph_vm_push_report(lua_State *L, int idx);
+/* Message handler: error value -> its report with a traceback, but for the cancellation signal. */
+int ph_vm_report(lua_State *L);
 
 #endif

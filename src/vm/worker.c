@@ -149,8 +149,21 @@ static int run_task(struct worker *w, const struct ph_frame *f, const uint8_t *b
   return ph_run_task(&w->run, slot, f->slot, &wire, body + sizeof wire, f->len - sizeof wire);
 }
 
-/* 0 go on, 1 leave, -1 the host is gone. */
+/* What comes on a link between processes is looked at before it is believed. */
+static bool makes_sense(const struct worker *w, const struct ph_frame *f) {
+  switch (f->type) {
+    case PH_FRAME_BLOB: return f->item < PH_BLOBS_MAX;
+    case PH_FRAME_TASK: return f->slot < PH_LINK_SLOTS && f->len >= sizeof(struct ph_task_wire);
+    case PH_FRAME_TASK_HERE:
+      return w->link->is_local && f->slot < PH_LINK_SLOTS &&
+             f->len == sizeof(struct ph_task_wire) + sizeof(struct ph_bytes_here);
+    default: return f->type == PH_FRAME_SETUP || f->type == PH_FRAME_STOP;
+  }
+}
+
+/* 0 go on, 1 leave, -1 the host is gone, or out of its mind. */
 static int handle_frame(struct worker *w, const struct ph_frame *f, const uint8_t *body) {
+  if (!makes_sense(w, f)) return -1;
   switch (f->type) {
     case PH_FRAME_SETUP: return set_up(w, body, f->len);
     case PH_FRAME_BLOB: return take_blob(w, f->item, body, f->len);
@@ -374,6 +387,7 @@ int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
   if (vm == NULL) return PH_WORKER_EXIT_NO_MEMORY;
   if (w.pool == NULL) watch_for_forks();
   w.run = (struct ph_run){.index = place->index, .externs = place->externs, .send = send_on_link, .out = link};
+  w.run.is_fresh = own;
   if (w.pool != NULL) w.run.encode_flags = PH_ENCODE_SAME_PROCESS;
   w.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &w};
   struct ph_run *outer = ph_run_begin(&w.run, vm, own ? vm->L : place->L);

@@ -46,7 +46,8 @@ bool ph_worker_can_help(void);
 /* The pool whose worker this thread is, or NULL. */
 struct ph_pool *ph_worker_pool(void);
 
-/* Installs the handler that interrupts running tasks. */
-void ph_worker_install_handler(void);
+/* `open` is called with `arg` as a light userdata in the state of every worker to come, before its setup; what it raises
+ * is a failure of that. For the embedding program, before there are workers and the zygote. */
+void ph_worker_on_open(lua_CFunction open, void *arg);
 
 #endif

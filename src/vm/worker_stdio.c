@@ -107,10 +107,10 @@ void ph_worker_stdio_flush(void) {
 }
 
 void ph_worker_stdio_open(void) {
+  static char buffer[BUFFER]; /* glibc takes the size seriously only together with a buffer */
   const cookie_io_functions_t functions = {.write = on_write};
   FILE *stream = fopencookie(NULL, "w", functions);
-  char *buffer = ph_malloc(BUFFER); /* glibc takes the size seriously only together with a buffer */
-  if (stream == NULL || buffer == NULL) return;
+  if (stream == NULL) return;
   setvbuf(stream, buffer, _IOLBF, BUFFER);
   stdout = stream;
 }

@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "codec/decode.h"
+#include "dump_mutator.h"
 #include "support.h"
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
 static void check_state(lua_State *L) {
   PH_CHECK(lua_getglobal(L, "string") == LUA_TTABLE && !lua_getmetatable(L, -1));
@@ -40,4 +43,8 @@ static int decode(lua_State *L) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   fuzz_run(decode, data, size);
   return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
+  return mutate_dump(data, size, max_size, seed);
 }

@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "codec/codec_int.h"
+#include "dump_mutator.h"
 #include "support.h"
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
 #define CHECK_AT 12
 #define BODY_AT 20
@@ -35,4 +38,10 @@ static int load(lua_State *L) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   fuzz_run(load, data, size);
   return 0;
+}
+
+/* Now and then the header, too. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
+  if (size <= BODY_AT || seed % 16 == 0) return LLVMFuzzerMutate(data, size, max_size);
+  return BODY_AT + mutate_dump(data + BODY_AT, size - BODY_AT, max_size - BODY_AT, seed);
 }

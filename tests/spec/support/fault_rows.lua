@@ -34,7 +34,7 @@ local NO_LOOP <const> = "false parhost.os: cannot open an event loop: %s\n"
 local ROWS <const> = {
   { "alloc", "processes", "", "parhost: cannot create state: not enough memory\n", 1 },
   { "zygote.alloc:3", "processes", GOOD }, -- the state for workers: they make their own
-  { "zygote.alloc:5", "processes", no_worker(NO_MEMORY) },
+  { "zygote.alloc:4", "processes", no_worker(NO_MEMORY) },
   { "worker.alloc", "processes", no_worker(NO_MEMORY) },
   { "worker.alloc:2", "processes", "false not enough memory\n1\n1\n1\n" },
   { "curl:1", "get", "false parhost.os: not enough memory to read a URL\n" .. REFUSED },

@@ -21,6 +21,25 @@ function hostile.segfault() require("crash").segfault() end
 
 function hostile.abort() require("crash").abort() end
 
+-- The outcome of a future, in many short waits: what was forged rings no bell, but a wait begins with a look.
+function hostile.outcome(future)
+  local limit = os.time() + 20
+  repeat until future:wait(0.01) or os.time() > limit
+  return future:outcome(0)
+end
+
+-- Writes a frame to the host, of which `bytes` are there; then stays, or dies.
+function hostile.forge_and_stay(type, len, bytes)
+  require("crash").forge(type, len, bytes)
+  while true do end
+end
+
+function hostile.forge_and_die(type, len, bytes)
+  local crash = require "crash"
+  crash.forge(type, len, bytes)
+  crash.kill(hostile.pid(), 9)
+end
+
 function hostile.overflow_c_stack() return require("crash").overflow_stack() end
 
 function hostile.overflow_lua_stack()

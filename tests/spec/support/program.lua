@@ -4,6 +4,9 @@ local run = require "support.run"
 
 local program = {}
 
+-- The specs may be run by stock Lua, too, which then is the program under test.
+program.is_stock = run.path:find "lua[%d.]*$" ~= nil
+
 local function read_and_remove(path)
   local file = assert(io.open(path, "rb"))
   local text = file:read("a")

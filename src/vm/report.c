@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ * What a person gets to see of an error that nobody caught. */
+#include <lauxlib.h>
+#include <string.h>
+
+#include "vm/error.h"
+#include "vm/vm.h"
+
+static bool is_parhost_error(lua_State *L, int idx) {
+  if (luaL_getmetafield(L, idx, "__name") == LUA_TNIL) return false;
+  bool is = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), PH_ERROR_METATABLE) == 0;
+  lua_pop(L, 1);
+  return is;
+}
+
+/* What futures.describe says about the error at `idx`: where in which worker it happened. Pushes text, or nothing. */
+static bool push_details(lua_State *L, int idx) {
+  int top = lua_gettop(L);
+  if (luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) && lua_getfield(L, -1, "futures") == LUA_TTABLE &&
+      lua_getfield(L, -1, "describe") == LUA_TFUNCTION) {
+    lua_pushvalue(L, idx);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING) {
+      lua_replace(L, top + 1);
+      lua_settop(L, top + 1);
+      return true;
+    }
+  }
+  lua_settop(L, top);
+  return false;
+}
+
+/* The text of the error value at idx. False: it has its own, and stock lua prints no traceback then. */
+static bool push_error_text(lua_State *L, int idx) {
+  if (lua_type(L, idx) == LUA_TSTRING || lua_type(L, idx) == LUA_TNUMBER) {
+    lua_pushstring(L, lua_tostring(L, idx));
+    return true;
+  }
+  if (luaL_callmeta(L, idx, "__tostring")) {
+    if (lua_type(L, -1) == LUA_TSTRING) return is_parhost_error(L, idx);
+    lua_pop(L, 1);
+  }
+  lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, idx));
+  return true;
+}
+
+bool ph_vm_push_report(lua_State *L, int idx) {
+  bool traced = push_error_text(L, idx);
+  if (!push_details(L, idx)) return traced;
+  lua_pushliteral(L, "\n");
+  lua_insert(L, -2);
+  lua_concat(L, 3);
+  return true;
+}
+
+int ph_vm_report(lua_State *L) {
+  if (ph_cancel_is(L, 1)) return 1;
+  if (ph_vm_push_report(L, 1)) luaL_traceback(L, L, lua_tostring(L, -1), 1);
+  return 1;
+}

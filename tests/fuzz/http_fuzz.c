@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT
+ * What is checked: http_fuzz.lua. */
+#include "script.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  script_run(PH_FUZZ_SCRIPTS "/http_fuzz.lua", data, size);
+  return 0;
+}
