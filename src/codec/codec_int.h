@@ -187,6 +187,13 @@ void ph__note_blob(lua_State *L, struct ph_codec *c, uint32_t number);
 void ph__put(lua_State *L, struct ph_codec *c, const void *bytes, size_t n);
 void ph__put_varint(lua_State *L, struct ph_codec *c, uint64_t v);
 
+/* scalar.c: the message of one number, boolean or nil */
+#define PH_SCALAR_MAX 13 /* bytes: count, tag, varint, END */
+/* Writes it for the value at idx; gives its length, 0: it is something else. */
+size_t ph__scalar_message(lua_State *L, int idx, uint8_t bytes[PH_SCALAR_MAX]);
+/* Pushes the number of such a message; false: the decoder is to look at it. The stack must have room. */
+bool ph__push_scalar_message(lua_State *L, const uint8_t *bytes, size_t len);
+
 /* siphash.c */
 uint64_t ph__siphash(const uint8_t key[16], const uint8_t *p, size_t len);
 

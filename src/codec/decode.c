@@ -413,5 +413,7 @@ int ph__decode(lua_State *L, const struct ph_blob_store *blobs, int externs, boo
 
 int ph_decode(lua_State *L, const struct ph_blob_store *blobs, int externs, const void *data, size_t len,
               struct ph_err *err) {
+  luaL_checkstack(L, 1, NULL);
+  if (ph__push_scalar_message(L, data, len)) return 1;
   return ph__decode(L, blobs, externs, true, data, len, err);
 }

@@ -160,8 +160,15 @@ static uint32_t put_known_task(lua_State *L, struct ph_codec *c, int first) {
   return at;
 }
 
+static bool encode_scalar(lua_State *L, int idx, struct ph_encoded *out) {
+  static _Thread_local uint8_t bytes[PH_SCALAR_MAX];
+  *out = (struct ph_encoded){.data = bytes, .len = ph__scalar_message(L, idx, bytes), .constant = true};
+  return out->len > 0;
+}
+
 int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, int count, struct ph_encoded *out,
               struct ph_err *err) {
+  if (count == 1 && encode_scalar(L, first, out)) return OK;
   first = lua_absindex(L, first);
   int top = lua_gettop(L), status = OK;
   luaL_checkstack(L, 64, "too many values");

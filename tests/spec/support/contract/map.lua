@@ -31,6 +31,20 @@ return function(new)
     assert.same({ { 3, 1 }, { 2, 2 }, { 2, 1 } }, rows)
   end)
 
+  it("keeps every number as it is, one by one and in chunks", function()
+    local pool <close> = new(2)
+    local list = { 0, 1, 127, 128, -1, -64, -65, 1 << 40, 1 << 62, math.maxinteger, math.mininteger,
+      0.0, -0.0, 0.5, 1e308, 5e-324, 2.0 ^ 53, math.huge, -math.huge, true, false }
+    for _, chunk in ipairs { 1, 5 } do
+      for i, value in pool:with { chunk_size = chunk }:map(same, list) do
+        assert.equal(("%q"):format(list[i]), ("%q"):format(value))
+      end
+    end
+    local nan = pool:submit(same, 0 / 0):result()
+    assert.is_true(nan ~= nan)
+    assert.same({ n = 1 }, table.pack(pool:submit(same, nil):result()))
+  end)
+
   it("EX-05 goes on after an error", function()
     local pool <close> = new(2)
     local results = pool:map(divmod, { 5, 5, 5, 5 }, { 2, 3, 0, 5 })
