@@ -180,6 +180,7 @@ local function close(self, force)
   self.closed, self[SLOW] = true, true
   if self[TAKEN] < self.sent then cancel_rest(self, force) end
   self[VALUES], self.ids, self.special, self.ready, self.lists, self.pulls = {}, {}, {}, {}, {}, nil
+  self.last_ready = self[TAKEN]
   self.pool = nil
 end
 

@@ -70,7 +70,7 @@ static void die(struct ph_pool *p, unsigned index, struct input *in) {
 static void submit(struct ph_pool *p, struct input *in) {
   static const uint8_t payload[70000];
   unsigned options = (unsigned)take(in, 1);
-  struct ph_task *t = n_submitted < TASKS_MAX ? ph_task_new(options & 1 ? sizeof payload : 5, 0) : NULL;
+  struct ph_task *t = n_submitted < TASKS_MAX ? ph_task_new(ph_pool_owner(p), options & 1 ? sizeof payload : 5, 0) : NULL;
   if (t == NULL) return;
   memset(ph_task_bytes(t), 0, t->len);
   t->count = 1 + (options >> 1) % ITEMS_MAX;
