@@ -50,9 +50,10 @@ function url.join(base, location)
   return read(location, base.whole)
 end
 
--- For people and logs: what is between the scheme and the last "@" of the authority is not shown.
+-- For people and logs: what is between the scheme and the last "@" of the authority is not shown, nor that of a URL in the
+-- path of another.
 function url.masked(text)
-  return (text:gsub("^(%a[%w+.-]*:/+)[^/?#]*@", "%1***@"))
+  return (text:gsub("^(%a[%w+.-]*:/+)[^/?#]*@", "%1***@"):gsub("://[^/?#]*@", "://***@"))
 end
 
 -- Credentials may go from one to the other: the same place, or the same host by TLS instead of in the clear.
