@@ -59,7 +59,7 @@ function plan.new(method, text, o, n, name)
   local parts, why = url.parse(text)
   local self = {
     method = method, o = o, headers = o.headers or NO_HEADERS, deadline = block.deadline(o.timeout, n, name),
-    url = parts, shown = url.masked(parts and parts.whole or text),
+    url = parts, shown = parts and parts.shown or url.masked(text),
   }
   if not parts then error(http_errors.new(self, "url", "invalid URL: " .. why), 0) end
   check_scheme(self, false)
@@ -162,7 +162,7 @@ function plan.next(self, status, location, hops)
   if not parts then error(http_errors.new(self, "url", "redirected to an invalid URL: " .. why), 0) end
   local new = {}
   copy(self, new)
-  new.url, new.shown = parts, url.masked(parts.whole)
+  new.url, new.shown = parts, parts.shown
   check_scheme(new, true)
   if (status == 303 and self.method ~= "HEAD") or (status <= 302 and self.method == "POST") then
     new.method, new.body, new.content_type = "GET", nil, nil

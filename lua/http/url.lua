@@ -16,14 +16,21 @@ local function objection(text, parts)
   end
 end
 
+-- For people and logs: what is between the scheme and the last "@" of the authority is not shown, nor that of a URL in the
+-- path of another.
+function url.masked(text)
+  return (text:gsub("^(%a[%w+.-]*:/+)[^/?#]*@", "%1***@"):gsub("://[^/?#]*@", "://***@"))
+end
+
 local function read(text, base)
   local parts, why = core.url((text:gsub("#.*$", "")), base) -- the fragment is not sent
   if parts then why = objection(text, parts) end
   if why then return nil, why end
+  parts.shown = url.masked(parts.whole)
   return parts
 end
 
--- Gives { whole =, scheme =, user =, password =, host =, port = }, `whole` (which is fit for logs) without user, password
+-- Gives { whole =, scheme =, user =, password =, host =, port =, shown = }, `whole` without user, password
 -- and fragment; nil and what is wrong.
 function url.parse(text)
   local parts = cache[text]
@@ -48,12 +55,6 @@ end
 function url.join(base, location)
   if location:find("^#") then return base end
   return read(location, base.whole)
-end
-
--- For people and logs: what is between the scheme and the last "@" of the authority is not shown, nor that of a URL in the
--- path of another.
-function url.masked(text)
-  return (text:gsub("^(%a[%w+.-]*:/+)[^/?#]*@", "%1***@"):gsub("://[^/?#]*@", "://***@"))
 end
 
 -- Credentials may go from one to the other: the same place, or the same host by TLS instead of in the clear.
