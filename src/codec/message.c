@@ -8,6 +8,8 @@
 
 enum { OK = 0 };
 
+#define KEEP ((size_t)1 << 20) /* bytes of the buffer, from one message to the next */
+
 /* --- captured globals ------------------------------------------------------------------------------------- */
 
 static bool is_user_global(lua_State *L, struct ph_codec *c) {
@@ -111,7 +113,7 @@ static void reset(lua_State *L, struct ph_codec *c, const struct ph_encode_optio
   c->tried = c->found = c->passed = 0;
   c->named_known = c->has_code = c->has_state = false;
   c->plain.identity = NULL;
-  ph_buf_reset(&c->out, 1 << 20);
+  ph_buf_reset(&c->out, KEEP);
   ph_ptrmap_clear(&c->seen);
   if (!c->has_anchors) return;
   lua_newtable(L);
@@ -160,8 +162,11 @@ static uint32_t put_known_task(lua_State *L, struct ph_codec *c, int first) {
   return at;
 }
 
+static _Thread_local bool has_grown; /* the buffer of this thread's last message: the next one gives it back */
+
 static bool encode_scalar(lua_State *L, int idx, struct ph_encoded *out) {
   static _Thread_local uint8_t bytes[PH_SCALAR_MAX];
+  if (has_grown) return false;
   *out = (struct ph_encoded){.data = bytes, .len = ph__scalar_message(L, idx, bytes), .constant = true};
   return out->len > 0;
 }
@@ -187,6 +192,7 @@ int ph_encode(lua_State *L, const struct ph_encode_options *options, int first, 
     lua_pop(L, 1);
   }
   if (status == OK) put_captures(L, c);
+  has_grown = c->out.cap > KEEP;
   out->data = c->out.data;
   out->len = c->out.len;
   out->blobs = (const uint32_t *)(const void *)c->refs.data;
