@@ -6,10 +6,10 @@
  * that the __close handlers on the way run to their end; `while true do pcall(f) end` stops all the same because our
  * pcall does not catch the signal.
  *
- * The hook raises between two instructions of the program, never within our own modules: what they have begun (a task that
+ * The hook raises between two instructions of the program, not within our own modules: what they have begun (a task that
  * was submitted) must reach the <close> variable that ends it. They come back to the program, or to a cancellation
- * point, soon. Nor does it raise between a call and the instruction behind it, which may be the one that makes the result a
- * <close> variable. */
+ * point, soon. Nor does it raise between a call and the instruction behind it when that makes the result a <close>
+ * variable. */
 #include <lauxlib.h>
 #include <limits.h>
 #include <poll.h>
