@@ -184,7 +184,7 @@ static void print_results(lua_State *L, int n) {
   luaL_checkstack(L, LUA_MINSTACK, "too many results to print");
   lua_getglobal(L, "print");
   lua_insert(L, -(n + 1));
-  if (lua_pcall(L, n, 0, 0) == LUA_OK) return;
+  if (lua_pcall(L, n, 0, 0) == LUA_OK || ph_cancel_is(L, -1)) return; /* the reader's loop looks for signals */
   print_message("", lua_pushfstring(L, "error calling 'print' (%s)", lua_tostring(L, -1)));
 }
 

@@ -112,6 +112,7 @@ end
 -- Sends items up to `limit`, or to the end of the input.
 local function send_up_to(self, limit)
   while self.sent < limit and not self.closed do
+    host.check_cancelled()
     local last = math.min(self.sent + chunk_size(self), limit, self.total or math.huge)
     if self.pulls then last = pull_up_to(self, last) end
     if last <= self.sent then

@@ -22,6 +22,7 @@ else()
 endif()
 if(PARHOST_SANITIZE MATCHES "thread")
   target_sources(ph_lua_whole INTERFACE ${PROJECT_SOURCE_DIR}/tests/support/tsan_longjmp.c)
+  target_sources(ph_lua_whole INTERFACE ${PROJECT_SOURCE_DIR}/tests/support/tsan_syscall.c)
 endif()
 
 # ph_prefer_static(<target> <pkg-config prefix> <archive names...>): the static library where there is one, which is one

@@ -4,8 +4,14 @@
  * A stop request arrives in the vm's own thread, mostly in a signal handler: ph_vm_interrupt notes it and arms a
  * one-shot hook on the coroutine that runs, as lua.c does for SIGINT. The hook takes itself off before it raises, so
  * that the __close handlers on the way run to their end; `while true do pcall(f) end` stops all the same because our
- * pcall does not catch the signal. */
+ * pcall does not catch the signal.
+ *
+ * The hook raises between two instructions of the program, not within our own modules: what they have begun (a task that
+ * was submitted) must reach the <close> variable that ends it. They come back to the program, or to a cancellation
+ * point, soon. Nor does it raise between a call and the instruction behind it when that makes the result a <close>
+ * variable. */
 #include <lauxlib.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdint.h>
 #include <string.h>
@@ -142,6 +148,7 @@ static void arm_hook(struct ph_vm *vm) {
     vm->own_count = lua_gethookcount(L);
   }
   vm->armed = 1;
+  vm->locals = -1;
   lua_sethook(L, interrupt_hook, INTERRUPT_MASK, 1);
 }
 
@@ -167,10 +174,62 @@ static void raise_pending(lua_State *L, struct ph_vm *vm) {
   ph_cancel_raise(L);
 }
 
+/* The innermost Lua function is one of our modules'. */
+static bool is_in_module(lua_State *L) {
+  lua_Debug frame;
+  for (int level = 0; lua_getstack(L, level, &frame); level++) {
+    lua_getinfo(L, "S", &frame);
+    if (frame.what[0] != 'C') return ph__is_module(frame.source);
+  }
+  return false;
+}
+
+/* How many locals the Lua function at `level` has now, and whether any behind the first `n_old` can be a <close> variable.
+ * -1: it is none. */
+static int count_locals(lua_State *L, int level, int n_old, bool *closable) {
+  lua_Debug frame;
+  const char *name;
+  int n = 0, top = lua_gettop(L);
+  *closable = false;
+  if (!lua_getstack(L, level, &frame) || lua_getinfo(L, "S", &frame) == 0 || frame.what[0] == 'C') return -1;
+  while ((name = lua_getlocal(L, &frame, n + 1)) != NULL && strcmp(name, "(temporary)") != 0) {
+    if (n >= n_old && luaL_getmetafield(L, -1, "__close") != LUA_TNIL) *closable = true;
+    lua_settop(L, top);
+    n++;
+  }
+  lua_settop(L, top);
+  return n;
+}
+
+/* A call has ended, and its caller goes on with what it gave. */
+static bool is_back_in_caller(lua_State *L, struct ph_vm *vm) {
+  bool closable;
+  vm->locals = count_locals(L, 1, 0, &closable);
+  return vm->locals >= 0;
+}
+
+/* The instruction after a call makes the result a new local, which may have to be closed. */
+static bool begins_variable(lua_State *L, struct ph_vm *vm) {
+  bool closable;
+  int before = vm->locals;
+  vm->locals = INT_MAX;
+  return before != INT_MAX && count_locals(L, 0, before, &closable) > before && closable;
+}
+
+/* Whether this is no moment to raise; the hook stays then. */
+static bool must_settle(lua_State *L, struct ph_vm *vm, int event) {
+  if (event == LUA_HOOKRET && is_back_in_caller(L, vm)) return true;
+  if (event == LUA_HOOKCOUNT && begins_variable(L, vm)) return true;
+  return is_in_module(L);
+}
+
 static void interrupt_hook(lua_State *L, lua_Debug *event) {
-  (void)event;
   struct ph_vm *vm = ph_vm_of(L);
   if (vm->is_delicate != NULL && vm->is_delicate(L)) return; /* the hook stays: soon */
+  if (ph_vm_stop_pending(vm) && must_settle(L, vm, event->event)) {
+    ph_vm_serve_requests(L, vm);
+    return;
+  }
   take_off_hook(vm, L);
   ph_vm_serve_requests(L, vm);
   raise_pending(L, vm);

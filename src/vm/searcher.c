@@ -55,6 +55,15 @@ static bool is_private(const char *name) {
   return strncmp(name, "cli.", 4) == 0; /* of the command line alone: a user may have a module of that name */
 }
 
+bool ph__is_module(const char *chunkname) {
+  if (strncmp(chunkname, "@lua/", 5) != 0) return false;
+  for (size_t i = 0; i < ph_embedded_count; i++) {
+    const struct ph_embedded_file *file = &ph_embedded_files[i];
+    if (strcmp(file->chunkname, chunkname) == 0) return !is_private(file->module);
+  }
+  return false;
+}
+
 static int search(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   lua_CFunction open = find_c_module(name);

@@ -43,6 +43,7 @@ struct ph_vm {
   volatile int wake_fd; /* eventfd that ends a wait of the state's loop; -1: none. For signal handlers */
 
   volatile sig_atomic_t armed; /* the interrupt hook waits on `running` (vm/cancel.c) */
+  volatile int locals;         /* of the caller when a call has just ended; -1: not known, INT_MAX: none has */
   lua_State *hooked;           /* whose own hook the interrupt hook stands in for */
   lua_Hook own_hook;
   int own_mask, own_count;

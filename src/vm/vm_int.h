@@ -12,6 +12,8 @@ bool ph__protect_catches(lua_CFunction f, bool *guarded);
 
 /* Puts the searcher for what is built in behind package.preload (vm/searcher.c). */
 void ph__searcher_install(lua_State *L);
+/* True for the chunk name of a Lua module that is built in, but for those of the command line. */
+bool ph__is_module(const char *chunkname);
 
 /* Makes the class of signals (vm/cancel.c). */
 void ph__cancel_install(lua_State *L, struct ph_vm *vm);

@@ -106,6 +106,52 @@ static void can_be_cleared_before_it_is_raised(void) {
   ph_vm_close(vm);
 }
 
+static int interrupt(lua_State *L) {
+  ph_vm_interrupt(ph_vm_of(L), PH_STOP_EXPLICIT);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* Runs the text as if it stood in that file; it may call interrupt(value). */
+static int run_interrupted(struct ph_vm *vm, const char *text, const char *chunkname) {
+  lua_pushcfunction(vm->L, interrupt);
+  lua_setglobal(vm->L, "interrupt");
+  CHECK(luaL_loadbuffer(vm->L, text, strlen(text), chunkname) == LUA_OK);
+  return ph_vm_call(vm->L, 0, 0);
+}
+
+/* What a call gives can become a <close> variable. */
+static void leaves_time_for_close_variables(void) {
+  struct ph_vm *vm = open_vm(false);
+  const char *const texts[] = {
+      "local x <close> = interrupt(closable)",
+      "local x <close>, y = interrupt(closable)",
+      "local x <const>, y <close> = 1, interrupt(\n\n closable\n\n)",
+      "local function f() return interrupt(closable) end local x <close> = f()",
+  };
+  CHECK(luaL_dostring(vm->L, "closable = setmetatable({}, {__close = function() closed = true end})") == LUA_OK);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    CHECK(run_interrupted(vm, texts[i], "=text") == LUA_ERRRUN);
+    CHECK(ph_cancel_is(vm->L, -2));
+    CHECK(luaL_dostring(vm->L, "assert(closed) closed = false") == LUA_OK);
+  }
+  ph_vm_close(vm);
+}
+
+/* Our own modules go on to where they come back to the program. */
+static void spares_built_in_modules(void) {
+  struct ph_vm *vm = open_vm(false);
+  static const char text[] = "interrupt() for i = 1, 100 do math.abs(i) end done = true";
+  CHECK(run_interrupted(vm, text, "@lua/parhost/block.lua") == LUA_OK);
+  CHECK(luaL_loadstring(vm->L, "local x = 1") == LUA_OK);
+  CHECK(ph_vm_call(vm->L, 0, 0) == LUA_ERRRUN && ph_cancel_is(vm->L, -2));
+  CHECK(luaL_dostring(vm->L, "assert(done) done = nil") == LUA_OK);
+  CHECK(run_interrupted(vm, text, "@lua/parhost/no_such.lua") == LUA_ERRRUN);
+  CHECK(run_interrupted(vm, text, "@lua/cli/prompt.lua") == LUA_ERRRUN);
+  CHECK(luaL_dostring(vm->L, "assert(not done)") == LUA_OK);
+  ph_vm_close(vm);
+}
+
 static void ends_a_wait(void) {
   struct ph_vm *vm = open_vm(false);
   uint64_t count = 0;
@@ -181,6 +227,8 @@ int main(void) {
   stays_pending_in_workers();
   is_raised_once_elsewhere();
   can_be_cleared_before_it_is_raised();
+  leaves_time_for_close_variables();
+  spares_built_in_modules();
   ends_a_wait();
   parks_through_generators();
   refuses_to_park_across_c();
