@@ -36,7 +36,7 @@ local ROWS <const> = {
   { "zygote.alloc:3", "processes", GOOD }, -- the state for workers: they make their own
   { "zygote.alloc:4", "processes", no_worker(NO_MEMORY) },
   { "worker.alloc", "processes", no_worker(NO_MEMORY) },
-  { "worker.alloc:2", "processes", "false not enough memory\n1\n1\n1\n" },
+  { "worker.alloc:2", "texts", "false not enough memory\nA\nA\nA\n" },
   { "curl:1", "get", "false parhost.os: not enough memory to read a URL\n" .. REFUSED },
   { "curl:2", "get", "false parhost.os: not enough memory for an HTTP session\n" .. REFUSED },
   { "curl:3", "get", "false parhost.http: GET http://127.0.0.1:1/: not enough memory for a request\n" .. REFUSED },

@@ -39,6 +39,7 @@ end]]
 
 scripts.processes = POOL:gsub("KIND", "proc_pool")
 scripts.threads = POOL:gsub("KIND", "thread_pool")
+scripts.texts = scripts.processes:gsub("math%.abs, %-1", 'string.upper, "a"') -- results that need memory
 
 -- 300 kB there and back, in pieces; and many small ones.
 local MUCH <const> = [[
