@@ -350,14 +350,17 @@ end
 
 -- Asking ----------------------------------------------------------------------------------------------------
 
+-- What is known without taking in news; that a task has begun is none.
+local function known(self)
+  if self[STATE] == PENDING and self[SOURCE] and self[SOURCE]:task_state(self[ID]) == "running" then return RUNNING end
+  return self[STATE]
+end
+
 -- The state now: news that has come meanwhile is taken in first.
 local function current(self, name)
   check_self(self, name)
-  if self[STATE] <= RUNNING and self[SOURCE] then
-    block.poll()
-    if self[STATE] == PENDING and self[SOURCE]:task_state(self[ID]) == "running" then return RUNNING end
-  end
-  return self[STATE]
+  if self[STATE] <= RUNNING and self[SOURCE] then block.poll() end
+  return known(self)
 end
 
 function Future:done() return current(self, "done") > RUNNING end
@@ -387,7 +390,7 @@ local function outcome_text(self)
 end
 
 function Future:__tostring()
-  return ("%s: %p state=%s%s"):format(getmetatable(self).__name, self, NAMES[self[STATE]], outcome_text(self))
+  return ("%s: %p state=%s%s"):format(getmetatable(self).__name, self, NAMES[known(self)], outcome_text(self))
 end
 
 -- For people who ask about one at the prompt: the function that runs, where it was submitted, and what came of it; any of
