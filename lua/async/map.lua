@@ -187,7 +187,7 @@ function map.map(fn, list, given)
   scope.check_function(fn, 1, "map")
   local how = options.check(OPTIONS, given == nil and {} or given, 3, "map")
   local self = setmetatable({ fn = fn, how = how, results = {}, first = 1, last = 0, running = 0, held = 0 }, Map)
-  if type(list) == "function" then
+  if check.is_callable(list) then
     self.pull = list
   elseif type(list) == "table" then
     self.list, self.length = list, rawget(list, "n") or #list

@@ -57,6 +57,13 @@ function check.self(self, class, name)
   if getmetatable(self) ~= class then check.bad_self(name, class.__name, self) end
 end
 
+-- Whether it can be called: a function, or an object such as an iterator.
+function check.is_callable(value)
+  if type(value) == "function" then return true end
+  local metatable = debug.getmetatable(value)
+  return type(metatable) == "table" and metatable.__call ~= nil
+end
+
 -- A number of seconds, or nil.
 function check.seconds(value, n, name)
   if value == nil then return nil end

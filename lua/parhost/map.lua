@@ -297,12 +297,6 @@ end
 
 -- Starting --------------------------------------------------------------------------------------------------
 
-local function is_callable(value)
-  if type(value) == "function" then return true end
-  local metatable = getmetatable(value)
-  return type(metatable) == "table" and metatable.__call ~= nil
-end
-
 local function length_of(list, argument, name)
   local n = rawget(list, "n")
   if n == nil then return #list end
@@ -317,12 +311,15 @@ local function read_input(given, name)
   local lists, pulls, total = {}, nil, nil
   for j = 1, given.n do
     local list = given[j]
-    if is_callable(list) then
+    if check.is_callable(list) then
       pulls = pulls or {}
       pulls[j], lists[j] = list, {}
     elseif type(list) == "table" then
       lists[j] = list
       total = math.min(total or math.huge, length_of(list, j + 1, name))
+    elseif list == nil and pulls then
+      check.bad_argument(j + 1, name, "array or iterator function expected, got nil; "
+        .. "an iterator made by a call goes into parentheses: (io.lines(path))")
     else
       check.expected(j + 1, name, "array or iterator function", list)
     end

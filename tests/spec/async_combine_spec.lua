@@ -184,6 +184,14 @@ describe("map", function()
     assert.same({ { 1, 1 }, { 2, 2 }, { 3, 3 } }, collect(function(n) return n end, input))
   end))
 
+  it("takes objects that can be called for input", inside(function()
+    local queue = async.queue()
+    queue:put "a"
+    queue:put "b"
+    queue:shutdown()
+    assert.same({ { 1, "a" }, { 2, "b" } }, collect(function(item) return item end, queue:items()))
+  end))
+
   it("raises an error at its position, and can go on behind it", inside(function()
     local it = async.map(function(n) if n == 2 then error("two", 0) end return n end, { 1, 2, 3 })
     assert.same({ 1, 1 }, { it:next() })

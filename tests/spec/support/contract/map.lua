@@ -73,6 +73,8 @@ return function(new)
       raised_by(pool.map, pool, same, { n = "x" }))
     assert.matches("bad argument #3 to 'map' %(array or iterator function expected, got nil%)",
       raised_by(pool.map, pool, same, {}, nil))
+    assert.matches("bad argument #3 to 'map' %(array or iterator function expected, got nil; an iterator made by a call "
+      .. "goes into parentheses: %(io.lines%(path%)%)%)", raised_by(pool.map, pool, same, io.lines("/dev/null")))
   end)
 
   it("EX-09 is over after close", function()
