@@ -193,6 +193,13 @@ async def status(r):
     await r.send(reply(b"body", r.query["code"] + " " + r.query.get("reason", "Reason")))
 
 
+async def flaky(r):
+    """The first request of each ?id fails."""
+    seen = event("seen", r.query["id"])
+    await r.send(reply(b"at last") if seen.is_set() else reply(b"", "503 Busy"))
+    seen.set()
+
+
 async def slow_body(r):
     """Does not read the body that is sent."""
     event("reached", r.query.get("id", "")).set()
@@ -227,7 +234,7 @@ ROUTES = {
     "/bad-chunks": bad_chunks, "/cut-chunks": cut_chunks, "/endless": endless, "/close": close, "/garbage": garbage,
     "/redirect": redirect, "/redirect-endless": redirect_with_endless_body, "/loop": loop, "/odd-cookies": odd_cookies,
     "/status": status, "/slow-body": slow_body, "/headers": headers, "/no-length": no_length, "/counts": counts,
-    "/digest": digest,
+    "/digest": digest, "/flaky": flaky,
 }
 
 
