@@ -18,6 +18,7 @@ local OPTIONS <const> = {
   ordered = { "boolean", default = true },
   rate = { "number", above = 0 },
   retries = { "integer", min = 0, default = 0 },
+  retry_if = { "function" },
   timeout = { "number" },
   on_timeout = { "one_of", "error", "skip", default = "error" },
 }
@@ -53,12 +54,22 @@ local function attempt(self, item)
   return scope.wait_for(self.fn, how.timeout, item)
 end
 
+local function worth_a_retry(self, err)
+  local retry_if = self.how.retry_if
+  if not retry_if then return true end
+  local ok, yes = pcall(retry_if, err)
+  if not ok then warn("parhost: error in a retry_if function: " .. errors.text(yes)) end
+  return ok and yes
+end
+
 local function outcome_of(self, item)
-  local outcome
-  for _ = 0, self.how.retries do
+  local left = self.how.retries
+  local outcome = table.pack(pcall(attempt, self, item))
+  while not outcome[1] and left > 0 and worth_a_retry(self, outcome[2]) do
+    left = left - 1
     outcome = table.pack(pcall(attempt, self, item))
-    if outcome[1] then return outcome end
   end
+  if outcome[1] then return outcome end
   if self.how.on_timeout == "skip" and errors.is(outcome[2], "timeout") then return SKIPPED end
   return outcome
 end
@@ -186,6 +197,7 @@ Map.__close = Map.close
 function map.map(fn, list, given)
   scope.check_function(fn, 1, "map")
   local how = options.check(OPTIONS, given == nil and {} or given, 3, "map")
+  if how.retry_if and how.retries == 0 then check.bad_argument(3, "map", "option 'retry_if': given without retries") end
   local self = setmetatable({ fn = fn, how = how, results = {}, first = 1, last = 0, running = 0, held = 0 }, Map)
   if check.is_callable(list) then
     self.pull = list

@@ -250,6 +250,7 @@ function async.staggered(list, delay) end
 ---@field ordered? boolean results in input order (default true)
 ---@field rate? number items begun per second
 ---@field retries? integer after errors (default 0)
+---@field retry_if? fun(err: any): boolean which errors are worth it (default: all)
 ---@field timeout? number seconds for each try
 ---@field on_timeout? "error"|"skip" (default "error")
 

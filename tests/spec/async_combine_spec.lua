@@ -212,6 +212,27 @@ describe("map", function()
     assert.equal(3, tries)
   end))
 
+  it("retries what is worth it", inside(function()
+    local tries = 0
+    local function fail(name)
+      tries = tries + 1
+      error(name, 0)
+    end
+    local function map(...)
+      local it <close> = async.map(fail, { ... }, { retries = 2, max_concurrency = 1, retry_if = function(err)
+        return err ~= "lost" and (err == "busy" or error "oops")
+      end })
+      return raised_by(it.next, it)
+    end
+    assert.same({ "busy", 3 }, { map "busy", tries })
+    assert.same({ "lost", 4 }, { map "lost", tries })
+    local warned = virtual.warnings_of(function() assert.same({ "odd", 5 }, { map "odd", tries }) end)
+    assert.equal(1, #warned)
+    assert.matches("^parhost: error in a retry_if function: .*oops$", warned[1])
+    assert.matches("bad argument #3 to 'map' %(option 'retry_if': given without retries%)",
+      raised_by(async.map, print, {}, { retry_if = print }))
+  end))
+
   it("has time limits for items: errors, or left out", inside(function()
     local function sleep(n) async.sleep(n) return n end
     assert.equal("timeout", raised_by(collect, sleep, { 1, 10 }, { timeout = 2 }).kind)
