@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- A thousand URLs: at most 50 at a time, so many a second, two more tries for what fails; what is still lost is told.
+-- A thousand URLs: at most 50 at a time, so many a second, two more tries where that may help; what is lost is told.
 --   parhost scripts/cookbook/fetch.lua [file of URLs, one a line] [URLs a second = 1000]     without: a server of our own
 local async = require "async"
 local http = require "http"
@@ -22,12 +22,16 @@ local function serve()
   return server, list
 end
 
+-- A page that is not there will not be there in a moment either.
+local function worth_it(err) return err.code ~= "status" or err.status >= 500 end
+
 local function fetch_all(urls, rate)
   local session <close> = http.session { timeout = 10 }
   local function fetch(url) return session:get(url):raise_for_status() end
 
   local bytes, failures = 0, 0
-  local pages <close> = async.map(fetch, urls, { max_concurrency = 50, rate = rate, retries = 2 })
+  local how = { max_concurrency = 50, rate = rate, retries = 2, retry_if = worth_it }
+  local pages <close> = async.map(fetch, urls, how)
   for i, url in ipairs(urls) do
     local ok, why, page = pcall(pages.next, pages) -- an error is raised at its place; the next call goes on behind it
     if ok then
