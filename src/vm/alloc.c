@@ -41,7 +41,7 @@ static void *resize(struct ph_vm *vm, void *block, size_t old_size, size_t new_s
 #define STRESS_BYTES 4096
 
 static bool must_collect(struct ph_vm *vm, bool is_object) {
-  if (!is_object) return false;
+  if (!is_object || vm->L == NULL) return false; /* a state that is being made would not ask again */
   if (vm->stress_retry) {
     vm->stress_retry = false;
     return false;
