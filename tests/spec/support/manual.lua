@@ -52,7 +52,7 @@ function manual.blocks(path)
     elseif language then
       local text
       text, i = text_until(lines, i + 1, "^```$", where)
-      assert(RUN[language] or SHOWN[language], where .. ": blocks of '" .. language .. "' are unknown to tests/spec/support/manual.lua")
+      assert(RUN[language] or SHOWN[language], ("%s: what to do with '%s'?"):format(where, language))
       if language == "output" then
         assert(blocks[#blocks], where .. ": the output of what?").output = text
       elseif RUN[language] then
@@ -110,10 +110,10 @@ local function execute(parts, folder)
     run.quote(folder), COMMANDS[first.language]:format(name)))
 end
 
--- What differs from run to run: processes, addresses, ports, times.
+-- What differs from run to run, and from change to change: processes, addresses, ports, times, lines of our own modules.
 local function steady(text)
   return (text:gsub("pid %d+", "pid N"):gsub("0x%x%x%x%x+", "0xN"):gsub("127%.0%.0%.1:%d%d%d%d+", "127.0.0.1:N")
-    :gsub("%d+%.%d%d+ s", "N s"))
+    :gsub("%d+%.%d%d+ s", "N s"):gsub("(lua/[%w_/]+%.lua):%d+", "%1:N"))
 end
 
 local function sorted_lines(text)
@@ -174,7 +174,7 @@ end
 
 -- For a program that is not run: it must be Lua at least, and be there for those that are.
 function manual.save(block, folder)
-  if block.language == "lua" then assert(load((block.before or "") .. block.text .. (block.after or ""), "@" .. block.where)) end
+  if block.language == "lua" then assert(load(source_of { block }, "@" .. block.where)) end
   if block.name ~= "" then write(folder .. "/" .. block.name, block.text) end
 end
 
