@@ -300,11 +300,18 @@ static int put_function(lua_State *L, struct ph_codec *c) {
 
 /* --- any value -------------------------------------------------------------------------------------------- */
 
+static int refuse_userdata(lua_State *L, struct ph_codec *c, int object) {
+  char what[100] = "a userdata cannot travel";
+  if (luaL_getmetafield(L, object, "__name") == LUA_TSTRING)
+    snprintf(what, sizeof what, "a userdata (%.60s) cannot travel", lua_tostring(L, -1));
+  return ph__refuse_object(L, c, object, what);
+}
+
 static int put_userdata(lua_State *L, struct ph_codec *c) {
   int object = lua_gettop(L);
   if (put_extern(L, c) || put_module(L, c)) return PH_WRITTEN;
   if (lua_getmetatable(L, object) && ph__push_nested(L, object + 1)) return ph__refuse_nested(L, c, object);
-  return ph__refuse_object(L, c, object, "a userdata cannot travel");
+  return refuse_userdata(L, c, object);
 }
 
 static int put_light(lua_State *L, struct ph_codec *c) {

@@ -72,7 +72,7 @@ describe("a value that cannot travel is named", function()
       return 1, { io.stdout }
     end]]
     assert_refused("result[1].x[1]", "thread", A_COROUTINE, function() pool:submit(task, 1):result() end)
-    assert_refused("result[2][1]", "FILE*", "a userdata cannot travel", function() pool:submit(task, 2):result() end)
+    assert_refused("result[2][1]", "FILE*", "a userdata (FILE*) cannot travel", function() pool:submit(task, 2):result() end)
   end)
 
   it("SE-07 in error values", function()
@@ -95,7 +95,7 @@ describe("a value that cannot travel is named", function()
   end)
 
   it("for userdata, C closures and light userdata", function()
-    assert_refused("args[1]", "FILE*", "a userdata cannot travel", pool.submit, pool, echo, io.stdout)
+    assert_refused("args[1]", "FILE*", "a userdata (FILE*) cannot travel", pool.submit, pool, echo, io.stdout)
     local why = "a C function that no loaded module holds by name cannot travel"
     assert_refused("args[1]", "function", why, pool.submit, pool, echo, coroutine.wrap(echo))
     assert_refused("function", "function", why, pool.submit, pool, string.gmatch("a", "a"))
