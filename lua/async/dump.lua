@@ -70,7 +70,7 @@ end
 function dump.deadlock()
   local tree = dump.text()
   return errors.new("deadlock", "every task waits, and nothing is left that could wake one: " ..
-    tree:gsub("^[^\n]*\n", ""):gsub("\n", ";"):gsub("%s+", " "), { tasks = tree })
+    tree:gsub("^[^\n]*\n%s*", ""):gsub("\n", ";"):gsub("%s+", " "), { tasks = tree })
 end
 
 local slow_step

@@ -30,7 +30,7 @@ end
 
 local function check_function(fn, name)
   if not pool_options.task_function(fn) then
-    local what = type(fn) == "string" and ("%q"):format(fn) or fn == nil and "no value" or check.type_name(fn)
+    local what = type(fn) == "string" and ("%q"):format(fn) or check.type_name(fn)
     check.bad_argument(1, name, ('function expected, or "module:function"; got %s'):format(what))
   end
 end

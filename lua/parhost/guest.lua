@@ -15,7 +15,8 @@ Life.__index = Life
 
 function Life:check_open()
   if not self.core:open() then
-    error(errors.new("shutdown", "cannot schedule new futures after shutdown"), 0)
+    local message = ('cannot schedule new futures after shutdown of %s "%s"'):format(self.kind, self.name)
+    error(errors.new("shutdown", message), 0)
   end
 end
 

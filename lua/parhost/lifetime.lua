@@ -22,13 +22,13 @@ local function forget_finished()
   end
 end
 
-local function refuse()
-  error(errors.new("shutdown", "cannot schedule new futures after shutdown"), 0)
+local function refuse(when)
+  error(errors.new("shutdown", "cannot schedule new futures " .. when), 0)
 end
 
 -- At the end of the program no pool can be made any more.
 function lifetime.check_program()
-  if exit.closing() then refuse() end
+  if exit.closing() then refuse("at the end of the program") end
 end
 
 -- `settings`: name, kind ("proc_pool"), at_exit, grace, max_workers.
@@ -76,7 +76,7 @@ function Life:check_open()
     local message = ('%s "%s" belongs to the parent of this worker'):format(self.kind, self.name)
     error(errors.new("nested", message), 0)
   end
-  if self.closed then refuse() end
+  if self.closed then refuse(('after shutdown of %s "%s"'):format(self.kind, self.name)) end
 end
 
 -- Ready when no task is left that may be run again after an error.

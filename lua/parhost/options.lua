@@ -40,6 +40,18 @@ function options.nearest(word, known)
   if best and best_distance <= math.max(2, #word // 2) then return best end
 end
 
+-- What to say of a word that is not known.
+local function hint(word, known)
+  local near = options.nearest(word, known)
+  if near then return ("; did you mean '%s'?"):format(near) end
+  local words = {}
+  for candidate, rule in pairs(known) do
+    if not rule.refused then words[#words + 1] = candidate end
+  end
+  table.sort(words)
+  return "; there are " .. table.concat(words, ", ")
+end
+
 local function show(value)
   if type(value) == "string" then return ("%q"):format(value) end
   if math.type(value) or type(value) == "boolean" then return tostring(value) end
@@ -87,16 +99,18 @@ local function read(rule, value)
   return nil, rule[1]
 end
 
+local function refuse_unknown(spec, key, n, name)
+  local is_word = type(key) == "string"
+  local shown = is_word and ("'%s'%s"):format(key, hint(key, spec)) or ("[%s]"):format(show(key))
+  check.bad_argument(n, name, "unknown option " .. shown)
+end
+
 local function read_all(spec, given, n, name)
   local values = {}
   for key, value in next, given do
     local rule = spec[key]
-    if rule == nil then
-      local near = type(key) == "string" and options.nearest(key, spec)
-      local hint = near and ("; did you mean '%s'?"):format(near) or ""
-      local shown = type(key) == "string" and ("'%s'"):format(key) or ("[%s]"):format(show(key))
-      check.bad_argument(n, name, ("unknown option %s%s"):format(shown, hint))
-    end
+    if rule == nil then refuse_unknown(spec, key, n, name) end
+    if rule.refused then check.bad_argument(n, name, ("option '%s' is %s"):format(key, rule.refused)) end
     local result, expected = read(rule, value)
     if expected then
       if rule.also ~= nil then expected = ("%s or %s"):format(expected, show(rule.also)) end

@@ -61,7 +61,16 @@ local function joined(a, b)
   return all
 end
 
-local SPECS <const> = { proc = joined(POOL, PROC_ONLY), thread = POOL }
+local function refused(rules, why)
+  local result = {}
+  for key in next, rules do result[key] = { refused = why } end
+  return result
+end
+
+local SPECS <const> = {
+  proc = joined(POOL, PROC_ONLY),
+  thread = joined(POOL, refused(PROC_ONLY, "for worker processes (proc_pool)")),
+}
 
 local function refuse(key, text)
   check.bad_argument(1, "new", ("option '%s': %s"):format(key, text))

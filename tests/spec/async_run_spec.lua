@@ -30,7 +30,7 @@ describe("run", function()
     end)
     for _, err in ipairs { in_task, in_callback } do
       assert.equal("invalid_state", err.kind)
-      assert.matches("cannot be called from a running loop", err.message)
+      assert.matches("cannot be called from a running loop %(call the function itself", err.message)
     end
     assert.equal(5, async.run(function() return 5 end))
   end)

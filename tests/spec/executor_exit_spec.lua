@@ -117,8 +117,8 @@ local function rows(kind)
   end)
 
   it("takes no more work", function()
-    assert_clean("parhost.shutdown: cannot schedule new futures after shutdown\n"
-      .. "parhost.shutdown: cannot schedule new futures after shutdown\n", [[
+    assert_clean(("parhost.shutdown: cannot schedule new futures after shutdown of %s \"%s-1\"\n"):format(name, name)
+      .. "parhost.shutdown: cannot schedule new futures at the end of the program\n", [[
       local proc_pool = require "proc_pool"
       local pool = proc_pool.new(1)
       pool:submit(function() end):add_done_callback(function()

@@ -70,7 +70,7 @@ describe("thread_pool", function()
     for _, key in ipairs { "start_method", "env", "cwd", "nice" } do
       local ok, err = pcall(thread_pool.new, { [key] = "x" })
       assert.is_false(ok)
-      assert.matches(("unknown option '%s'"):format(key), err)
+      assert.matches(("option '%s' is for worker processes"):format(key), err)
     end
   end)
 

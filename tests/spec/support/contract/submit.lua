@@ -20,7 +20,7 @@ return function(new)
 
   it("EX-03 refuses what is no function, and stays usable", function()
     local pool <close> = new(1)
-    assert.matches("bad argument #1 to 'submit' %(function expected.*got no value%)", raised_by(pool.submit, pool))
+    assert.matches("bad argument #1 to 'submit' %(function expected.*got nil%)", raised_by(pool.submit, pool))
     assert.matches("bad argument #1 to 'submit' %(function expected.*got number%)", raised_by(pool.submit, pool, 42))
     assert.matches("bad argument #1 to 'submit' %(function expected.*got \"x\"%)", raised_by(pool.submit, pool, "x"))
     assert.equal(3, pool:submit(add, 1, 2):result())
