@@ -3,7 +3,6 @@
  *
  * The cursor into the records is in the core, and moves before the upcall: a delivery may wait, and that wait then
  * delivers what comes behind. Bytes are decoded before anything else runs. */
-#include <errno.h>
 #include <lauxlib.h>
 #include <math.h>
 #include <signal.h>
@@ -112,7 +111,8 @@ static void push_memory(lua_State *L, const struct ph_done *d) {
 
 static void push_lost(lua_State *L) {
   ph_error_push(L, "os", "not enough memory to receive the arguments or the result of the task");
-  set_integer(L, "code", ENOMEM);
+  lua_pushliteral(L, "ENOMEM");
+  lua_setfield(L, -2, "code");
 }
 
 /* Error value and traceback of the initializer: pushes the value. */

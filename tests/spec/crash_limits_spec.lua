@@ -230,6 +230,7 @@ describe_plain("too little memory", function()
     ok, err = list[1]:outcome(60)
     assert.is_false(ok)
     assert.equal("parhost.os: not enough memory to receive the arguments or the result of the task", tostring(err))
+    assert.equal("ENOMEM", err.code)
     assert.equal(2, list[2]:result(20))
     local chunks = pool:with { chunk_size = 2 }:map(hostile.length, { text, text })
     for _ = 1, 2 do assert.is_true(futures.is(select(2, pcall(chunks.next, chunks)), "os")) end
