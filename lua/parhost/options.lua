@@ -60,6 +60,7 @@ end
 
 local function in_range(rule, value)
   return (rule.min == nil or value >= rule.min) and (rule.above == nil or value > rule.above)
+    and (rule.max == nil or value <= rule.max)
 end
 
 local function number_words(rule, noun)
@@ -72,6 +73,7 @@ local readers = {}
 function readers.integer(rule, value)
   local integer = math.type(value) and math.tointeger(value)
   if integer and in_range(rule, integer) then return integer end
+  if integer and rule.max and integer > rule.max then return nil, ("must be <= %d, got %d"):format(rule.max, integer) end
   if integer and rule.above then return nil, ("must be > %d, got %d"):format(rule.above, integer) end
   return nil, number_words(rule, "integer")
 end

@@ -25,8 +25,10 @@ local function module_names(value)
   return value
 end
 
+local MOST <const> = 0x7fffffff -- what the core counts in 32 bits
+
 local POOL <const> = {
-  max_workers = { "integer", min = 1 },
+  max_workers = { "integer", min = 1, max = 10000 },
   min_workers = { "integer", min = 0, default = 0 },
   idle_timeout = { "number", min = 0 },
   max_tasks_per_worker = { "integer", min = 1 },
@@ -38,7 +40,7 @@ local POOL <const> = {
   on_full = { "one_of", "block", "error", "caller_runs", default = "block" },
   capture = { "one_of", "globals", "none", default = "globals" },
   on_worker_death = { "one_of", "replace", "break" },
-  max_restarts = { "integer", min = 0 },
+  max_restarts = { "integer", min = 0, max = MOST },
   on_error_exit = { "one_of", "wait", "cancel", "kill", default = "cancel" },
   at_exit = { "one_of", "wait", "cancel", "kill", default = "wait" },
   grace = { "number", min = 0, default = 5 },
@@ -166,8 +168,8 @@ end
 local VIEW <const> = {
   timeout = { "number" },
   deadline = { "number" },
-  priority = { "integer" },
-  retries = { "integer", min = 0 },
+  priority = { "integer", min = -MOST, max = MOST },
+  retries = { "integer", min = 0, max = MOST },
   retry_if = { "function" },
   name = { "string" },
   chunk_size = { "integer", min = 1, also = "auto" },

@@ -12,6 +12,10 @@ return function(new)
     local cases = {
       { { max_worker = 4 }, "unknown option 'max_worker'; did you mean 'max_workers'?" },
       { { max_workers = 0 }, "option 'max_workers': integer >= 1 expected, got 0" },
+      { { max_workers = 10001 }, "option 'max_workers': must be <= 10000, got 10001" },
+      { { max_workers = 1 << 32 }, "option 'max_workers': must be <= 10000, got 4294967296" },
+      { { max_restarts = 1 << 32 }, "option 'max_restarts': must be <= 2147483647, got 4294967296" },
+      { 1 << 32, "option 'max_workers': must be <= 10000, got 4294967296" },
       { { max_workers = 1.5 }, "option 'max_workers': integer >= 1 expected, got 1.5" },
       { { max_workers = "2" }, "option 'max_workers': integer >= 1 expected, got \"2\"" },
       { { min_workers = 16, max_workers = 8 }, "option 'min_workers': 16 is more than max_workers (8)" },
@@ -38,6 +42,7 @@ return function(new)
       raised_by(pool.with, pool, { chunk_size = -1 }))
     assert.matches("unknown option 'time_out'; did you mean 'timeout'?",
       raised_by(pool.with, pool, { time_out = 1 }), 1, true)
+    assert.matches("'retries': must be <= 2147483647, got 4294967296", raised_by(pool.with, pool, { retries = 1 << 32 }))
     assert.matches("table of options expected, got nil", raised_by(pool.with, pool))
   end)
 end
