@@ -13,6 +13,20 @@ local function read(path)
   return file:read "a"
 end
 
+-- The text of a file, or of several.
+function manual.text(...)
+  local texts = {}
+  for i, path in ipairs { ... } do texts[i] = read(path) end
+  return table.concat(texts, "\n")
+end
+
+-- The pages of the manual, in the order of their names.
+function manual.pages()
+  local pages = {}
+  for path in run.sh("ls README.md README.*.md docs/*.md").out:gmatch "[^\n]+" do pages[#pages + 1] = path end
+  return pages
+end
+
 local function write(path, text)
   local file <close> = assert(io.open(path, "wb"))
   file:write(text)
