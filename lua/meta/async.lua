@@ -11,7 +11,7 @@ local async = {}
 local Task = {}
 
 ---A request: the next cancellation point raises the signal. A task that has not begun never runs.
----@param options? { reason?: string }
+---@param options? { reason?: string, force?: boolean, grace?: number } force, grace: as for futures of pools; they change nothing
 ---@return boolean # false when it has ended (true when it was cancelled)
 function Task:cancel(options) end
 

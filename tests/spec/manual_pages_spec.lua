@@ -43,6 +43,48 @@ describe("names", function()
   end
 end)
 
+-- Where options are declared: a folder or file, the page and the stub that have them.
+local OPTIONS = {
+  { "lua/async/command.lua", { "docs/process.md" }, "async_process" },
+  { "lua/async/queue.lua", { "docs/async-sync.md" }, "async_sync" },
+  { "lua/async", { "docs/async.md" }, "async" },
+  { "lua/http", { "docs/http.md" }, "http" },
+  { "lua/futures", { "docs/futures.md" }, "futures" },
+  { "lua/parhost", { "docs/executors.md", "docs/proc_pool.md" }, "proc_pool" },
+}
+
+local function owner_of(path)
+  for _, row in ipairs(OPTIONS) do
+    if path:sub(1, #row[1]) == row[1] then return row end
+  end
+end
+
+-- The page says the default in the lines that name the option. (false goes without saying.)
+local function says_default(text, key, default)
+  local value = default:gsub('"', ""):gsub("%.0$", "")
+  if value == "false" or value:find "^%u" then return true end
+  for line in text:gmatch "[^\n]+" do
+    if line:find("%f[%w_]" .. key .. "%f[^%w_]") and line:find("%f[%w_]" .. value .. "%f[^%w_]") then return true end
+  end
+  return false
+end
+
+describe("options", function()
+  local rules = run.sh([[grep -rnE '^ *[a-z_]+ = \{ ("[a-z_]+"|test = )' lua --include=*.lua | grep -v '^lua/meta/']]).out
+  for path, key, rule in rules:gmatch "([^\n:]+):%d+: *([%l_]+) = { ([^\n]*) }" do
+    local owner = owner_of(path)
+    if owner then
+      it(("of %s: %s is described, with its default"):format(path, key), function()
+        local text, default = manual.text(table.unpack(owner[2])), rule:match "default = ([^ ,}]+)"
+        local stub = manual.text(("lua/meta/%s.lua"):format(owner[3]))
+        assert.same({}, missing_in(text, { [key] = true }))
+        assert.same({}, missing_in(stub, { [key] = true }))
+        if default then assert.is_true(says_default(text, key, default), default) end
+      end)
+    end
+  end
+end)
+
 describe("docs/errors.md", function()
   it("has every kind of error that the sources raise", function()
     local kinds = {}
