@@ -40,11 +40,15 @@ local function invalid_state(state, message, ...)
   error(errors.new("invalid_state", message:format(...), { state = state }), 0)
 end
 
+local function shown(owner)
+  return type(owner.name) == "function" and ("task '%s'"):format(owner:name()) or errors.text(owner)
+end
+
 local function check_owned(self, name)
   local owner = self.owner
   if owner == current() then return end
   if owner == nil then invalid_state("unlocked", "%s: the lock is not locked", name) end
-  invalid_state("locked", "%s: the lock is held by %s", name, errors.text(owner))
+  invalid_state("locked", "%s: the lock is held by %s", name, shown(owner))
 end
 
 local function acquire(self, name, timeout)
@@ -53,7 +57,7 @@ local function acquire(self, name, timeout)
   if self.owner == nil then
     self.owner = me
   elseif self.owner == me then
-    invalid_state("locked", "%s: %s holds the lock already", name, errors.text(me))
+    invalid_state("locked", "%s: %s holds the lock already, and would wait for itself", name, shown(me))
   elseif not self.line:wait(deadline, me) then
     Line.time_out("the lock was not free", timeout)
   end

@@ -143,7 +143,9 @@ end
 local function check_start(self, name, fn)
   if self.closed then refuse(name, "the runner is closed", "closed") end
   local inside, above = core.is_running()
-  if task.current() or inside then refuse(name, "cannot be called from a running loop (call the function itself, or create a task)", "running") end
+  if task.current() or inside then
+    refuse(name, "cannot be called from a running loop (call the function itself, or create a task)", "running")
+  end
   if above and (self.how.clock == "virtual" or innermost.how.clock == "virtual") then
     refuse(name, "a task that a waiting worker runs has no virtual clock of its own", "running")
   end

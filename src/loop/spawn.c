@@ -99,7 +99,9 @@ static pid_t start_child(const struct ph_spawn *s, int report) {
 static int set_failure(const struct ph_spawn *s, const struct failure *f, struct ph_err *err) {
   if (f->step == STEP_CWD)
     return ph_err_set(err, "os", f->code, "cannot start '%s' in directory '%s': %s", s->name, s->cwd, strerror(f->code));
-  return ph_err_set(err, "os", f->code, "cannot start '%s': %s", s->name, strerror(f->code));
+  bool many = f->code == ENOENT && strchr(s->name, ' ') != NULL;
+  return ph_err_set(err, "os", f->code, "cannot start '%s': %s%s", s->name, strerror(f->code),
+                    many ? " (arguments are items of their own, or use shell = true)" : "");
 }
 
 static bool read_failure(int report, struct failure *f) {

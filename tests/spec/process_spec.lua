@@ -62,6 +62,12 @@ describe("a command", function()
     assert.equal("", run_process { "/usr/bin/env", clear_env = true }.stdout)
   end)
 
+  it("says what to do when a whole line was given as the command", function()
+    assert.equal("cannot start 'no such': No such file or directory (arguments are items of their own, or use shell = true)",
+      raised_by(run_process, { "no such" }).message)
+    assert.equal("cannot start 'nosuch': No such file or directory", raised_by(run_process, { "nosuch" }).message)
+  end)
+
   it("is looked for in the PATH that it gets", function()
     local dir = os.tmpname()
     os.remove(dir)
