@@ -30,7 +30,7 @@ local function count_of(n, noun)
 end
 
 function Core:title()
-  return self.name and ("task group '%s'"):format(self.name) or "a task group"
+  return self.name and ("task group '%s'"):format(self.name) or self.what or "a task group"
 end
 
 -- Children --------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ local function new_handle(box, how)
     box = box, key = core_task.key(box), name = how.name, on_error = how.on_error, limit = how.max_concurrency,
     errors = {}, n_errors = 0, running = 0, waiting = {}, first = 1, last = 0, counted = {},
     services = {}, n_services = 0, starting = setmetatable({}, { __mode = "k" }), watchers = {},
-    site = site(),
+    site = site(), what = how.what,
   }, Core)
   if core.limit then core:watch_each() end
   opened[core.key] = core
@@ -179,7 +179,8 @@ local function abandon(self, why)
   for i = self.first, self.last do core_task.release(self.waiting[i]) end
   core_task.abandon(self.box)
   forget(self)
-  warn(("parhost: %s, opened at %s, %s%s"):format(self:title(), self.site, why,
+  local place = self.site ~= "" and (", opened at %s,"):format(self.site) or ""
+  warn(("parhost: %s%s %s%s"):format(self:title(), place, why,
     n > 0 and ("; %s will be cancelled at the end of the run"):format(count_of(n, "task")) or ""))
   for _, err in ipairs(self.errors) do warn("parhost: an error in it was: " .. errors.text(err)) end
 end

@@ -209,7 +209,7 @@ function map.map(fn, list, given)
   local limit = how.max_concurrency
   self.room = setmetatable({ is_ready = function() return self.running < limit and self.held < AHEAD * limit end }, Wait)
   self.news = setmetatable({ is_ready = function() return peek(self) or exhausted(self) end }, Wait)
-  self.group = group.detached { on_error = "collect" }
+  self.group = group.detached { on_error = "collect", what = "an iterator of async.map" }
   self.group:create_task(run_feeder, self)
   return self, nil, nil, self
 end

@@ -65,6 +65,22 @@ static struct sched_scope *next_beside(const struct sched_scope *scope) {
   return next == &scope->parent->inside ? NULL : SCOPE_OF(next);
 }
 
+/* The next one of the tree below `top`, whose first is that inside of it; NULL: there is none. */
+static struct sched_scope *next_below(const struct sched_scope *top, struct sched_scope *scope) {
+  struct sched_scope *next = first_inside(scope);
+  while (next == NULL && scope != top) {
+    next = next_beside(scope);
+    scope = scope->parent;
+  }
+  return next;
+}
+
+bool sched_holds_tasks(struct sched_scope *top) {
+  struct sched_scope *scope = first_inside(top);
+  while (scope != NULL && scope->kind != SCOPE_TASK) scope = next_below(top, scope);
+  return scope != NULL;
+}
+
 /* Walks the tree below `top`, however deep it is; not into what is shielded or reached already. */
 static void spread(struct sched *s, struct sched_scope *top) {
   struct sched_scope *scope = top;

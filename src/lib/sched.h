@@ -118,6 +118,8 @@ void sched_scope_move(struct sched *s, struct sched_scope *scope, struct sched_s
 lua_State *sched_generator_of(const struct sched_scope *scope);
 /* The task ends (NULL: the scope leaves its task): scopes inside, of generators that have yielded, are nobody's then. */
 void sched_disown(struct sched_scope *scope, const struct sched_task *t);
+/* Whether there is a task below, at any depth. */
+bool sched_holds_tasks(struct sched_scope *top);
 /* False when it was cancelled before. */
 bool sched_cancel(struct sched *s, struct sched_scope *scope, enum ph_stop source);
 /* The shield falls: what is cancelled outside counts inside. */

@@ -304,10 +304,10 @@ static int push_children(lua_State *L) {
   return 1;
 }
 
-/* empty(scope) -> no task is in it */
+/* empty(scope) -> no task is in it. (An iterator that nobody has closed may have left a group without any.) */
 static int is_empty(lua_State *L) {
-  const struct sched_box *box = check_box(L, 1);
-  lua_pushboolean(L, ph_list_empty(&box->scope.inside));
+  struct sched_box *box = check_box(L, 1);
+  lua_pushboolean(L, !sched_holds_tasks(&box->scope));
   return 1;
 }
 
