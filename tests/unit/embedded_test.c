@@ -25,6 +25,7 @@ static void same_bytecode(lua_State *L, const struct ph_embedded_file *file) {
 static void loads_with_source_and_lines(lua_State *L, const struct ph_embedded_file *file) {
   lua_Debug ar;
   CHECK(ph_vm_load_embedded(L, file->module) == 1);
+  lua_pushvalue(L, -1); /* which holds the source's name, too */
   CHECK(lua_getinfo(L, ">SL", &ar) != 0);
   CHECK(strcmp(ar.source, file->chunkname) == 0);
   lua_pushnil(L);
