@@ -21,7 +21,7 @@ local process = {}
 ---@field new_session? boolean in a session and process group of its own (default true)
 ---@field grace? number seconds from SIGTERM to SIGKILL (default 3)
 
----@class parhost.RunOptions: parhost.ProcessOptions
+---@class parhost.RunProcessOptions: parhost.ProcessOptions
 ---@field input? string for stdin
 ---@field timeout? number seconds
 ---@field check? boolean raise kind `process` unless the exit code is 0 (default false)
@@ -115,7 +115,7 @@ function process.process(options) end
 
 ---Starts a program, feeds it, reads it, and waits for its end. Raises `os`, `timeout` (with `stdout` and `stderr` so far), and with
 ---`check` kind `process`. A cancellation point: the program is terminated then.
----@param options parhost.RunOptions
+---@param options parhost.RunProcessOptions
 ---@return parhost.ProcessResult
 function process.run_process(options) end
 
