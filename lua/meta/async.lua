@@ -43,10 +43,10 @@ function Task:traceback() end
 ---Runs fn as the main task; tasks that are left are cancelled and awaited. Raises its error; `invalid_state` inside of a run.
 ---@generic R
 ---@param options? parhost.RunOptions may be left out
----@param fn fun(...): R, ...
+---@param fn parhost.Function<R>
 ---@return R
 ---@return any ... the values of fn
----@overload fun(fn: (fun(...): any), ...): any
+---@overload fun(fn: parhost.Function<any>, ...): any
 function async.run(options, fn, ...) end
 
 ---@class parhost.Runner
@@ -54,7 +54,7 @@ local Runner = {}
 
 ---Like async.run, but tasks that are left live on until the runner is closed.
 ---@generic R
----@param fn fun(...): R, ...
+---@param fn parhost.Function<R>
 ---@return R
 ---@return any ...
 function Runner:run(fn, ...) end
@@ -68,7 +68,7 @@ function async.runner(options) end
 
 ---A task that first runs at the next turn of the loop. In a run it ends with the run at the latest.
 ---@generic R
----@param fn fun(...): R, ...
+---@param fn parhost.Function<R>
 ---@return parhost.Task<R>
 function async.create_task(fn, ...) end
 
@@ -84,18 +84,18 @@ function async.create_task(fn, ...) end
 local AsyncView = {}
 
 ---@generic R
----@param fn fun(...): R, ...
+---@param fn parhost.Function<R>
 ---@return parhost.Task<R>
 function AsyncView:create_task(fn, ...) end
 
 ---@generic R
----@param fn (fun(...): R, ...)|string
+---@param fn parhost.TaskFunction<R>
 ---@return R
 ---@return any ...
 function AsyncView:to_thread(fn, ...) end
 
 ---@generic R
----@param fn (fun(...): R, ...)|string
+---@param fn parhost.TaskFunction<R>
 ---@return R
 ---@return any ...
 function AsyncView:to_process(fn, ...) end
@@ -131,7 +131,7 @@ function async.time() end
 function async.cancelled() end
 
 ---The one way to see a cancellation. It goes on being raised until its scope is left. Other errors are raised.
----@param fn fun(...): any
+---@param fn parhost.Function<any>
 ---@return boolean ok
 ---@return any ... values, or { source =, reason = }
 function async.catch_cancelled(fn, ...) end
@@ -140,7 +140,7 @@ function async.catch_cancelled(fn, ...) end
 ---is not cancelled when the waiter is.
 ---@generic R
 ---@param options? { timeout?: number } may be left out
----@param fn parhost.Future<R>|(fun(...): R, ...)
+---@param fn parhost.Task<R>|parhost.Future<R>|parhost.Function<R>
 ---@return R
 ---@return any ...
 ---@overload fun(fn: function|parhost.Future, ...): any
@@ -169,7 +169,7 @@ function async.timeout_at(when) end
 
 ---@generic R
 ---@param seconds? number
----@param fn fun(...): R, ...
+---@param fn parhost.Function<R>
 ---@return boolean in_time
 ---@return R
 ---@return any ...
@@ -185,7 +185,7 @@ function Scope:cancel(reason) end
 ---@return boolean
 function Scope:cancelled() end
 
----@param fn fun(scope: parhost.Scope, ...): any
+---@param fn fun(scope: parhost.Scope, ...): any?, any?, any?, any?
 ---@return boolean # false: cancelled by scope:cancel
 ---@return any ...
 function async.scope(fn, ...) end
@@ -193,7 +193,7 @@ function async.scope(fn, ...) end
 ---The values of fn(...), which runs in this task, or of a future; `timeout` when the time is up, after what was awaited has been cancelled
 ---and has ended.
 ---@generic R
----@param what parhost.Future<R>|(fun(...): R, ...)
+---@param what parhost.Task<R>|parhost.Future<R>|parhost.Function<R>
 ---@param seconds? number nil: no limit
 ---@return R
 ---@return any ...
@@ -204,16 +204,16 @@ function async.wait_for(what, seconds, ...) end
 local TaskGroupView = {}
 
 ---@generic R
----@param fn fun(...): R, ...
+---@param fn parhost.Function<R>
 ---@return parhost.Task<R>
 function TaskGroupView:create_task(fn, ...) end
 
 ---@generic R
----@param fn fun(...): R, ...
+---@param fn parhost.Function<R>
 ---@return parhost.Task<R>
 function TaskGroupView:service(fn, ...) end
 
----@param fn fun(...): any
+---@param fn parhost.Function<any>
 ---@return any ...
 function TaskGroupView:start(fn, ...) end
 
@@ -223,7 +223,7 @@ local TaskGroup = {}
 
 ---Never blocks. Raises `invalid_state` after the end of the group, and when it is shutting down after an error.
 ---@generic R
----@param fn fun(...): R, ...
+---@param fn parhost.Function<R>
 ---@return parhost.Task<R>
 function TaskGroup:create_task(fn, ...) end
 
@@ -233,13 +233,13 @@ function TaskGroup:create_task(fn, ...) end
 function TaskGroup:with(options) end
 
 ---Waits until fn calls async.started, and gives the values passed there; an error before that is raised here.
----@param fn fun(...): any
+---@param fn parhost.Function<any>
 ---@return any ...
 function TaskGroup:start(fn, ...) end
 
 ---A child that is cancelled when the others have ended.
 ---@generic R
----@param fn fun(...): R, ...
+---@param fn parhost.Function<R>
 ---@return parhost.Task<R>
 function TaskGroup:service(fn, ...) end
 
@@ -269,17 +269,17 @@ function async.task_group(options) end
 ---The same as a function. Gives the values of fn; nothing when the group was cancelled by tg:cancel.
 ---@generic R
 ---@param options? parhost.GroupOptions may be left out
----@param fn fun(tg: parhost.TaskGroup, ...): R, ...
+---@param fn fun(tg: parhost.TaskGroup, ...): R?, any?, any?, any?
 ---@return R
 ---@return any ...
----@overload fun(fn: (fun(tg: parhost.TaskGroup, ...): any), ...): any
+---@overload fun(fn: fun(tg: parhost.TaskGroup, ...), ...): any
 function async.group(options, fn, ...) end
 
 ---In a task begun by tg:start.
 function async.started(...) end
 
 ---@generic R
----@param list (parhost.Future<R>|(fun(): R, ...))[]
+---@param list parhost.Task<R>[]|parhost.Future<R>[]|parhost.Function<R>[] may be mixed
 ---@param options? { return_errors?: boolean }
 ---@return R[] # first values, with n; with return_errors: { ok = true, ... } or { ok = false, err }
 function async.gather(list, options) end
@@ -288,19 +288,25 @@ function async.gather(list, options) end
 ---@return any ... first values
 function async.all(...) end
 
----@param list (function|parhost.Future)[]
+---@generic R
+---@param list parhost.Task<R>[]|parhost.Future<R>[]|parhost.Function<R>[]
 ---@return integer index
+---@return R
 ---@return any ... of the first that ends; the others are cancelled and awaited
 function async.race(list) end
 
----@param list (function|parhost.Future)[]
+---@generic R
+---@param list parhost.Task<R>[]|parhost.Future<R>[]|parhost.Function<R>[]
 ---@return integer index
+---@return R
 ---@return any ... of the first that succeeds; the others are cancelled and awaited
 function async.any(list) end
 
----@param list (function|parhost.Future)[] begun one after another
+---@generic R
+---@param list parhost.Function<R>[]|parhost.Task<R>[]|parhost.Future<R>[] begun one after another
 ---@param delay? number seconds until the next begins; nil: only when one has failed
 ---@return integer? index nil for an empty list
+---@return R
 ---@return any ...
 function async.staggered(list, delay) end
 
@@ -329,7 +335,7 @@ function AsyncMap:close() end
 
 ---`for index, values... in async.map(fn, list) do`
 ---@generic I, R
----@param fn fun(item: I): R, ...
+---@param fn fun(item: I): R?, any?, any?, any?
 ---@param list I[]|fun(): I an iterator may wait
 ---@param options? parhost.AsyncMapOptions
 ---@return parhost.AsyncMap<R>|fun(): integer, R, ...
@@ -337,13 +343,13 @@ function async.map(fn, list, options) end
 
 ---Runs fn in a thread of a default pool, and waits. Cancelled: the job is stopped, and waited for.
 ---@generic R
----@param fn (fun(...): R, ...)|string
+---@param fn parhost.TaskFunction<R>
 ---@return R
 ---@return any ...
 function async.to_thread(fn, ...) end
 
 ---@generic R
----@param fn (fun(...): R, ...)|string
+---@param fn parhost.TaskFunction<R>
 ---@return R
 ---@return any ...
 function async.to_process(fn, ...) end

@@ -3,6 +3,7 @@
 -- luacheck: ignore 212 631
 
 ---Other programs; both functions are fields of `async`. See docs/process.md.
+---@class async
 local process = {}
 
 ---"pipe", "inherit", "null"; a path; a descriptor; an open file; a stream of another process.

@@ -5,6 +5,9 @@
 ---The protocol that tasks of every kind share. See docs/futures.md.
 local futures = {}
 
+---A function that may be a task. R is the type of its first result; there may be more, or none.
+---@alias parhost.Function<R> fun(...): R?, any?, any?, any?, any?
+
 ---A task's way to its result: pending -> running -> done | failed | cancelled.
 ---It belongs to the Lua state that made it and settles exactly once. `T` is the type of the task's first value.
 ---@class parhost.Future<T>

@@ -6,14 +6,14 @@
 local proc_pool = {}
 
 ---A function, a C function that has a name, or "module:function".
----@alias parhost.TaskFunction function|string
+---@alias parhost.TaskFunction<R> parhost.Function<R>|string
 
 ---@class parhost.PoolOptions
 ---@field max_workers? integer default: parhost.cpu_count(), or -j; 1 inside a worker
 ---@field min_workers? integer started at once, never idled out (default 0)
 ---@field idle_timeout? number seconds after which idle workers above min_workers leave
 ---@field max_tasks_per_worker? integer a worker is replaced after so many
----@field initializer? parhost.TaskFunction run once in each new worker; its failure breaks the pool
+---@field initializer? function|string run once in each new worker; its failure breaks the pool
 ---@field init_args? any[] its arguments, `n` honoured
 ---@field preload? string[] modules required before the initializer
 ---@field name? string default "proc_pool-1", ...
@@ -66,28 +66,28 @@ local View = {}
 
 ---Runs `fn(...)` in a worker. Raises `not_serializable`, `shutdown`, `broken_pool`, `queue_full`, `nested`.
 ---@generic R
----@param fn (fun(...): R, ...)|string
+---@param fn parhost.TaskFunction<R>
 ---@param ... any
 ---@return parhost.Future<R>
 function View:submit(fn, ...) end
 
 ---`for i, values... in pool:map(fn, list1, list2) do`: in input order, up to the shortest list.
 ---@generic R
----@param fn (fun(...): R, ...)|string
+---@param fn parhost.TaskFunction<R>
 ---@param ... any[]|fun(): any arrays (`n` honoured) or iterator functions
 ---@return parhost.MapIterator<R>|fun(): integer, R, ...
 function View:map(fn, ...) end
 
 ---Each item is an array of arguments.
 ---@generic R
----@param fn (fun(...): R, ...)|string
+---@param fn parhost.TaskFunction<R>
 ---@param list any[][]|fun(): any[]
 ---@return parhost.MapIterator<R>|fun(): integer, R, ...
 function View:starmap(fn, list) end
 
 ---In the order of completion; the index says which input item it was.
 ---@generic R
----@param fn (fun(...): R, ...)|string
+---@param fn parhost.TaskFunction<R>
 ---@param ... any[]|fun(): any
 ---@return parhost.MapIterator<R>|fun(): integer, R, ...
 function View:map_unordered(fn, ...) end
