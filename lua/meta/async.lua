@@ -143,7 +143,8 @@ function async.catch_cancelled(fn, ...) end
 ---@param fn parhost.Task<R>|parhost.Future<R>|parhost.Function<R>
 ---@return R
 ---@return any ...
----@overload fun(fn: function|parhost.Future, ...): any
+---@overload fun(fn: function, ...): any
+---@overload fun(future: parhost.Future<any>): any
 function async.shield(options, fn, ...) end
 
 ---@class parhost.Timeout
