@@ -12,6 +12,8 @@ Available options are:
   --luacheck
             write .luacheckrc for luacheck, unless there is one, in place of .luarc.json
   --print   show the file as it would be, and write nothing
+  --modules prefix
+            list the modules whose names begin so, for the completion of shells, and write nothing
   -h, --help
             show this text
 ]]
@@ -178,13 +180,20 @@ local function set_up_luacheck(directory, only_print)
   end
 end
 
+local function list_modules(prefix)
+  local complete = host.load_built_in("cli.complete")()
+  for _, name in ipairs(complete.modules(prefix, complete.sources(host.list_directory))) do print(name) end
+end
+
 -- ------------------------------------------------------------------------------------------------------------
 
 local set_up, only_print, directory = set_up_server, false, nil
-for _, argument in ipairs { ... } do
+for i, argument in ipairs { ... } do
   if argument == "-h" or argument == "--help" then
     io.write(HELP)
     return
+  elseif argument == "--modules" then
+    return list_modules(select(i + 1, ...) or "")
   elseif argument == "--luacheck" then
     set_up = set_up_luacheck
   elseif argument == "--print" then

@@ -73,7 +73,8 @@ describe("parhost setup", function()
     local text, told = merged('{\n    // mine\n    "diagnostics.globals": ["vim"], /* and */\n'
       .. '    "workspace.library": [\n        "/other", // there\n    ],\n    "hint.enable": true\n}')
     assert.equal('{\n    // mine\n    "diagnostics.globals": ["vim"], /* and */\n'
-      .. '    "workspace.library": [\n        "/other",\n        "' .. stubs .. '", // there\n    ],\n    "hint.enable": true,\n    "runtime.version": "Lua 5.4"\n}', text)
+      .. '    "workspace.library": [\n        "/other",\n        "' .. stubs .. '", // there\n    ],\n'
+      .. '    "hint.enable": true,\n    "runtime.version": "Lua 5.4"\n}', text)
     assert.truthy(told:find("workspace.library has " .. stubs, 1, true))
   end)
 
