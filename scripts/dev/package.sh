@@ -109,7 +109,7 @@ in_chroot() {
   logged mmdebstrap mmdebstrap --variant=apt --include=ca-certificates "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root"
   cp "$place"/*.deb "$root/tmp"
   cp -r "$place/parhost" "$root/tmp/source"
-  logged chroot-install chroot "$root" sh -c 'cd /tmp && DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+  logged chroot-install chroot "$root" sh -c 'cd /tmp && apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
     ./parhost_*.deb ./lib*parhost*_*.deb ./lua-parhost_*.deb python3 lua5.4 gcc libc6-dev pkg-config'
   mount -t proc proc "$root/proc"
   for test in programs stock-lua library; do
