@@ -7,6 +7,8 @@ local KEYWORDS <const> = {
   "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
   "or", "repeat", "return", "then", "true", "until", "while",
 }
+local PUBLIC <const> = { "async", "futures", "http", "parhost", "proc_pool", "thread_pool" }
+local INTERNAL <const> = { "^parhost%.", "^async%.", "^futures%.", "^http%.", "^_G$" }
 local MAX_DEPTH <const> = 20 -- of __index
 local MAX_SHOWN <const> = 300
 
@@ -114,6 +116,34 @@ local function add_files(set, template, prefix, list_directory)
   end
 end
 
+local function is_internal(name)
+  for _, pattern in ipairs(INTERNAL) do
+    if name:find(pattern) then return true end
+  end
+  return false
+end
+
+-- What `require` may be asked for by name.
+local function module_names()
+  local names = table.move(PUBLIC, 1, #PUBLIC, 1, {})
+  for _, modules in ipairs { package.loaded, package.preload } do
+    for name in next, modules do
+      if type(name) == "string" and not is_internal(name) then names[#names + 1] = name end
+    end
+  end
+  return names
+end
+
+local function path_text()
+  local path, cpath = package.path, package.cpath
+  return (type(path) == "string" and path or "") .. ";" .. (type(cpath) == "string" and cpath or "")
+end
+
+-- Where modules of this program are, for `candidates`.
+function complete.sources(list_directory)
+  return { names = module_names(), path = path_text(), list_directory = list_directory }
+end
+
 -- sources: { names = array, path = text, list_directory = function(path) -> array of { name =, directory = } }
 local function complete_module(prefix, sources)
   local set = {}
@@ -171,6 +201,12 @@ function complete.candidates(before, globals, sources)
   end
   local part, list = complete_name(before, globals)
   return part, list, ""
+end
+
+-- The modules whose names begin with `prefix`, as far as the next dot.
+function complete.modules(prefix, sources)
+  local _, list = complete_module(prefix, sources)
+  return list
 end
 
 -- The longest beginning that all have in common.

@@ -5,32 +5,6 @@
 local host = require "parhost.core.host"
 local core = require "parhost.core.edit"
 
-local PUBLIC <const> = { "async", "futures", "http", "parhost", "proc_pool", "thread_pool" }
-local INTERNAL <const> = { "^parhost%.", "^async%.", "^futures%.", "^http%.", "^_G$" }
-
-local function is_internal(name)
-  for _, pattern in ipairs(INTERNAL) do
-    if name:find(pattern) then return true end
-  end
-  return false
-end
-
--- What `require` may be asked for by name.
-local function module_names()
-  local names = table.move(PUBLIC, 1, #PUBLIC, 1, {})
-  for _, modules in ipairs { package.loaded, package.preload } do
-    for name in next, modules do
-      if type(name) == "string" and not is_internal(name) then names[#names + 1] = name end
-    end
-  end
-  return names
-end
-
-local function path_text()
-  local path, cpath = package.path, package.cpath
-  return (type(path) == "string" and path or "") .. ";" .. (type(cpath) == "string" and cpath or "")
-end
-
 -- libedit has to know what of a prompt takes no room: escape sequences, between bytes of value 1. It loses one that stands
 -- at the end, so that changes places with what is before it.
 local function mark(prompt)
@@ -60,9 +34,9 @@ return function(commands)
   local wait = waiting()
 
   local function tab(before, width)
-    return complete.tab(before, width, _G, {
-      names = module_names(), path = path_text(), list_directory = host.list_directory, commands = commands,
-    })
+    local sources = complete.sources(host.list_directory)
+    sources.commands = commands
+    return complete.tab(before, width, _G, sources)
   end
 
   local function read(prompt)

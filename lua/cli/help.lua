@@ -23,7 +23,10 @@ Available options are:
   --        stop handling options
   -         stop handling options and execute stdin
 ]]
-local TEST = "       parhost test [busted arguments]\n"
+local COMMANDS <const> = [[
+       parhost test [busted arguments]
+       parhost setup [--help]
+]]
 local KNOWN = { "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--help", "--version" }
 
 local function complain(...)
@@ -57,7 +60,7 @@ local function nearest(option)
 end
 
 function help.help()
-  io.stdout:write(USAGE, TEST, OPTIONS)
+  io.stdout:write(USAGE, COMMANDS, OPTIONS)
   return true
 end
 

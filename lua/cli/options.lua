@@ -27,6 +27,7 @@ local function take_text(argv, i, attached)
   return text, i + 1
 end
 
+local built_in = { test = "cli.test", setup = "cli.setup" }
 local flags = { ["-v"] = "version", ["-i"] = "interactive", ["-E"] = "no_environment" }
 local long_names = { ["--help"] = "-h", ["--version"] = "-V" }
 
@@ -84,7 +85,7 @@ if argv[i] then
   plan.script = i
   if argv[i - 1] ~= "--" then
     plan.stdin = argv[i] == "-"
-    plan.built_in = argv[i] == "test" and "cli.test" or nil
+    plan.built_in = built_in[argv[i]]
   end
 else
   plan.script = 0

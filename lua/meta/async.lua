@@ -4,10 +4,11 @@
 
 ---Tasks on coroutines. See docs/async.md. "A cancellation point" raises the cancellation signal while the task's scope is cancelled,
 ---and an error of kind `invalid_state` where the task cannot be suspended (in a comparator of table.sort and the like).
+---@class async
 local async = {}
 
 ---A future that runs in this state. Methods of parhost.Future, and these.
----@class parhost.Task: parhost.Future
+---@class parhost.Task<T>: parhost.Future<T>
 local Task = {}
 
 ---A request: the next cancellation point raises the signal. A task that has not begun never runs.
@@ -40,17 +41,21 @@ function Task:traceback() end
 ---@field shutdown_timeout? number seconds for the default pools to end (default 30)
 
 ---Runs fn as the main task; tasks that are left are cancelled and awaited. Raises its error; `invalid_state` inside of a run.
+---@generic R
 ---@param options? parhost.RunOptions may be left out
----@param fn fun(...): any
+---@param fn parhost.Function<R>
+---@return R
 ---@return any ... the values of fn
----@overload fun(fn: (fun(...): any), ...): any
+---@overload fun(fn: parhost.Function<any>, ...): any
 function async.run(options, fn, ...) end
 
 ---@class parhost.Runner
 local Runner = {}
 
 ---Like async.run, but tasks that are left live on until the runner is closed.
----@param fn fun(...): any
+---@generic R
+---@param fn parhost.Function<R>
+---@return R
 ---@return any ...
 function Runner:run(fn, ...) end
 
@@ -62,8 +67,9 @@ function Runner:close() end
 function async.runner(options) end
 
 ---A task that first runs at the next turn of the loop. In a run it ends with the run at the latest.
----@param fn fun(...): any
----@return parhost.Task
+---@generic R
+---@param fn parhost.Function<R>
+---@return parhost.Task<R>
 function async.create_task(fn, ...) end
 
 ---@class parhost.AsyncOptions
@@ -73,9 +79,30 @@ function async.create_task(fn, ...) end
 ---@field pool? table for to_thread and to_process; default: one for the run
 ---@field abandon_on_cancel? boolean a cancelled to_thread or to_process leaves its job alone (default false: stops it, and waits)
 
+---What `async.with{...}` gives: the functions of `async` of these names, with those options.
+---@class parhost.AsyncView
+local AsyncView = {}
+
+---@generic R
+---@param fn parhost.Function<R>
+---@return parhost.Task<R>
+function AsyncView:create_task(fn, ...) end
+
+---@generic R
+---@param fn parhost.TaskFunction<R>
+---@return R
+---@return any ...
+function AsyncView:to_thread(fn, ...) end
+
+---@generic R
+---@param fn parhost.TaskFunction<R>
+---@return R
+---@return any ...
+function AsyncView:to_process(fn, ...) end
+
 ---Options for single calls: a view with create_task, to_thread and to_process.
 ---@param options parhost.AsyncOptions
----@return { create_task: function, to_thread: function, to_process: function }
+---@return parhost.AsyncView
 function async.with(options) end
 
 ---@return parhost.Task? # nil in plain code
@@ -104,16 +131,20 @@ function async.time() end
 function async.cancelled() end
 
 ---The one way to see a cancellation. It goes on being raised until its scope is left. Other errors are raised.
----@param fn fun(...): any
+---@param fn parhost.Function<any>
 ---@return boolean ok
 ---@return any ... values, or { source =, reason = }
 function async.catch_cancelled(fn, ...) end
 
 ---Runs fn so that what is cancelled further out does not reach it, for so many seconds at most; or waits for a future that
 ---is not cancelled when the waiter is.
+---@generic R
 ---@param options? { timeout?: number } may be left out
----@param fn function|parhost.Future
+---@param fn parhost.Task<R>|parhost.Future<R>|parhost.Function<R>
+---@return R
 ---@return any ...
+---@overload fun(fn: function, ...): any
+---@overload fun(future: parhost.Future<any>): any
 function async.shield(options, fn, ...) end
 
 ---@class parhost.Timeout
@@ -137,9 +168,11 @@ function async.timeout(seconds) end
 ---@return parhost.Timeout
 function async.timeout_at(when) end
 
+---@generic R
 ---@param seconds? number
----@param fn fun(...): any
+---@param fn parhost.Function<R>
 ---@return boolean in_time
+---@return R
 ---@return any ...
 function async.move_on_after(seconds, fn, ...) end
 
@@ -153,39 +186,62 @@ function Scope:cancel(reason) end
 ---@return boolean
 function Scope:cancelled() end
 
----@param fn fun(scope: parhost.Scope, ...): any
+---@param fn fun(scope: parhost.Scope, ...): any?, any?, any?, any?
 ---@return boolean # false: cancelled by scope:cancel
 ---@return any ...
 function async.scope(fn, ...) end
 
 ---The values of fn(...), which runs in this task, or of a future; `timeout` when the time is up, after what was awaited has been cancelled
 ---and has ended.
----@param what function|parhost.Future
+---@generic R
+---@param what parhost.Task<R>|parhost.Future<R>|parhost.Function<R>
 ---@param seconds? number nil: no limit
+---@return R
 ---@return any ...
 function async.wait_for(what, seconds, ...) end
+
+---What `tg:with{...}` gives.
+---@class parhost.TaskGroupView
+local TaskGroupView = {}
+
+---@generic R
+---@param fn parhost.Function<R>
+---@return parhost.Task<R>
+function TaskGroupView:create_task(fn, ...) end
+
+---@generic R
+---@param fn parhost.Function<R>
+---@return parhost.Task<R>
+function TaskGroupView:service(fn, ...) end
+
+---@param fn parhost.Function<any>
+---@return any ...
+function TaskGroupView:start(fn, ...) end
 
 ---@class parhost.TaskGroup
 ---@operator len: integer
 local TaskGroup = {}
 
 ---Never blocks. Raises `invalid_state` after the end of the group, and when it is shutting down after an error.
----@param fn fun(...): any
----@return parhost.Task
+---@generic R
+---@param fn parhost.Function<R>
+---@return parhost.Task<R>
 function TaskGroup:create_task(fn, ...) end
 
+---The same group with options for single children.
 ---@param options { name?: string, eager?: boolean, start_on_cancel?: boolean }
----@return { create_task: function, service: function, start: function }
+---@return parhost.TaskGroupView
 function TaskGroup:with(options) end
 
 ---Waits until fn calls async.started, and gives the values passed there; an error before that is raised here.
----@param fn fun(...): any
+---@param fn parhost.Function<any>
 ---@return any ...
 function TaskGroup:start(fn, ...) end
 
 ---A child that is cancelled when the others have ended.
----@param fn fun(...): any
----@return parhost.Task
+---@generic R
+---@param fn parhost.Function<R>
+---@return parhost.Task<R>
 function TaskGroup:service(fn, ...) end
 
 ---Waits for the children that are there, but for services.
@@ -212,36 +268,46 @@ function TaskGroup:tasks() end
 function async.task_group(options) end
 
 ---The same as a function. Gives the values of fn; nothing when the group was cancelled by tg:cancel.
+---@generic R
 ---@param options? parhost.GroupOptions may be left out
----@param fn fun(tg: parhost.TaskGroup, ...): any
+---@param fn fun(tg: parhost.TaskGroup, ...): R?, any?, any?, any?
+---@return R
 ---@return any ...
+---@overload fun(fn: fun(tg: parhost.TaskGroup, ...), ...): any
 function async.group(options, fn, ...) end
 
 ---In a task begun by tg:start.
 function async.started(...) end
 
----@param list (function|parhost.Future)[]
+---@generic R
+---@param list parhost.Task<R>[]|parhost.Future<R>[]|parhost.Function<R>[] may be mixed
 ---@param options? { return_errors?: boolean }
----@return table # first values, with n; with return_errors: { ok = true, ... } or { ok = false, err }
+---@return R[] # first values, with n; with return_errors: { ok = true, ... } or { ok = false, err }
 function async.gather(list, options) end
 
 ---@param ... function|parhost.Future
 ---@return any ... first values
 function async.all(...) end
 
----@param list (function|parhost.Future)[]
+---@generic R
+---@param list parhost.Task<R>[]|parhost.Future<R>[]|parhost.Function<R>[]
 ---@return integer index
+---@return R
 ---@return any ... of the first that ends; the others are cancelled and awaited
 function async.race(list) end
 
----@param list (function|parhost.Future)[]
+---@generic R
+---@param list parhost.Task<R>[]|parhost.Future<R>[]|parhost.Function<R>[]
 ---@return integer index
+---@return R
 ---@return any ... of the first that succeeds; the others are cancelled and awaited
 function async.any(list) end
 
----@param list (function|parhost.Future)[] begun one after another
+---@generic R
+---@param list parhost.Function<R>[]|parhost.Task<R>[]|parhost.Future<R>[] begun one after another
 ---@param delay? number seconds until the next begins; nil: only when one has failed
 ---@return integer? index nil for an empty list
+---@return R
 ---@return any ...
 function async.staggered(list, delay) end
 
@@ -254,32 +320,38 @@ function async.staggered(list, delay) end
 ---@field timeout? number seconds for each try
 ---@field on_timeout? "error"|"skip" (default "error")
 
----@class parhost.AsyncMap
+---@class parhost.AsyncMap<T>
 local AsyncMap = {}
 
 ---@return integer? index nil at the end
+---@return T
 ---@return any ...
 function AsyncMap:next() end
 
----@return table # first values, with n
+---@return T[] # first values, with n
 function AsyncMap:collect() end
 
 ---Cancels what runs, and waits for it.
 function AsyncMap:close() end
 
 ---`for index, values... in async.map(fn, list) do`
----@param fn fun(item: any): any
----@param list any[]|fun(): any an iterator may wait
+---@generic I, R
+---@param fn fun(item: I): R?, any?, any?, any?
+---@param list I[]|fun(): I an iterator may wait
 ---@param options? parhost.AsyncMapOptions
----@return parhost.AsyncMap
+---@return parhost.AsyncMap<R>|fun(): integer, R, ...
 function async.map(fn, list, options) end
 
 ---Runs fn in a thread of a default pool, and waits. Cancelled: the job is stopped, and waited for.
----@param fn function|string
+---@generic R
+---@param fn parhost.TaskFunction<R>
+---@return R
 ---@return any ...
 function async.to_thread(fn, ...) end
 
----@param fn function|string
+---@generic R
+---@param fn parhost.TaskFunction<R>
+---@return R
 ---@return any ...
 function async.to_process(fn, ...) end
 
@@ -288,9 +360,18 @@ function async.to_process(fn, ...) end
 function async.dump(file) end
 
 ---The same function as futures.wait.
+---@generic F: parhost.Future
+---@param list F[]
+---@param options? { timeout?: number, return_when?: "all_completed"|"first_completed"|"first_error" }
+---@return F[] done
+---@return F[] not_done
 function async.wait(list, options) end
 
 ---The same function as futures.as_completed.
+---@generic F: parhost.Future
+---@param list F[]
+---@param timeout? number
+---@return parhost.AsCompleted<F>|fun(): F
 function async.as_completed(list, timeout) end
 
 return async

@@ -1,9 +1,10 @@
----@meta async.process
+---@meta _
 -- SPDX-License-Identifier: MIT
 -- luacheck: ignore 212 631
 
----Other programs; both functions are fields of `async`. See docs/process.md.
-local process = {}
+---What module `async` has for other programs. See docs/process.md.
+---@class async
+local async = {}
 
 ---"pipe", "inherit", "null"; a path; a descriptor; an open file; a stream of another process.
 ---@alias parhost.Stdio "pipe"|"inherit"|"null"|string|integer|file*|parhost.Stream
@@ -21,7 +22,7 @@ local process = {}
 ---@field new_session? boolean in a session and process group of its own (default true)
 ---@field grace? number seconds from SIGTERM to SIGKILL (default 3)
 
----@class parhost.RunOptions: parhost.ProcessOptions
+---@class parhost.RunProcessOptions: parhost.ProcessOptions
 ---@field input? string for stdin
 ---@field timeout? number seconds
 ---@field check? boolean raise kind `process` unless the exit code is 0 (default false)
@@ -111,12 +112,10 @@ function Process:close() end
 ---Starts a program. Raises `os` when that fails.
 ---@param options parhost.ProcessOptions
 ---@return parhost.Process
-function process.process(options) end
+function async.process(options) end
 
 ---Starts a program, feeds it, reads it, and waits for its end. Raises `os`, `timeout` (with `stdout` and `stderr` so far), and with
 ---`check` kind `process`. A cancellation point: the program is terminated then.
----@param options parhost.RunOptions
+---@param options parhost.RunProcessOptions
 ---@return parhost.ProcessResult
-function process.run_process(options) end
-
-return process
+function async.run_process(options) end

@@ -5,20 +5,25 @@
 ---The protocol that tasks of every kind share. See docs/futures.md.
 local futures = {}
 
+---A function that may be a task. R is the type of its first result; there may be more, or none.
+---@alias parhost.Function<R> fun(...): R?, any?, any?, any?, any?
+
 ---A task's way to its result: pending -> running -> done | failed | cancelled.
----It belongs to the Lua state that made it and settles exactly once.
----@class parhost.Future
+---It belongs to the Lua state that made it and settles exactly once. `T` is the type of the task's first value.
+---@class parhost.Future<T>
 local Future = {}
 
 ---The values of the task. Raises its error value unchanged, or an error of kind `cancelled`, `timeout` or `deadlock`.
 ---A timeout does not cancel the work. A cancellation point.
 ---@param timeout? number seconds; nil: no limit, 0: poll once
+---@return T
 ---@return any ...
 function Future:result(timeout) end
 
 ---Like pcall: `true, values...` or `false, error, traceback`. Raises only for misuse. A cancellation point.
 ---@param timeout? number seconds
 ---@return boolean ok
+---@return T|any value or error
 ---@return any ...
 function Future:outcome(timeout) end
 
@@ -112,29 +117,30 @@ function futures.Error:contains(predicate) end
 function futures.new() end
 
 ---Waits for several. Never raises on a timeout. A cancellation point.
----@param list parhost.Future[]
+---@generic F: parhost.Future
+---@param list F[]
 ---@param options? { timeout?: number, return_when?: "all_completed"|"first_completed"|"first_error" }
----@return parhost.Future[] done in input order, each once
----@return parhost.Future[] not_done
+---@return F[] done in input order, each once
+---@return F[] not_done
 function futures.wait(list, options) end
 
----@class parhost.AsCompleted
----@overload fun(): parhost.Future?
+---@class parhost.AsCompleted<F>
 local AsCompleted = {}
 
----@param f parhost.Future one more to yield
+---@param f F one more to yield
 function AsCompleted:add(f) end
 
----@return parhost.Future? f nil at the end
+---@return F? f nil at the end
 function AsCompleted:next() end
 
 ---Ends the iteration; the futures go on.
 function AsCompleted:close() end
 
 ---`for f in futures.as_completed(list) do`: each once, settled ones first. Raises `timeout`.
----@param list parhost.Future[]
+---@generic F: parhost.Future
+---@param list F[]
 ---@param timeout? number seconds for all of it
----@return parhost.AsCompleted
+---@return parhost.AsCompleted<F>|fun(): F
 function futures.as_completed(list, timeout) end
 
 ---What happens when a failed future is collected that nobody has looked at. nil: a warning.

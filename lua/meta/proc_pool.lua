@@ -6,14 +6,14 @@
 local proc_pool = {}
 
 ---A function, a C function that has a name, or "module:function".
----@alias parhost.TaskFunction function|string
+---@alias parhost.TaskFunction<R> parhost.Function<R>|string
 
 ---@class parhost.PoolOptions
 ---@field max_workers? integer default: parhost.cpu_count(), or -j; 1 inside a worker
 ---@field min_workers? integer started at once, never idled out (default 0)
 ---@field idle_timeout? number seconds after which idle workers above min_workers leave
 ---@field max_tasks_per_worker? integer a worker is replaced after so many
----@field initializer? parhost.TaskFunction run once in each new worker; its failure breaks the pool
+---@field initializer? function|string run once in each new worker; its failure breaks the pool
 ---@field init_args? any[] its arguments, `n` honoured
 ---@field preload? string[] modules required before the initializer
 ---@field name? string default "proc_pool-1", ...
@@ -44,18 +44,18 @@ local proc_pool = {}
 ---@field buffer_size? integer at most so many results outstanding in maps
 ---@field memory_limit? integer bytes
 
----@class parhost.MapIterator
----@overload fun(): integer?, ...
+---@class parhost.MapIterator<T>
 local MapIterator = {}
 
 ---The next result; nothing at the end. Raises an item's error at its position; the next call goes on behind it.
 ---A cancellation point.
 ---@return integer? index of the input item
+---@return T
 ---@return any ...
 function MapIterator:next() end
 
 ---The first values of all that is left, with `n`. Raises the first error by position.
----@return any[]
+---@return T[]
 function MapIterator:collect() end
 
 ---Ends the iteration; what has not started is cancelled.
@@ -65,27 +65,31 @@ function MapIterator:close() end
 local View = {}
 
 ---Runs `fn(...)` in a worker. Raises `not_serializable`, `shutdown`, `broken_pool`, `queue_full`, `nested`.
----@param fn parhost.TaskFunction
+---@generic R
+---@param fn parhost.TaskFunction<R>
 ---@param ... any
----@return parhost.Future
+---@return parhost.Future<R>
 function View:submit(fn, ...) end
 
 ---`for i, values... in pool:map(fn, list1, list2) do`: in input order, up to the shortest list.
----@param fn parhost.TaskFunction
+---@generic R
+---@param fn parhost.TaskFunction<R>
 ---@param ... any[]|fun(): any arrays (`n` honoured) or iterator functions
----@return parhost.MapIterator
+---@return parhost.MapIterator<R>|fun(): integer, R, ...
 function View:map(fn, ...) end
 
 ---Each item is an array of arguments.
----@param fn parhost.TaskFunction
+---@generic R
+---@param fn parhost.TaskFunction<R>
 ---@param list any[][]|fun(): any[]
----@return parhost.MapIterator
+---@return parhost.MapIterator<R>|fun(): integer, R, ...
 function View:starmap(fn, list) end
 
 ---In the order of completion; the index says which input item it was.
----@param fn parhost.TaskFunction
+---@generic R
+---@param fn parhost.TaskFunction<R>
 ---@param ... any[]|fun(): any
----@return parhost.MapIterator
+---@return parhost.MapIterator<R>|fun(): integer, R, ...
 function View:map_unordered(fn, ...) end
 
 ---The same with other options.
@@ -154,16 +158,18 @@ function Pool:name() end
 function proc_pool.new(options) end
 
 ---The same as futures.wait.
----@param list parhost.Future[]
+---@generic F: parhost.Future
+---@param list F[]
 ---@param options? { timeout?: number, return_when?: "all_completed"|"first_completed"|"first_error" }
----@return parhost.Future[] done
----@return parhost.Future[] not_done
+---@return F[] done
+---@return F[] not_done
 function proc_pool.wait(list, options) end
 
 ---The same as futures.as_completed.
----@param list parhost.Future[]
+---@generic F: parhost.Future
+---@param list F[]
 ---@param timeout? number
----@return parhost.AsCompleted
+---@return parhost.AsCompleted<F>|fun(): F
 function proc_pool.as_completed(list, timeout) end
 
 return proc_pool

@@ -12,16 +12,18 @@ local thread_pool = {}
 function thread_pool.new(options) end
 
 ---The same as futures.wait.
----@param list parhost.Future[]
+---@generic F: parhost.Future
+---@param list F[]
 ---@param options? { timeout?: number, return_when?: "all_completed"|"first_completed"|"first_error" }
----@return parhost.Future[] done
----@return parhost.Future[] not_done
+---@return F[] done
+---@return F[] not_done
 function thread_pool.wait(list, options) end
 
 ---The same as futures.as_completed.
----@param list parhost.Future[]
+---@generic F: parhost.Future
+---@param list F[]
 ---@param timeout? number
----@return parhost.AsCompleted
+---@return parhost.AsCompleted<F>|fun(): F
 function thread_pool.as_completed(list, timeout) end
 
 return thread_pool

@@ -9,8 +9,10 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.8)
 pkg_search_module(LUA REQUIRED IMPORTED_TARGET lua5.4 lua-5.4 lua54 lua>=5.4)
 
 # The static Lua library, whole: a C module loaded at run time may use a function that the host itself does not.
-find_library(PH_LUA_STATIC NAMES liblua5.4.a liblua-5.4.a liblua54.a liblua.a
-             HINTS ${LUA_LIBRARY_DIRS} ${LUA_LIBDIR})
+if(PARHOST_STATIC_LIBS)
+  find_library(PH_LUA_STATIC NAMES liblua5.4.a liblua-5.4.a liblua54.a liblua.a
+               HINTS ${LUA_LIBRARY_DIRS} ${LUA_LIBDIR})
+endif()
 add_library(ph_lua INTERFACE)
 target_include_directories(ph_lua INTERFACE ${LUA_INCLUDE_DIRS})
 add_library(ph_lua_whole INTERFACE)
@@ -28,7 +30,9 @@ endif()
 # ph_prefer_static(<target> <pkg-config prefix> <archive names...>): the static library where there is one, which is one
 # less to load at each start. What it defines stays inside: C modules that a program loads may bring the shared one.
 function(ph_prefer_static target prefix)
-  find_library(PH_${prefix}_STATIC NAMES ${ARGN} HINTS ${${prefix}_LIBRARY_DIRS} ${${prefix}_LIBDIR})
+  if(PARHOST_STATIC_LIBS)
+    find_library(PH_${prefix}_STATIC NAMES ${ARGN} HINTS ${${prefix}_LIBRARY_DIRS} ${${prefix}_LIBDIR})
+  endif()
   add_library(${target} INTERFACE)
   target_include_directories(${target} INTERFACE ${${prefix}_INCLUDE_DIRS})
   if(PH_${prefix}_STATIC)

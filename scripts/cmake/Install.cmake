@@ -5,6 +5,7 @@ include(CMakePackageConfigHelpers)
 
 set(PARHOST_LUA_DIR ${CMAKE_INSTALL_DATADIR}/lua/5.4 CACHE STRING "where stock Lua looks for Lua modules")
 set(PARHOST_LUA_CDIR ${CMAKE_INSTALL_LIBDIR}/lua/5.4 CACHE STRING "where stock Lua looks for C modules")
+set(PARHOST_ZSH_DIR ${CMAKE_INSTALL_DATADIR}/zsh/site-functions CACHE STRING "where zsh looks for completions")
 
 # Neither is linked with Lua: its functions are those of the program that loads them, and there is one copy of them.
 # Neither is unloaded once it is there: threads and handlers may be in it.
@@ -65,5 +66,28 @@ foreach(module async futures http parhost proc_pool thread_pool)
   install(FILES lua/stock/module.lua DESTINATION ${PARHOST_LUA_DIR} RENAME ${module}.lua)
 endforeach()
 install(DIRECTORY lua/meta DESTINATION ${CMAKE_INSTALL_DATADIR}/parhost FILES_MATCHING PATTERN "*.lua")
-install(DIRECTORY docs/ TYPE DOC FILES_MATCHING PATTERN "*.md")
-install(FILES README.md LICENSE TYPE DOC)
+install(DIRECTORY docs/ TYPE DOC FILES_MATCHING PATTERN "*.md" PATTERN man EXCLUDE)
+install(FILES docs/man/parhost.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES scripts/completion/parhost.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME parhost)
+install(FILES scripts/completion/_parhost DESTINATION ${PARHOST_ZSH_DIR})
+install(FILES scripts/completion/parhost.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+install(FILES README.md CHANGELOG.md LICENSE TYPE DOC)
+install(DIRECTORY scripts/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples FILES_MATCHING PATTERN "*.lua"
+        PATTERN dev EXCLUDE PATTERN cmake EXCLUDE PATTERN completion EXCLUDE)
+
+# What is linked statically is handed on with the program, and so is what its licence wants to have said (Debian's names).
+if(PARHOST_STATIC_LIBS)
+  foreach(package liblua5.4-dev libuv1-dev libjansson-dev)
+    if(EXISTS /usr/share/doc/${package}/copyright)
+      install(FILES /usr/share/doc/${package}/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR}/licences RENAME ${package})
+    endif()
+  endforeach()
+endif()
+
+# cpack: a tree in an archive, to be unpacked anywhere.
+set(CPACK_GENERATOR TGZ)
+set(CPACK_PACKAGE_NAME parhost)
+set(CPACK_PACKAGE_VENDOR "the parhost authors")
+set(CPACK_PACKAGE_FILE_NAME parhost-${PROJECT_VERSION}-${CMAKE_SYSTEM_NAME}-${CMAKE_SYSTEM_PROCESSOR})
+set(CPACK_STRIP_FILES ON)
+include(CPack)

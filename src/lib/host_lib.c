@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "base/cpu.h"
 #include "lib/core.h"
 #include "loop/versions.h"
+#include "vm/embedded.h"
 #include "vm/error.h"
 #include "vm/vm.h"
 
@@ -198,6 +200,32 @@ static int load_built_in(lua_State *L) {
   return ph_vm_load_embedded(L, luaL_checkstring(L, 1));
 }
 
+/* built_in_texts(prefix) -> table: name of a module behind the prefix -> its text. */
+static int built_in_texts(lua_State *L) {
+  size_t len;
+  const char *prefix = luaL_checklstring(L, 1, &len);
+  lua_newtable(L);
+  for (size_t i = 0; i < ph_embedded_count; i++) {
+    const struct ph_embedded_file *file = &ph_embedded_files[i];
+    if (strncmp(file->module, prefix, len) != 0) continue;
+    lua_pushlstring(L, (const char *)file->text.data, file->text.len);
+    lua_setfield(L, -2, file->module + len);
+  }
+  return 1;
+}
+
+/* program_path() -> the file that this process runs, nil when it cannot be told. */
+static int program_path(lua_State *L) {
+  char path[PATH_MAX];
+  ssize_t n = readlink("/proc/self/exe", path, sizeof path);
+  if (n > 0 && n < (ssize_t)sizeof path) {
+    lua_pushlstring(L, path, (size_t)n);
+  } else {
+    luaL_pushfail(L);
+  }
+  return 1;
+}
+
 int luaopen_parhost_core_host(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"monotonic", monotonic},
@@ -222,6 +250,8 @@ int luaopen_parhost_core_host(lua_State *L) {
       {"list_directory", list_directory},
       {"is_terminal", is_terminal},
       {"load_built_in", load_built_in},
+      {"built_in_texts", built_in_texts},
+      {"program_path", program_path},
       {NULL, NULL},
   };
   ph_vm_adopt(L);

@@ -51,8 +51,9 @@ int ph_vm_load_embedded(lua_State *L, const char *module) {
   return 1;
 }
 
+/* Of the command line alone, and the stubs of lua/meta, which are text to it: a user may have modules of these names. */
 static bool is_private(const char *name) {
-  return strncmp(name, "cli.", 4) == 0; /* of the command line alone: a user may have a module of that name */
+  return strncmp(name, "cli.", 4) == 0 || strncmp(name, "meta.", 5) == 0;
 }
 
 bool ph__is_module(const char *chunkname) {

@@ -35,6 +35,8 @@ describe("cmake --install", function()
       "./lib/pkgconfig/parhost.pc",
       "./lib/cmake/parhost/parhostConfig.cmake", "./lib/cmake/parhost/parhostConfigVersion.cmake",
       "./lib/lua/5.4/parhost/stock.so",
+      "./share/man/man1/parhost.1", "./share/bash-completion/completions/parhost",
+      "./share/zsh/site-functions/_parhost", "./share/fish/vendor_completions.d/parhost.fish",
     }
     for _, name in ipairs { "async", "futures", "http", "parhost", "proc_pool", "thread_pool" } do
       expected[#expected + 1] = ("./share/lua/5.4/%s.lua"):format(name)

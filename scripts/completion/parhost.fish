@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# Completion of parhost in fish.
+
+# The first word that is neither option nor an option's text.
+function __parhost_script
+    set -l words (commandline -opc)
+    set -e words[1]
+    while set -q words[1]
+        switch $words[1]
+            case -e -l -j --workers
+                set -e words[1]
+            case '-?*'
+            case '*'
+                echo $words[1]
+                return 0
+        end
+        set -e words[1]
+    end
+    return 1
+end
+
+function __parhost_modules
+    set -l program (commandline -opc)[1]
+    set -l word (string match -r '^(?:.*=)?' -- (commandline -ct))
+    $program setup --modules (string replace -r '^.*=' '' -- (commandline -ct)) 2>/dev/null | string replace -r '^' -- $word
+end
+
+complete -c parhost -n 'not __parhost_script' -s e -x -d 'Execute a string'
+complete -c parhost -n 'not __parhost_script' -s i -d 'Enter interactive mode after the script'
+complete -c parhost -n 'not __parhost_script' -s l -x -a '(__parhost_modules)' -d 'Require a library'
+complete -c parhost -n 'not __parhost_script' -s v -d 'Show version information'
+complete -c parhost -n 'not __parhost_script' -s E -d 'Ignore environment variables'
+complete -c parhost -n 'not __parhost_script' -s W -d 'Turn warnings on'
+complete -c parhost -n 'not __parhost_script' -s j -l workers -x -d 'Default number of workers'
+complete -c parhost -n 'not __parhost_script' -s h -l help -d 'Show the options'
+complete -c parhost -n 'not __parhost_script' -s V -l version -d 'Show the versions in use'
+complete -c parhost -n 'not __parhost_script' -f -a setup -d 'Tell the tools of an editor about parhost'
+complete -c parhost -n 'not __parhost_script' -f -a test -d 'Run busted'
+complete -c parhost -n 'not __parhost_script' -k -f -a '(__fish_complete_suffix .lua)'
+complete -c parhost -n 'test "$(__parhost_script)" = setup' -f -a '(__fish_complete_directories)'
+complete -c parhost -n 'test "$(__parhost_script)" = setup' -l luacheck -d 'Write .luacheckrc in place of .luarc.json'
+complete -c parhost -n 'test "$(__parhost_script)" = setup' -l print -d 'Show the file and write nothing'
+complete -c parhost -n 'test "$(__parhost_script)" = setup' -l modules -x -a '(__parhost_modules)' -d 'List modules'
+complete -c parhost -n 'test "$(__parhost_script)" = setup' -s h -l help -d 'Show the options'
+complete -c parhost -n 'test "$(__parhost_script)" = test' -k -f -a '(__fish_complete_suffix .lua)'
