@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Everything that can be said of the sources without running tests. Each check says what to do about what it finds.
-#   scripts/dev/check.sh [format|tidy|lua|layers|surface|changelog ...]     all of them by default
+#   scripts/dev/check.sh [format|tidy|lua|layers|surface|changelog|packages ...]     all but the last by default
 set -u
 cd "$(dirname "$0")/../.."
 [ $# -gt 0 ] || set -- format tidy lua layers surface changelog
@@ -32,6 +32,7 @@ for check; do
       report luacheck $? "see above; .luacheckrc has the rules" ;;
     layers) $host scripts/dev/layers.lua; report layers $? "ARCHITECTURE.md says who may know whom" ;;
     surface) $host scripts/dev/surface.lua; report surface $? "every public function has a stub in lua/meta, a line in docs/ and a spec" ;;
+    packages) scripts/dev/package.sh; report packages $? "the last line above names the log" ;;
     changelog)
       grep -q '^## Unreleased' CHANGELOG.md
       report changelog $? "CHANGELOG.md needs a section '## Unreleased'" ;;
