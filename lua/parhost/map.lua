@@ -95,9 +95,29 @@ local function send_chunk(self, first, last)
   return id or home:when_room(submit)
 end
 
+local function fail_items(self, first, last, err)
+  for k = first, last do self:_deliver(k, false, err) end
+end
+
+-- The task that takes the results was cancelled while it waited for room in the queue.
+local fail_unless_sent = { __close = function(guard)
+  if not guard.map then return end
+  fail_items(guard.map, guard.first, guard.last, errors.new("cancelled", "cancelled while it waited to be sent"))
+end }
+
+-- Later than in the call to map: what cannot be sent is what becomes of its items.
+local function send_later(self, first, last)
+  local guard <close> = setmetatable({ map = self, first = first, last = last }, fail_unless_sent)
+  local ok, id = pcall(send_chunk, self, first, last)
+  guard.map = nil
+  if ok then return id end
+  fail_items(self, first, last, id)
+end
+
 local function send(self, first, last)
   self.sent = last
-  local id = send_chunk(self, first, last)
+  local send_items = self.started and send_later or send_chunk
+  local id = send_items(self, first, last)
   if self.pulls then forget_input(self, first, last) end
   if not id or self.closed then return end
   if not self.unordered then
@@ -348,7 +368,7 @@ function map.start(home, name, fn, given, how)
   if self[BUFFER] and self.chunk ~= "auto" then self.chunk = math.min(self.chunk, self[BUFFER]) end
   local guard <close> = setmetatable({ map = self }, cancel_unless_started)
   send_up_to(self, self[BUFFER] or math.huge)
-  guard.map = nil
+  guard.map, self.started = nil, true
   return self, nil, nil, self
 end
 
