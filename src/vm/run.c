@@ -247,19 +247,22 @@ static int do_error_text(lua_State *L) {
   return 0;
 }
 
-/* Encodes the error value and the traceback on top of the stack, and pops them. */
-static void encode_error(struct ph_run *r) {
+/* Encodes the error value and the traceback on top of the stack, and pops them. False: it was stopped meanwhile. */
+static bool encode_error(struct ph_run *r) {
   lua_State *L = r->L;
   lua_pushcfunction(L, do_error);
   lua_insert(L, -3);
   lua_pushlightuserdata(L, r);
   lua_insert(L, -3);
   r->reply = (struct ph_encoded){0};
-  if (lua_pcall(L, 3, 0, 0) == LUA_OK) return;
+  if (lua_pcall(L, 3, 0, 0) == LUA_OK) return true;
+  bool stopped = ph_cancel_is(L, -1);
   lua_settop(L, 0);
+  if (stopped) return false;
   lua_pushcfunction(L, do_error_text);
   lua_pushlightuserdata(L, r);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_settop(L, 0);
+  return true;
 }
 
 static enum ph_reply failed(struct ph_run *r, int status) {
@@ -268,7 +271,7 @@ static enum ph_reply failed(struct ph_run *r, int status) {
   if (stopped || no_memory)
     lua_settop(L, 0);
   else
-    encode_error(r);
+    stopped = !encode_error(r);
   if (status == LUA_ERRMEM) lua_gc(L, LUA_GCCOLLECT);
   if (stopped || no_memory) r->reply = (struct ph_encoded){0};
   return stopped ? PH_REPLY_STOPPED : no_memory ? PH_REPLY_MEMORY : PH_REPLY_ERROR;

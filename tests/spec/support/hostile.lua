@@ -75,6 +75,37 @@ function hostile.leave_bomb()
   return pid
 end
 
+-- Says that it has begun, runs until it is told to end.
+function hostile.run_until(begun, told)
+  io.open(begun, "w"):close()
+  while true do
+    local file = io.open(told)
+    if file then
+      file:close()
+      return "ended"
+    end
+  end
+end
+
+-- Leaves its beginning and its end in a file.
+function hostile.sleep_with_notes(path, n)
+  local function note(what)
+    local file <close> = assert(io.open(path, "a"))
+    file:write(what, n, " ")
+  end
+  note "begins"
+  require("async").sleep(0.005)
+  note "ends"
+end
+
+-- The encoding of its error never ends.
+function hostile.fail_for_ever()
+  local Slow = {}
+  function Slow.__dump() while true do end end
+  require("parhost").register("slow", Slow)
+  error(setmetatable({}, Slow))
+end
+
 -- Waits at a gate, and stays; all of it in C code.
 function hostile.stay(path)
   require("crash").block(60, path)
