@@ -213,7 +213,7 @@ end
 block.set_parker(park_until)
 
 -- Ready when its time has come, and by nothing else.
-local Sleep = { _lively = true }
+local Sleep = { _lively = true, _timed = true }
 function Sleep._ready() return false end
 function Sleep._watch() end
 function Sleep._unwatch() end

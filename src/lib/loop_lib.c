@@ -125,11 +125,19 @@ static bool sleep_blocked(lua_State *L, struct lib_state *s, int64_t deadline, i
   return false;
 }
 
+/* It sleeps: nobody else's work brings its end nearer. */
+static bool is_timed(lua_State *L, int subject) {
+  lua_getfield(L, subject, "_timed");
+  bool timed = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return timed;
+}
+
 static bool wait_once(lua_State *L, struct lib_state *s, int64_t deadline, int subject) {
   bool stuck = false;
   bool done = subject != 0 && help(L, s, subject);
   if (!done && deadline > ph_now() && !spin(s)) {
-    if (subject != 0 && lib_may_be_stuck(s))
+    if (subject != 0 && lib_may_be_stuck(s) && !is_timed(L, subject))
       stuck = sleep_blocked(L, s, deadline, subject);
     else
       sleep_now(L, s, deadline);

@@ -39,7 +39,8 @@ struct ph_worker {
   uint64_t started_tasks; /* tasks handed out and not taken back */
   int64_t since;          /* of its state: idle or busy */
   int64_t spawned;
-  int64_t kill_at; /* when a stop that was asked for turns into a signal; PH_NEVER: none */
+  int64_t kill_at;  /* when a stop that was asked for turns into a signal; PH_NEVER: none */
+  int64_t grace_ns; /* that led to kill_at */
   bool terminated; /* SIGTERM was sent, SIGKILL is next */
   void *backend_data;
 };
@@ -249,6 +250,8 @@ unsigned ph__worker_disown(struct ph_worker *w, struct ph_task **begun);
 void ph__worker_stop(struct ph_worker *w);
 void ph__worker_corrupt(struct ph_worker *w);
 void ph__break(struct ph_pool *p);
+bool ph__is_to_stop(const struct ph_task *t);
+void ph__kill_later(struct ph_worker *w, int64_t grace_ns);
 void ph__stop_task(struct ph_task *t, uint8_t source, int64_t grace_ns);
 void ph__check_timers(struct ph_pool *p, int64_t now);
 void ph__set_timer(struct ph_pool *p, int64_t when);

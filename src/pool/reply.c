@@ -223,9 +223,20 @@ int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t o
 static bool others_to_stop(const struct ph_worker *w, const struct ph_task *replied) {
   for (const struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
     const struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-    if (t != replied && (t->stop != 0 || (t->flags & (PH_TASK_TIMED_OUT | PH_TASK_EXPIRED)))) return true;
+    if (t != replied && ph__is_to_stop(t)) return true;
   }
   return false;
+}
+
+/* The time that the others have begins anew: perhaps this one lay on top of them. */
+static void note_stopped(struct ph_worker *w, const struct ph_task *replied) {
+  bool others = others_to_stop(w, replied);
+  if (others && w->terminated) return;
+  w->kill_at = PH_NEVER;
+  if (others)
+    ph__kill_later(w, w->grace_ns);
+  else
+    w->grace_ns = PH_NEVER;
 }
 
 static void take_bytes_here(struct ph_done *done, const uint8_t *body) {
@@ -255,7 +266,7 @@ static enum verdict take_reply(struct ph_worker *w, const struct ph_frame *f, co
   if (done.len > 0 && done.big == NULL) done.big = ph_link_take_big(&w->link);
   w->tasks++;
   p->restarts_in_row = 0;
-  if (w->kill_at != PH_NEVER && !others_to_stop(w, t)) w->kill_at = PH_NEVER;
+  note_stopped(w, t);
   t->flags &= (uint8_t)~PH_TASK_TIMED_OUT;
   if (t->next_item + 1 == t->count) ph__release_slot(w, f->slot);
   ph__finish(t, &done, body);

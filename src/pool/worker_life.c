@@ -26,7 +26,7 @@ static struct ph_worker *new_worker(struct ph_pool *p, unsigned index) {
   if (w == NULL) return NULL;
   w->pool = p;
   w->index = index;
-  w->kill_at = PH_NEVER;
+  w->kill_at = w->grace_ns = PH_NEVER;
   w->since = w->spawned = ph_now();
   ph_list_init(&w->handed);
   return w;
@@ -168,9 +168,12 @@ static void fail_interrupted(struct ph_worker *w, const struct ph_exit *how) {
   }
 }
 
-static void kill_later(struct ph_worker *w, int64_t grace_ns) {
+void ph__kill_later(struct ph_worker *w, int64_t grace_ns) {
   int64_t now = ph_now(), kill_at = grace_ns >= PH_NEVER - now ? PH_NEVER : now + grace_ns;
-  if (kill_at < w->kill_at) w->kill_at = kill_at;
+  if (kill_at < w->kill_at) {
+    w->kill_at = kill_at;
+    w->grace_ns = grace_ns;
+  }
   ph__set_timer(w->pool, w->kill_at);
 }
 
@@ -246,7 +249,7 @@ void ph__worker_stop(struct ph_worker *w) {
   w->state = PH_WORKER_STOPPING;
   w->since = ph_now();
   if (ph__write_frame(w, &f, NULL, 0, NULL, 0) != 0) w->pool->backend->kill(w->pool, w, true);
-  if (in_setup || w->pool->terminating || w->pool->state == PH_POOL_BROKEN) kill_later(w, w->pool->config.grace_ns);
+  if (in_setup || w->pool->terminating || w->pool->state == PH_POOL_BROKEN) ph__kill_later(w, w->pool->config.grace_ns);
 }
 
 /* It writes nonsense: not to be trusted any more. Its death is then an ordinary one. */
@@ -263,7 +266,7 @@ static void ask_to_stop(struct ph_task *t, uint8_t source, uint32_t what, int64_
   atomic_store(&s->stop_source, source);
   atomic_store(&s->stop, what);
   w->pool->backend->interrupt(w->pool, w);
-  kill_later(w, grace_ns);
+  ph__kill_later(w, grace_ns);
 }
 
 void ph__stop_task(struct ph_task *t, uint8_t source, int64_t grace_ns) {
@@ -295,8 +298,18 @@ static void check_handed_timeouts(struct ph_worker *w, int64_t now) {
   }
 }
 
+bool ph__is_to_stop(const struct ph_task *t) {
+  return t->stop != 0 || (t->flags & (PH_TASK_TIMED_OUT | PH_TASK_EXPIRED)) != 0;
+}
+
+/* In a thread another task may lie on top of the one that is to stop, which cannot do so before that has ended. What has
+ * not begun is taken back. */
+static bool is_covered(const struct ph_worker *w) {
+  return w->handed.prev != &w->handed && !ph__is_to_stop(ph_list_entry(w->handed.prev, struct ph_task, node));
+}
+
 /* Before a worker is killed for the task that it runs: the tasks behind that one go elsewhere, and what it has finished
- * meanwhile counts. False when the task has ended after all. */
+ * meanwhile counts. False when the task has ended after all, or cannot yet (take_reply gives it time once it can). */
 static bool give_up(struct ph_worker *w) {
   for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed; n = prev) {
     prev = n->prev;
@@ -304,6 +317,7 @@ static bool give_up(struct ph_worker *w) {
     ph__take_back(w->pool, t);
   }
   ph__read_replies(w);
+  if (is_covered(w)) w->kill_at = PH_NEVER;
   if (w->kill_at == PH_NEVER) return false;
   w->retire = true;
   return true;

@@ -279,7 +279,12 @@ void ph_vm_check_stop(lua_State *L) {
   if (ph_vm_stop_pending(vm)) raise_pending(L, vm);
 }
 
-void ph_vm_clear_stop(struct ph_vm *vm) {
-  atomic_store(&vm->stop, PH_STOP_NONE);
+enum ph_stop ph_vm_take_stop(struct ph_vm *vm) {
+  int source = atomic_exchange(&vm->stop, PH_STOP_NONE);
   disarm_hook(vm);
+  return (enum ph_stop)source;
+}
+
+void ph_vm_clear_stop(struct ph_vm *vm) {
+  ph_vm_take_stop(vm);
 }

@@ -149,6 +149,7 @@ void ph_vm_unhook(lua_State *L);
 
 /* Forgets a pending stop and its hook; in the vm's own thread. */
 void ph_vm_clear_stop(struct ph_vm *vm);
+enum ph_stop ph_vm_take_stop(struct ph_vm *vm); /* the same; gives what has come */
 
 /* --- coroutines -------------------------------------------------------------------------------------------
  * Whoever resumes a coroutine from C says so on both sides: the interrupt hook goes where the code runs. */

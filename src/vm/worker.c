@@ -212,6 +212,7 @@ struct below {
   struct ph_run *run;
   lua_State *running;
   size_t limit;
+  enum ph_stop stop; /* that has come for it, and waits until what lies on top has ended */
 };
 
 static struct below begin_on_top(struct worker *w, struct ph_run *top, lua_State *co) {
@@ -224,7 +225,8 @@ static struct below begin_on_top(struct worker *w, struct ph_run *top, lua_State
                          .store = w->run.store,
                          .send = w->run.send,
                          .out = w->run.out};
-  b.run = ph_run_begin(top, vm, co);
+  b.run = ph_run_begin(top, vm, co); /* from here on, what comes for the one below is left for later */
+  b.stop = ph_vm_take_stop(vm);
   ph_vm_switch(vm, b.running, co);
   w->depth++;
   return b;
@@ -236,6 +238,7 @@ static void end_on_top(struct worker *w, struct ph_run *top, const struct below 
   ph_vm_switch(vm, top->L, b->running);
   ph_run_end(top, b->run);
   vm->limit = b->limit;
+  if (b->stop != PH_STOP_NONE) ph_vm_interrupt(vm, b->stop);
   ph_run_catch_up(b->run);
 }
 

@@ -19,6 +19,8 @@ function tasks.first_and_length(list)
   return list[1], #list
 end
 
+function tasks.await(future) return future:result() end
+
 function tasks.fail(message)
   error(message, 0)
 end
