@@ -71,6 +71,7 @@ local function submit(self, fn, ...)
   local id = core_submit(h.core, f, 0, h.options, fn, ...)
   if not id then return submit_to_full(h, f, fn, ...) end
   f[ID] = id
+  if h.max_queue then h:keep_bounded(id) end
   if h.inline then h:take_in() end
   return f
 end

@@ -17,7 +17,8 @@ local ID <const> = 6
 function home.new(core, life, settings, given)
   local self = setmetatable({
     core = core, life = life, given = given, task = given.name,
-    inline = settings.inline or false, on_full = settings.on_full, max_queue = settings.max_queue,
+    inline = settings.inline or false, on_full = settings.on_full, max_queue = settings.max_queue or false,
+    take_in_at = settings.max_queue or 0,
     chunk_size = given.chunk_size or 1, buffer_size = given.buffer_size,
     retry_if = given.retries and given.retries > 0 and given.retry_if or false,
   }, Home)
@@ -83,6 +84,13 @@ function Home:queue_full()
   local limit = self.max_queue
   local message = ('the queue of %s "%s" is full (max_queue = %d)'):format(life.kind, life.name, limit)
   error(errors.new("queue_full", message, { limit = limit }), 0)
+end
+
+-- A program that submits and never waits, with workers that keep up: results must not pile up where the queue may not.
+function Home:keep_bounded(id)
+  if id < self.take_in_at then return end
+  self.take_in_at = id + self.max_queue
+  self:take_in()
 end
 
 -- Takes in what was run in the calling thread.
