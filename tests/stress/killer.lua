@@ -1,118 +1,199 @@
 -- SPDX-License-Identifier: MIT
--- Process pools under fire: submits, cancels, forces, waits, computes, and kills, stops and continues workers at
--- random. Tasks leave marks in a file as they begin and end; what the futures say is compared with these.
+-- Everything under fire at once: pools of processes and of threads, tasks on coroutines. Submits, maps, cancels, forces,
+-- waits, computes, opens and closes pools; kills, stops and continues workers, at random. At the end the fork server is
+-- killed as well, and everything must come back.
 --
 --   parhost tests/stress/killer.lua [seed [seconds]]       the seed is printed; a failure says what was wrong
 --
--- Every future settles, once; no task begins more often than its retries allow; a task that is done has begun and
--- ended exactly once more than it was interrupted; what was cancelled before it ran has not begun.
-local seed = tonumber(arg[1]) or os.time()
-local seconds = tonumber(arg[2]) or 20
-package.cpath = arg[-1]:gsub("[^/]*$", "") .. "tests/support/?.so;" .. package.cpath
-
+-- Tasks leave marks in a file as they begin and end (support/tasks.lua); what the futures say is compared with these
+-- (support/account.lua): every future settles, once, in a way that something has happened for; no task begins more often
+-- than its retries allow; a task that is done has begun and ended; what was cancelled before it ran has not begun.
+local seed = math.tointeger(tonumber(arg[1])) or os.time()
+local seconds = tonumber(arg[2]) or 60
+local proc_pool = require "proc_pool"
+local thread_pool = require "thread_pool"
+local account = require "tests.stress.support.account"
+local async = require "async"
+local census = require "tests.stress.support.census"
 local crash = require "crash"
 local futures = require "futures"
 local monotonic = require("parhost").monotonic
-local proc_pool = require "proc_pool"
+local tasks = require "tests.stress.support.tasks"
 
 local SIGKILL <const>, SIGTERM <const>, SIGSTOP <const>, SIGCONT <const> = 9, 15, 19, 18
+local ROUND <const> = 4000 -- tasks
+local PENDING <const> = 400 -- at a time
+local GROWTH <const> = 16 << 20 -- bytes
 local random = math.random
 math.randomseed(seed)
+futures.on_unhandled(function() end)
 print(("killer: seed %d, %g s"):format(seed, seconds))
 
-local log = os.tmpname()
-local records = {} -- id -> { future =, kind =, retries =, settled = n, cancelled = true when cancel() said so }
-local pools = {}
+local complain = account.complain
+local round -- support/account.lua
+local pools = {} -- { where =, handle =, doomed = true when it was ended }
+local closing = {} -- pools
 local stopped = {} -- pids
-
--- Tasks -----------------------------------------------------------------------------------------------------
-
-local function mark(path, what, id)
-  local file <close> = assert(io.open(path, "a"))
-  file:setvbuf("full")
-  file:write(what, " ", id, "\n")
-end
-
-local tasks = {}
-
-function tasks.quick(path, id)
-  mark(path, "b", id)
-  mark(path, "e", id)
-  return id
-end
-
-function tasks.compute(path, id, ms)
-  mark(path, "b", id)
-  local limit = os.clock() + ms / 1000
-  while os.clock() < limit do end
-  mark(path, "e", id)
-  return id
-end
-
-function tasks.block(path, id, ms)
-  mark(path, "b", id)
-  require("crash").block(ms / 1000)
-  mark(path, "e", id)
-  return id
-end
-
-function tasks.big(path, id, _, text)
-  mark(path, "b", id)
-  mark(path, "e", id)
-  return id, text
-end
-
-local KINDS <const> = { "quick", "quick", "quick", "quick", "compute", "block", "big" }
-
--- Actions ---------------------------------------------------------------------------------------------------
-
-local function new_pool()
-  return proc_pool.new {
-    max_workers = random(3), grace = random() * 0.05, max_restarts = 1 << 30,
-    max_tasks_per_worker = random(3) == 1 and random(5) or nil,
-    idle_timeout = random(3) == 1 and random() * 0.02 or nil,
-  }
-end
+local counts = { kills = 0, stops = 0, pools = 0, cancels = 0 }
 
 local function any(list) return list[random(#list)] end
 
+-- Pools -----------------------------------------------------------------------------------------------------
+
+local MODULES <const> = { proc = proc_pool, thread = thread_pool }
+
+local function new_pool(where)
+  counts.pools = counts.pools + 1
+  return {
+    where = where,
+    handle = MODULES[where].new {
+      max_workers = random(3), grace = random() * 0.05, max_restarts = 1 << 30,
+      max_tasks_per_worker = random(3) == 1 and random(20) or nil,
+      idle_timeout = random(3) == 1 and random() * 0.02 or nil,
+    },
+  }
+end
+
+-- A view on a pool, how often its tasks may run again, whether they have a time limit.
 local function view_of(pool)
-  local how = random(8)
+  local how = random(10)
   if how == 1 then return pool:with { retries = 2 }, 2 end
   if how == 2 then return pool:with { priority = random(-2, 2) }, 0 end
-  if how == 3 then return pool:with { timeout = random() * 0.03 }, 0 end
-  if how == 4 then return pool:with { deadline = monotonic() + random() * 0.1 }, 0 end
+  if how == 3 then return pool:with { timeout = random() * 0.03 }, 0, true end
+  if how == 4 then return pool:with { deadline = monotonic() + random() * 0.1 }, 0, true end
   return pool, 0
+end
+
+-- What is submitted -----------------------------------------------------------------------------------------
+
+-- kind -> weight
+local IN_POOLS <const> = { { "quick", 40 }, { "compute", 8 }, { "sleep", 2 }, { "block", 1 }, { "big", 4 }, { "fail", 3 },
+                           { "exit", 0.5 }, { "hog", 0.5 }, { "request", 1 }, { "program", 0.5 }, { "inner", 0.3 } }
+local IN_THREADS <const> = { { "nest", 3 }, table.unpack(IN_POOLS) }
+local IN_ASYNC <const> = { { "quick", 10 }, { "sleep", 10 }, { "fail", 2 }, { "request", 1 }, { "program", 1 },
+                           { "to_thread", 8 }, { "to_process", 8 }, { "gather", 3 }, { "race", 2 }, { "group", 2 } }
+
+local function choose(rows)
+  local total = 0
+  for _, row in ipairs(rows) do total = total + row[2] end
+  local at = random() * total
+  for _, row in ipairs(rows) do
+    at = at - row[2]
+    if at <= 0 then return row[1] end
+  end
+  return rows[1][1]
+end
+
+-- Mostly short, at times some MB.
+local function text_for(kind)
+  if kind == "program" then return ("x"):rep(random(1 << 12)) end
+  if kind == "big" then return ("x"):rep(random(random(20) == 1 and 1 << 22 or 1 << 16)) end
+end
+
+-- Milliseconds: at times 50.
+local function duration() return random(20) == 1 and 50 or random(12) end
+
+local function submit_to(entry)
+  local kind = choose(entry.where == "thread" and IN_THREADS or IN_POOLS)
+  local view, retries, timed = view_of(entry.handle)
+  local text = text_for(kind)
+  local record = { kind = kind, where = entry.where, retries = retries, timed = timed, pool = entry,
+                   length = text and #text }
+  local id = round:add(record)
+  if kind == "hog" then view = view:with { memory_limit = 4 << 20 } end
+  round:follow(record, view:submit(tasks.pool[kind], round.path, id, duration(),
+    kind == "nest" and entry.handle or text))
 end
 
 local actions = {}
 
 function actions.submit()
-  for _ = 1, random(40) do
-    local kind, id = any(KINDS), #records + 1
-    local view, retries = view_of(any(pools))
-    local text = kind == "big" and ("x"):rep(random(1 << 19)) or nil
-    local record = { kind = kind, retries = retries, settled = 0, length = text and #text }
-    records[id] = record
-    record.future = view:submit(tasks[kind], log, id, random(12), text)
-    record.future:add_done_callback(function() record.settled = record.settled + 1 end)
+  local entry = any(pools)
+  for _ = 1, random(40) do submit_to(entry) end
+end
+
+function actions.create()
+  for _ = 1, random(20) do
+    local kind = choose(IN_ASYNC)
+    local text = text_for(kind)
+    local record = { kind = kind, where = "async", retries = 0, length = text and #text }
+    local id = round:add(record)
+    round:follow(record, async.create_task(tasks.async[kind], round.path, id, duration(), text))
   end
 end
 
-local function recent() return records[random(math.max(1, #records - 200), #records)] end
+-- Takes the items of a map one by one; leaves it before the end when `stop` says so.
+local function take_items(it, items, stop)
+  local guard <close> = it
+  for i = 1, stop do
+    local got = table.pack(pcall(it.next, it))
+    if not got[1] then
+      items[i].item = { false, got[2] }
+      if futures.is(got[2], "timeout") then return end
+    elseif got[2] == nil then
+      return complain("the map of tasks %d... ended before item %d", items[1].id, i)
+    else
+      items[i].item = table.pack(true, table.unpack(got, 3, got.n))
+    end
+  end
+  return guard
+end
+
+function actions.map()
+  local entry = any(pools)
+  local kind = any { "quick", "quick", "compute", "fail" }
+  local with = { chunk_size = any { 1, 7, "auto" }, buffer_size = random(2) == 1 and 20 or nil }
+  if random(6) == 1 then with.timeout = random() * 0.05 end
+  local paths, ids, ms, items = {}, {}, {}, {}
+  local record = { kind = "map", where = entry.where, retries = 0, pool = entry, timed = with.timeout ~= nil }
+  round:add(record)
+  for i = 1, random(100) do
+    items[i] = { kind = kind, where = entry.where, retries = 0, pool = entry, timed = record.timed, in_map = true }
+    ids[i], paths[i], ms[i] = round:add(items[i]), round.path, random(12)
+  end
+  local stop = random(4) == 1 and random(#items) or #items
+  round:follow(record, async.create_task(function()
+    take_items(entry.handle:with(with):map(tasks.pool[kind], paths, ids, ms), items, stop)
+  end))
+end
+
+-- What is done to it ----------------------------------------------------------------------------------------
+
+-- Of the last ones that have a future.
+local function recent()
+  local records = round.records
+  for _ = 1, #records > 0 and 20 or 0 do
+    local record = records[random(math.max(1, #records - 200), #records)]
+    if record.future then return record end
+  end
+end
 
 function actions.cancel()
   for _ = 1, random(5) do
     local record = recent()
-    if not record.future:done() and record.future:cancel() then record.cancelled = true end
+    if record and not record.future:done() and record.future:cancel() then
+      counts.cancels = counts.cancels + 1
+      record.cancelled = true
+      record.never = record.where ~= "async" and record.kind ~= "map"
+    end
   end
 end
 
-function actions.force() recent().future:cancel { force = true, grace = random() * 0.02 } end
+function actions.force()
+  local record = recent()
+  if not record or record.future:done() then return end
+  record.cancelled = true
+  counts.cancels = counts.cancels + 1
+  if record.where == "async" or record.kind == "map" then record.future:cancel { reason = "at random" }
+  else record.future:cancel { force = true, grace = random() * 0.02 } end
+end
 
 function actions.wait()
   local list = {}
-  for i = 1, random(10) do list[i] = recent().future end
+  for _ = 1, random(10) do
+    local record = recent()
+    list[#list + 1] = record and record.future
+  end
   futures.wait(list, { timeout = random() * 0.02, return_when = any { "first_completed", "all_completed" } })
 end
 
@@ -121,19 +202,33 @@ function actions.compute()
   while monotonic() < limit do end
 end
 
+-- Any process worker that there is, those of workers as well.
 local function strike(signal)
-  local worker = any(any(pools):workers())
-  if worker and worker.pid then
-    crash.kill(worker.pid, signal)
-    return worker.pid
+  local zygote = census.zygote()
+  local workers = zygote and census.children(zygote) or {}
+  local pid = workers[random(math.max(1, #workers))]
+  if pid then
+    account.struck[pid] = signal
+    crash.kill(pid, signal)
+    return pid
   end
 end
 
-function actions.kill() strike(random(4) == 1 and SIGTERM or SIGKILL) end
+function actions.kill()
+  if strike(random(4) == 1 and SIGTERM or SIGKILL) then counts.kills = counts.kills + 1 end
+end
 
-function actions.stop()
-  local pid = strike(SIGSTOP)
-  if pid then stopped[#stopped + 1] = pid end
+local function stop(pid)
+  counts.stops = counts.stops + 1
+  stopped[#stopped + 1] = pid
+end
+
+function actions.stop() stop(strike(SIGSTOP)) end
+
+-- The fork server stands still for a while.
+function actions.stop_zygote()
+  local pid = census.zygote()
+  if pid and crash.kill(pid, SIGSTOP) then stop(pid) end
 end
 
 function actions.continue()
@@ -142,110 +237,135 @@ function actions.continue()
 end
 
 function actions.replace()
-  local pool = table.remove(pools, random(#pools))
+  local entry = table.remove(pools, random(#pools))
   local how = random(3)
-  if how == 1 then pool:terminate() elseif how == 2 then pool:kill() else pool:shutdown { wait = false } end
-  pools[#pools + 1] = new_pool()
+  if how == 1 then entry.handle:terminate()
+  elseif how == 2 then entry.handle:kill()
+  else entry.handle:shutdown { wait = false, cancel_pending = random(2) == 1 } end
+  entry.doomed = true
+  closing[#closing + 1] = entry
+  pools[#pools + 1] = new_pool(entry.where)
 end
 
-local WEIGHTS <const> = { submit = 8, cancel = 6, force = 4, wait = 8, compute = 4, kill = 4, stop = 1, continue = 2,
-                          replace = 0.2 }
+local ACTIONS <const> = { { "submit", 8 }, { "create", 5 }, { "map", 2 }, { "cancel", 6 }, { "force", 4 }, { "wait", 6 },
+                          { "compute", 3 }, { "kill", 4 }, { "stop", 1 }, { "stop_zygote", 0.1 }, { "continue", 2 },
+                          { "replace", 0.4 } }
 
-local function choose()
-  local total = 0
-  for _, weight in pairs(WEIGHTS) do total = total + weight end
-  local at = random() * total
-  for name, weight in pairs(WEIGHTS) do
-    at = at - weight
-    if at <= 0 then return name end
-  end
-  return "wait"
-end
-
--- The account -----------------------------------------------------------------------------------------------
-
-local wrong = 0
-
-local function complain(...)
-  wrong = wrong + 1
-  if wrong <= 20 then print("killer: " .. string.format(...)) end
-end
-
-local function read_marks()
-  local begun, ended = {}, {}
-  for line in io.lines(log) do
-    local what, id = line:match("^([be]) (%d+)$")
-    local count = what == "b" and begun or ended
-    id = tonumber(id)
-    count[id] = (count[id] or 0) + 1
-  end
-  return begun, ended
-end
-
-local function check(id, record, begun, ended)
-  local ok, value, extra = record.future:outcome(0)
-  local kind = ok and "done" or futures.is(value) and value.kind or tostring(value)
-  local name = ("task %d (%s, %s)"):format(id, record.kind, kind)
-  if record.settled ~= 1 then complain("%s settled %d times", name, record.settled) end
-  if begun > record.retries + 1 then complain("%s began %d times", name, begun) end
-  if ok and value ~= id then complain("%s gave %s", name, value) end
-  if ok and record.length and #extra ~= record.length then complain("%s gave %d bytes", name, #extra) end
-  if ok and (ended < 1 or (record.retries == 0 and begun ~= 1)) then
-    complain("%s began %d times, ended %d times", name, begun, ended)
-  end
-  if record.cancelled and begun > record.retries then complain("%s was cancelled, and began", name) end
-  if not ok and kind ~= "cancelled" and kind ~= "timeout" and kind ~= "worker_died" then
-    complain("%s failed: %s", name, tostring(value))
-  end
-  return kind
-end
-
-local function unsettled()
-  local list = {}
-  for _, record in ipairs(records) do
-    if record.settled == 0 then list[#list + 1] = record.future end
-  end
-  return list
-end
+-- Rounds ----------------------------------------------------------------------------------------------------
 
 local function describe_pools()
-  for _, pool in ipairs(pools) do
-    local s = pool:stats()
-    print(("  %s: queued %d, running %d, workers %d"):format(pool:name(), s.queued, s.running, s.workers))
-    for _, w in ipairs(pool:workers()) do print("   ", w.id, w.pid, w.state, w.tasks, w.task) end
+  for _, list in ipairs { pools, closing } do
+    for _, entry in ipairs(list) do
+      local s = entry.handle:stats()
+      print(("  %s: queued %d, running %d, workers %d"):format(entry.handle:name(), s.queued, s.running, s.workers))
+      for _, w in ipairs(entry.handle:workers()) do print("   ", w.id, w.pid or w.tid, w.state, w.tasks, w.task) end
+    end
   end
+  async.dump(io.stdout)
 end
 
--- The run ---------------------------------------------------------------------------------------------------
-
-for i = 1, 3 do pools[i] = new_pool() end
-actions.submit()
-local limit, steps = monotonic() + seconds, 0
-while monotonic() < limit do
-  if #unsettled() > 400 then futures.wait(unsettled(), { timeout = 0.2, return_when = "first_completed" })
-  else actions[choose()]() end
-  steps = steps + 1
-end
-actions.continue()
-local _, hanging = futures.wait(unsettled(), { timeout = 30 })
-if #hanging > 0 then
-  complain("%d futures do not settle", #hanging)
-  describe_pools()
-end
-for _, pool in ipairs(pools) do
-  if not pool:shutdown { timeout = 10 } then complain("%s does not end", pool:name()) end
-end
-local begun, ended = read_marks()
-os.remove(log)
-local counts = {}
-for id, record in ipairs(records) do
-  if record.settled > 0 then
-    local kind = check(id, record, begun[id] or 0, ended[id] or 0)
-    counts[kind] = (counts[kind] or 0) + 1
+local function join_closing()
+  for _, entry in ipairs(closing) do
+    if not entry.handle:join(20) then complain("%s does not end", entry.handle:name()) end
   end
+  closing = {}
 end
-local text = {}
-for kind, n in pairs(counts) do text[#text + 1] = ("%d %s"):format(n, kind) end
-table.sort(text)
-print(("killer: %d steps, %d tasks: %s"):format(steps, #records, table.concat(text, ", ")))
-os.exit(wrong == 0)
+
+local function finish_round()
+  actions.continue()
+  local _, hanging = futures.wait(round:unsettled(), { timeout = 60 })
+  if #hanging > 0 then
+    complain("%d futures do not settle, the first is %s", #hanging, tostring(hanging[1]))
+    describe_pools()
+  end
+  join_closing()
+end
+
+local function run_round(limit)
+  local last = account.total + ROUND
+  while account.total < last and monotonic() < limit do
+    if round.pending > PENDING then
+      futures.wait(round:unsettled(50), { timeout = 0.05, return_when = "first_completed" })
+      if random(10) == 1 then actions.continue() end
+    else
+      actions[choose(ACTIONS)]()
+    end
+  end
+  finish_round()
+end
+
+-- Work of every kind is there when the fork server dies: that of threads and coroutines goes on.
+local function run_last_round()
+  for _ = 1, 10 do
+    actions.submit()
+    actions.create()
+  end
+  account.zygote_died = true
+  crash.kill(census.zygote(), SIGKILL)
+  for _ = 1, 10 do
+    actions.create()
+    for _, entry in ipairs(pools) do
+      if entry.where == "thread" then
+        submit_to(entry)
+      else
+        local f = select(2, pcall(entry.handle.submit, entry.handle, math.abs, -1))
+        if getmetatable(f) ~= getmetatable(round.records[1].future) and not futures.is(f, "broken_pool") then
+          complain("submit to a pool without fork server: %s", tostring(f))
+        end
+      end
+    end
+  end
+  finish_round()
+end
+
+local previous
+
+-- A round with its account, in a run of tasks or in plain code.
+local function with_account(in_plain_code, run, ...)
+  round = account.new_round(os.tmpname())
+  if in_plain_code then run(...) else async.run({ slow_step = 60 }, run, ...) end
+  round:check()
+  if previous then previous:check_late() end
+  previous = round
+end
+
+-- Everything once, so that what is made at its first use is there: libcurl, the zygote, the loop.
+local function warm_up()
+  for where, module in pairs(MODULES) do
+    local pool <close> = module.new(1)
+    assert(pool:submit(math.abs, -1):result() == 1, where)
+  end
+  pcall(require("http").get, "http://127.0.0.1:1/", { timeout = 5 })
+  async.run_process { "true" }
+end
+
+warm_up()
+local before, memory_before = census.take(), census.collected()
+local memory = {}
+for i = 1, 4 do pools[i] = new_pool(i % 2 == 0 and "thread" or "proc") end
+local start = monotonic()
+local limit, said = start + seconds, start
+repeat
+  with_account(#memory % 2 == 1, run_round, limit)
+  memory[#memory + 1] = census.collected()
+  if monotonic() - said > 60 then
+    said = monotonic()
+    print(("killer: after %.0f s: %s; memory %s"):format(said - start, account.summary(), census.mb(memory[#memory])))
+    io.stdout:flush()
+  end
+until monotonic() >= limit
+with_account(false, run_last_round) -- its end is that of the default pools, too
+for _, entry in ipairs(pools) do
+  if not entry.handle:shutdown { timeout = 20 } then complain("%s does not end", entry.handle:name()) end
+end
+local left = census.left(before, 20)
+if left then complain("left at the end: %s", left) end
+local memory_after = census.collected()
+print(("killer: memory before %s, after the first round %s, after the last %s, without pools %s"):format(
+  census.mb(memory_before), census.mb(memory[1]), census.mb(memory[#memory]), census.mb(memory_after)))
+if memory_after - memory_before > GROWTH then complain("memory has grown") end
+previous:check_late()
+print(("killer: %d rounds, %s"):format(#memory, account.summary()))
+print(("killer: %d kills, %d stops, %d cancels, %d pools, %.0f tasks/s"):format(
+  counts.kills, counts.stops, counts.cancels, counts.pools, account.total / (monotonic() - start)))
+os.exit(account.wrong == 0)

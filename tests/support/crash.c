@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -113,6 +114,15 @@ static int close_from(lua_State *L) {
   return 0;
 }
 
+/* trim(): memory that is free in malloc goes back to the system, and will sooner from now on: the limits no longer grow
+ * with the blocks that come by. */
+static int trim(lua_State *L) {
+  (void)L;
+  mallopt(M_TRIM_THRESHOLD, 1 << 17);
+  malloc_trim(0);
+  return 0;
+}
+
 /* fork() -> pid, 0 in the child. Buffers are flushed before. */
 static int fork_process(lua_State *L) {
   fflush(NULL);
@@ -204,6 +214,7 @@ int luaopen_crash(lua_State *L) {
                                        {"leave", leave},
                                        {"kill", send_signal},
                                        {"forge", forge},
+                                       {"trim", trim},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
