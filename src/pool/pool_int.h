@@ -41,7 +41,7 @@ struct ph_worker {
   int64_t spawned;
   int64_t kill_at;  /* when a stop that was asked for turns into a signal; PH_NEVER: none */
   int64_t grace_ns; /* that led to kill_at */
-  bool terminated; /* SIGTERM was sent, SIGKILL is next */
+  bool terminated;  /* SIGTERM was sent, SIGKILL is next */
   void *backend_data;
 };
 
