@@ -245,22 +245,26 @@ static bool withdraw(struct ph_pool *p, struct ph_task *t) {
   return ph__revoke(t);
 }
 
+/* Of a chunk that has begun: the items that have not. */
+static void stop_rest(struct ph_task *t) {
+  struct ph_slot *s = ph_link_slot(&t->worker->link, t->slot);
+  unsigned none = 0;
+  atomic_compare_exchange_strong(&s->stop, &none, PH_STOP_REST);
+}
+
 bool ph_pool_cancel(struct ph_pool *p, uint64_t id, bool force, int64_t grace_ns, uint8_t source) {
   bool cancelled = false;
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
   struct ph_task *t = ph__map_find(p, id);
-  if (t != NULL && t->next_item == 0 && withdraw(p, t)) {
+  if (t != NULL && withdraw(p, t)) { /* all of it, or a chunk on its way to another worker after a death */
     ph__finish_rest(p, t, PH_DONE_CANCELLED, source);
     cancelled = true;
   } else if (t != NULL && t->state != PH_TASK_ENDED && force) {
-    if (t->state == PH_TASK_QUEUED) { /* a chunk on its way to another worker after a death */
-      ph__queue_remove(&p->queue, t);
-      ph__finish_rest(p, t, PH_DONE_CANCELLED, source);
-    } else {
-      ph__stop_task(t, source, grace_ns);
-    }
+    ph__stop_task(t, source, grace_ns);
     cancelled = true;
+  } else if (t != NULL && t->state != PH_TASK_ENDED && t->count > 1) {
+    stop_rest(t);
   }
   ph__publish(p);
   pthread_mutex_unlock(&p->lock);

@@ -47,7 +47,8 @@ struct ph_bytes_here {
 /* Exit code of a worker that has found no memory for its link, its Lua state, or its setup. */
 #define PH_WORKER_EXIT_NO_MEMORY 125
 
-/* In ph_slot.stop: every item that is left; otherwise 1 + the item. */
+/* In ph_slot.stop: every item that is left; those that have not begun; otherwise 1 + the item. */
 #define PH_STOP_ALL 0xffffffffu
+#define PH_STOP_REST 0xfffffffeu
 
 #endif

@@ -119,6 +119,8 @@ static void release_all(struct ph_worker *w) {
     t->worker = NULL;
     if (t->stop != 0)
       ph__finish_rest(w->pool, t, PH_DONE_CANCELLED, t->stop);
+    else if (atomic_load(&ph_link_slot(&w->link, t->slot)->stop) == PH_STOP_REST)
+      ph__finish_rest(w->pool, t, PH_DONE_CANCELLED, PH_SOURCE_EXPLICIT);
     else if (t->flags & PH_TASK_EXPIRED)
       ph__finish_rest(w->pool, t, PH_DONE_TIMEOUT, PH_SOURCE_DEADLINE);
     else

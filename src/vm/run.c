@@ -156,7 +156,7 @@ static bool begin_item(struct ph_run *r) {
   atomic_store_explicit(&r->own_slot->item, r->item, memory_order_release);
   atomic_store_explicit(&r->own_slot->started, r->now, memory_order_release);
   r->slot = r->own_slot;
-  return !must_stop(r);
+  return !must_stop(r) && atomic_load(&r->slot->stop) != PH_STOP_REST;
 }
 
 static uint32_t run_time_units(int64_t ns) {

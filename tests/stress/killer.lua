@@ -47,7 +47,7 @@ local function new_pool(where)
   return {
     where = where,
     handle = MODULES[where].new {
-      max_workers = random(3), grace = random() * 0.05, max_restarts = 1 << 30,
+      max_workers = random(account.MAX_WORKERS), grace = random() * 0.05, max_restarts = 1 << 30,
       max_tasks_per_worker = random(3) == 1 and random(20) or nil,
       idle_timeout = random(3) == 1 and random() * 0.02 or nil,
     },
@@ -148,7 +148,7 @@ function actions.map()
   local record = { kind = "map", where = entry.where, retries = 0, pool = entry, timed = with.timeout ~= nil }
   round:add(record)
   for i = 1, random(100) do
-    items[i] = { kind = kind, where = entry.where, retries = 0, pool = entry, timed = record.timed, in_map = true }
+    items[i] = { kind = kind, where = entry.where, retries = 0, pool = entry, timed = record.timed, map = record }
     ids[i], paths[i], ms[i] = round:add(items[i]), round.path, random(12)
   end
   local stop = random(4) == 1 and random(#items) or #items

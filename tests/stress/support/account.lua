@@ -8,12 +8,13 @@
 --   timed =       it has a time limit
 --   pool =        an entry of the killer's, with `doomed` when the pool was ended while there was work
 --   length =      of the text that comes back
---   in_map =      it is one of a map's
---   item =        { ok, value, text }: it is one of a map's, and has no future; unset when the map was left before }
+--   map =         the record of the map that it is an item of
+--   item =        { ok, value, text } of such, which have no future; unset when the map was left before }
 local futures = require "futures"
 
 local account = {}
 
+account.MAX_WORKERS = 3 -- of each pool
 account.wrong = 0
 account.struck = {} -- pid -> the signal, of workers
 account.zygote_died = false
@@ -92,7 +93,7 @@ function may_end.timeout(r) return r.timed end
 
 function may_end.broken_pool(r) return account.zygote_died and (r.where ~= "thread" or r.kind == "inner") end
 
-function may_end.shutdown(r) return r.pool and r.pool.doomed and (r.kind == "nest" or r.kind == "map" or r.in_map) end
+function may_end.shutdown(r) return r.pool and r.pool.doomed and (r.kind == "nest" or r.kind == "map" or r.map) end
 
 -- The outcome of a map's item that nobody has taken.
 function may_end.left() return true end
@@ -136,7 +137,7 @@ end
 -- What has happened to it.
 local function describe(record)
   local text = ""
-  for _, key in ipairs { "cancelled", "never", "timed", "in_map" } do
+  for _, key in ipairs { "cancelled", "never", "timed", "map" } do
     if record[key] then text = text .. ", " .. key end
   end
   return text .. (record.pool and record.pool.doomed and ", its pool was ended" or "")
@@ -157,17 +158,23 @@ end
 -- All futures have settled, but for those that were complained about.
 function Round:check()
   self.begun, self.ended = read_marks(self.path)
+  self.left = {}
   for _, record in ipairs(self.records) do
+    if record.map and not record.item then self.left[record.id] = record.map end
     if not self.open[record] then check(record, self.begun[record.id] or 0, self.ended[record.id] or 0) end
   end
   self.records = nil
 end
 
--- A round later: nothing has begun since.
+-- A round later: nothing has begun since, but for what workers were just beginning when a map was left.
 function Round:check_late()
-  local begun = read_marks(self.path)
-  for id, n in pairs(begun) do
-    if n ~= self.begun[id] then account.complain("task %d began after its future had settled", id) end
+  local late = {}
+  for id, n in pairs(read_marks(self.path)) do
+    local map = self.left[id]
+    if n ~= self.begun[id] and map then late[map] = (late[map] or 0) + 1 end
+    if n ~= self.begun[id] and (not map or late[map] > account.MAX_WORKERS) then
+      account.complain("task %d began after its future had settled", id)
+    end
   end
   os.remove(self.path)
 end
