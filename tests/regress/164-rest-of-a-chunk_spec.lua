@@ -8,9 +8,9 @@ local thread_pool = require "thread_pool"
 
 local ITEMS <const> = 20
 
-for _, module in ipairs { proc_pool, thread_pool } do
+for where, module in pairs { process = proc_pool, thread = thread_pool } do
   describe("leaving a map", function()
-    it("cancels the items of a chunk that have not begun, in a " .. (module == proc_pool and "process" or "thread"), function()
+    it("cancels the items of a chunk that have not begun, in a " .. where, function()
       local begun, told, paths, ends = os.tmpname(), os.tmpname(), {}, {}
       os.remove(told)
       for i = 1, ITEMS do paths[i], ends[i] = i == 2 and begun or begun .. "." .. i, i == 1 and begun or told end

@@ -60,6 +60,7 @@ function tasks.hog(path, id)
   mark(path, "b", id)
   local list = {}
   for i = 1, math.huge do list[i] = ("x"):rep(1 << 16) .. i end
+  return #list
 end
 
 -- A request to a port where nobody listens.
