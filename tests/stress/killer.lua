@@ -173,8 +173,9 @@ function actions.cancel()
     local record = recent()
     if record and not record.future:done() and record.future:cancel() then
       counts.cancels = counts.cancels + 1
+      local stopped_before = record.cancelled or record.pool and record.pool.doomed -- then it may have run
       record.cancelled = true
-      record.never = record.where ~= "async" and record.kind ~= "map"
+      record.never = not stopped_before and record.where ~= "async" and record.kind ~= "map"
     end
   end
 end
