@@ -111,7 +111,7 @@ end)
 local rows = {
   { "--wo", "--workers" }, { "--he", "--help" }, { "-l proc", "proc_pool" }, { "-l p=thread", "thread_pool" },
   { "setu", "setup" }, { "-e 'x = 1' setu", "setup" }, { "scripts/cp", "scripts/cpu.lua" }, { "setup --lua", "--luacheck" },
-  { "setup script", "scripts" }, { "test tests/spec/cli_s", "tests/spec/cli_spec.lua" }, { "x.lua READ", "README.md" },
+  { "setup script", "scripts" }, { "test tests/spec/cli_s", "tests/spec/cli_spec.lua" }, { "x.lua LICEN", "LICENSE" },
   { "-- scripts/cp", "scripts/cpu.lua" },
 }
 
