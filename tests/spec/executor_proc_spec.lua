@@ -55,7 +55,7 @@ describe("proc_pool", function()
     local function env(name) return pool:submit("os:getenv", name):result() end
     assert.same({ "1", "5", nil, os.getenv("PATH") }, { env "X", env "N", env "HOME", env "PATH" })
     assert.is_nil(os.getenv("X"))
-    local niceness = tonumber(require("support.tasks").surroundings():match("%d+$"))
+    local niceness = tonumber(require("support.tasks").surroundings():match("%-?%d+$"))
     assert.equal(("/ %d"):format(math.min(niceness + 3, 19)), pool:submit(require("support.tasks").surroundings):result())
     local cases = {
       { { env = { [1] = "x" } }, "option 'env': names of variables expected, got number" },
