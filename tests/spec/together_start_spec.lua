@@ -74,7 +74,7 @@ describe("the pool of a worker", function()
   end)
 
   it("is as nice as its worker, and as it says itself", function()
-    local ours = tonumber(tasks.surroundings():match("%d+$"))
+    local ours = tonumber(tasks.surroundings():match("%-?%d+$"))
     local pool <close> = proc_pool.new { max_workers = 1, nice = 2 }
     local inner, nicer = math.min(ours + 2, 19), math.min(ours + 5, 19)
     assert.same({ inner, inner, nicer }, { pool:submit(nested .. "niceness"):result(20) })
