@@ -4,15 +4,7 @@ package.path = "tests/spec/?.lua;" .. package.path
 local alive = require "support.alive"
 local terminal = require "tests.spec.support.terminal"
 
-local function test(name, options, fn)
-  if not fn then options, fn = {}, options end
-  it(name, function()
-    if not terminal.available then return pending("tmux is not installed") end
-    local t <close> = terminal.start(options)
-    t:expect_end("\n>")
-    fn(t)
-  end)
-end
+local test = terminal.test
 
 describe("the end of a session", function()
   test("Ctrl-D ends it, as .quit does; tasks are cancelled, pools wait", function(t)

@@ -3,15 +3,7 @@
 local run = require "tests.spec.support.run"
 local terminal = require "tests.spec.support.terminal"
 
-local function test(name, options, fn)
-  if not fn then options, fn = {}, options end
-  it(name, function()
-    if not terminal.available then return pending("tmux is not installed") end
-    local t <close> = terminal.start(options)
-    t:expect_end("\n>")
-    fn(t)
-  end)
-end
+local test = terminal.test
 
 local function temporary(fn)
   local name = os.tmpname()

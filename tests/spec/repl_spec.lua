@@ -4,16 +4,7 @@ package.path = "tests/spec/?.lua;" .. package.path
 local gate = require "support.gate"
 local terminal = require "tests.spec.support.terminal"
 
--- Each test has a program of its own, at its first prompt.
-local function test(name, options, fn)
-  if not fn then options, fn = {}, options end
-  it(name, function()
-    if not terminal.available then return pending("tmux is not installed") end
-    local t <close> = terminal.start(options)
-    t:expect_end("\n>")
-    fn(t)
-  end)
-end
+local test = terminal.test
 
 describe("at the prompt", function()
   test("expressions print their values, and errors their traceback", function(t)

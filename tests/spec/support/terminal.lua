@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- A real terminal for a spec: tmux with a server of its own. Keys go in, the screen is looked at until it shows what is
 -- expected.
+local busted = require "busted"
 local run = require "tests.spec.support.run"
 
 local terminal = {}
@@ -130,5 +131,16 @@ function terminal:close()
 end
 
 terminal.__close = terminal.close
+
+-- test(name [, options], fn): a test that has a program of its own, at its first prompt.
+function terminal.test(name, options, fn)
+  if not fn then options, fn = {}, options end
+  busted.it(name, function()
+    if not terminal.available then return busted.pending("tmux is not installed") end
+    local t <close> = terminal.start(options)
+    t:expect_end("\n>")
+    fn(t)
+  end)
+end
 
 return terminal
