@@ -65,18 +65,9 @@ bool ph__put_reference(lua_State *L, struct ph_codec *c, const void *object, uin
 
 /* --- scalars ---------------------------------------------------------------------------------------------- */
 
-static void put_integer(lua_State *L, struct ph_codec *c, lua_Integer v) {
-  if (v >= 0 && v < 0x80) {
-    ph__put_tag(L, c, (uint8_t)(PH_TAG_SMALL | v));
-    return;
-  }
-  ph__put_tag(L, c, PH_TAG_INT);
-  ph__put_varint(L, c, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
-}
-
-static void put_float(lua_State *L, struct ph_codec *c, lua_Number v) {
-  ph__put_tag(L, c, PH_TAG_FLOAT);
-  ph__put(L, c, &v, sizeof v);
+static void put_number(lua_State *L, struct ph_codec *c, int idx) {
+  if (ph_buf_reserve(&c->out, PH_NUMBER_MAX) != 0) ph__no_memory(L);
+  c->out.len = (size_t)(ph__write_number(L, idx, c->out.data + c->out.len) - c->out.data);
 }
 
 #define REF_FROM 3     /* shorter ones take no more bytes than a reference */
@@ -122,12 +113,7 @@ bool ph__put_scalar(lua_State *L, struct ph_codec *c, int idx) {
     case LUA_TNIL: ph__put_tag(L, c, PH_TAG_NIL); return true;
     case LUA_TBOOLEAN: ph__put_tag(L, c, lua_toboolean(L, idx) ? PH_TAG_TRUE : PH_TAG_FALSE); return true;
     case LUA_TSTRING: ph__put_string(L, c, idx); return true;
-    case LUA_TNUMBER:
-      if (lua_isinteger(L, idx))
-        put_integer(L, c, lua_tointeger(L, idx));
-      else
-        put_float(L, c, lua_tonumber(L, idx));
-      return true;
+    case LUA_TNUMBER: put_number(L, c, idx); return true;
     default: return false;
   }
 }

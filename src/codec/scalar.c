@@ -17,7 +17,7 @@ static uint8_t *put_integer(uint8_t *p, lua_Integer v) {
   return p;
 }
 
-static uint8_t *put_number(lua_State *L, int idx, uint8_t *p) {
+uint8_t *ph__write_number(lua_State *L, int idx, uint8_t *p) {
   if (lua_isinteger(L, idx)) return put_integer(p, lua_tointeger(L, idx));
   lua_Number v = lua_tonumber(L, idx);
   *p++ = PH_TAG_FLOAT;
@@ -29,7 +29,7 @@ size_t ph__scalar_message(lua_State *L, int idx, uint8_t bytes[PH_SCALAR_MAX]) {
   uint8_t *p = bytes;
   *p++ = 1;
   switch (lua_type(L, idx)) {
-    case LUA_TNUMBER: p = put_number(L, idx, p); break;
+    case LUA_TNUMBER: p = ph__write_number(L, idx, p); break;
     case LUA_TBOOLEAN: *p++ = lua_toboolean(L, idx) ? PH_TAG_TRUE : PH_TAG_FALSE; break;
     case LUA_TNIL: *p++ = PH_TAG_NIL; break;
     default: return 0;
