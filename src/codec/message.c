@@ -113,7 +113,7 @@ static void reset(lua_State *L, struct ph_codec *c, const struct ph_encode_optio
   c->tried = c->found = c->passed = 0;
   c->named_known = c->has_code = c->has_state = false;
   c->plain.identity = NULL;
-  ph_buf_reset(&c->out, KEEP);
+  ph_buf_reset(&c->out, c->out.cap > KEEP ? 0 : KEEP); /* what grows from nothing lies better: see base/big.h */
   ph_ptrmap_clear(&c->seen);
   if (!c->has_anchors) return;
   lua_newtable(L);
