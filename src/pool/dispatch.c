@@ -4,7 +4,7 @@
  * Anybody who holds the lock may pump. The owner pumps when it submits something that a worker could begin at once, and
  * while it waits. When the owner has not been seen for a tick, the dispatcher thread drives: it sleeps in epoll on the
  * workers' bells and pumps when one rings. While the owner is active or waits, the dispatcher stays away, so that a
- * message wakes one thread and not two; after some quiet ticks it sleeps until it is signalled.
+ * message wakes one thread and not two; after a quiet tick it sleeps until it is signalled.
  *
  * The epoll descriptor of a pool serves both: the dispatcher waits in it, and the owner's loop polls it. */
 #include <errno.h>
@@ -22,7 +22,6 @@
 #include "base/fault.h"
 
 #define TICK_NS 1000000
-#define LINGER_TICKS 10
 #define NAP_NS 50000
 #define SPIN_NS 40000 /* about what waking a parked thread costs */
 #define SPIN_CREDIT_MAX 8
@@ -160,13 +159,15 @@ static void drive(struct ph_pool *p) {
 
 static void *dispatch(void *arg) {
   struct ph_pool *p = arg;
-  unsigned seen = atomic_load(&p->owner_activity), quiet = 0;
+  unsigned seen = atomic_load(&p->owner_activity);
   prctl(PR_SET_NAME, "ph-dispatch");
   prctl(PR_SET_TIMERSLACK, 1);
   pthread_mutex_lock(&p->lock);
   while (!p->quit) {
     if (p->owner_waiting || !needs_watching(p)) {
-      if (++quiet <= LINGER_TICKS) {
+      unsigned activity = atomic_load(&p->owner_activity);
+      if (activity != seen) { /* it comes and goes: a signal each time would cost it more than our ticks */
+        seen = activity;
         tick(p);
         continue;
       }
@@ -181,7 +182,6 @@ static void *dispatch(void *arg) {
       drive(p);
       if (p->owner_waiting) kick(p); /* what we have read will not ring again */
     }
-    quiet = 0;
   }
   pthread_mutex_unlock(&p->lock);
   return NULL;
