@@ -72,7 +72,7 @@ function checks.u(text)
   end
   local parts, why = url.parse(text)
   if parts then check_parts(parts) else assert(type(why) == "string") end
-  local shown = url.masked(text)
+  local shown = url.masked(text):match("^%a[%w+.-]*:/+[^/?#]*") -- what comes behind is a path, whatever is in it
   local secret = text:match("^%a[%w+.-]*:/+[^/?#@]*:([^/?#@]+)@")
   assert(not secret or not shown:find(":" .. secret .. "@", 1, true), "a password in a URL for people")
 end
