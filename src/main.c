@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/edit.h"
+#include "lib/trace_lib.h"
 #include "pool/backend_thread.h"
 #include "pool/zygote.h"
 #include "vm/error.h"
@@ -331,6 +332,7 @@ static int exit_program(lua_State *L) {
   ph_zygote_dismiss();
   if (close && program != NULL) close_program();
   ph_zygote_stop();
+  lib_observe_end(ended_by != 0 ? 128 + ended_by : code);
   if (ended_by != 0) die_of(ended_by);
   leave(code);
 }
@@ -386,6 +388,8 @@ int main(int argc, char **argv) {
   ph_zygote_dismiss();
   close_program();
   ph_zygote_stop();
+  int code = ok ? EXIT_SUCCESS : EXIT_FAILURE;
+  lib_observe_end(ended_by != 0 ? 128 + ended_by : code);
   if (ended_by != 0) die_of(ended_by);
-  leave(ok ? EXIT_SUCCESS : EXIT_FAILURE);
+  leave(code);
 }

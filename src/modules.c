@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "lib/core.h"
+#include "lib/trace_lib.h"
 
 const struct ph_module ph_modules[] = {
     {"parhost.core.codec", luaopen_parhost_core_codec},
@@ -15,6 +16,7 @@ const struct ph_module ph_modules[] = {
     {"parhost.core.spawn", luaopen_parhost_core_spawn},
     {"parhost.core.station", luaopen_parhost_core_station},
     {"parhost.core.task", luaopen_parhost_core_task},
+    {"parhost.core.trace", luaopen_parhost_core_trace},
     {"parhost.core.edit", luaopen_parhost_core_edit},
     {"parhost.core.history", luaopen_parhost_core_history},
 #ifdef PH_FAULTS

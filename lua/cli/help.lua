@@ -16,6 +16,8 @@ Available options are:
   -W        turn warnings on
   -j n, --workers n
             default number of workers of a pool (also: environment variable PARHOST_WORKERS)
+  --trace file
+            write what happens when as a Chrome trace (also: environment variable PARHOST_TRACE)
   -h, --help
             show this text
   -V, --version
@@ -27,7 +29,7 @@ local COMMANDS <const> = [[
        parhost test [busted arguments]
        parhost setup [--help]
 ]]
-local KNOWN = { "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--help", "--version" }
+local KNOWN = { "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--trace", "--help", "--version" }
 
 local function complain(...)
   io.stderr:write("parhost: ", ...)
@@ -81,6 +83,10 @@ end
 
 function help.needs_argument(option)
   return complain("'", option, "' needs argument\n", USAGE, OPTIONS)
+end
+
+function help.fail(message)
+  return complain(message, "\n")
 end
 
 function help.bad_workers(text, from)

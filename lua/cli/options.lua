@@ -33,7 +33,7 @@ local long_names = { ["--help"] = "-h", ["--version"] = "-V" }
 
 local argv = ...
 local plan = {}
-local workers, workers_from
+local workers, workers_from, trace
 local i = 1
 
 while argv[i] do
@@ -62,6 +62,11 @@ while argv[i] do
     workers, i = take_text(argv, i, attached or "")
     if not workers then return fail("needs_argument", option) end
     workers_from = letter == "-j" and "-j" or "--workers"
+  elseif option:find("^%-%-trace") then
+    local attached = option:match("^%-%-trace=(.+)$")
+    if not attached and option ~= "--trace" then return fail("unknown_option", option) end
+    trace, i = take_text(argv, i, attached or "")
+    if not trace then return fail("needs_argument", option) end
   elseif option == "-h" then
     return fail("help")
   elseif option == "-V" then
@@ -90,5 +95,10 @@ if argv[i] then
 else
   plan.script = 0
   plan.reads_stdin = not (plan.has_e or plan.version)
+end
+if not trace and not plan.no_environment then trace = os.getenv("PARHOST_TRACE") end
+if trace and trace ~= "" then
+  local message = host.load_built_in("cli.trace")().begin(trace, plan, argv)
+  if message then return fail("fail", message) end
 end
 return plan

@@ -58,6 +58,7 @@ struct core {
   uint32_t n_places, n_sinks;
   unsigned submissions;               /* see take_what_is_done */
   struct ph_buf scratch, chunk_blobs; /* a chunk being put together */
+  struct ph_buf note;                 /* for the trace, of the task being put together; empty: none is written */
   struct ph_buf setup;
   struct ph_buf records; /* being delivered, up to `at` */
   size_t at;

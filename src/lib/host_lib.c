@@ -12,7 +12,9 @@
 
 #include "base/clock.h"
 #include "base/cpu.h"
+#include "base/trace.h"
 #include "lib/core.h"
+#include "lib/trace_lib.h"
 #include "loop/versions.h"
 #include "vm/embedded.h"
 #include "vm/error.h"
@@ -53,6 +55,7 @@ static int get_worker(lua_State *L) {
 
 static int set_worker(lua_State *L) {
   lua_settop(L, 1);
+  if (ph_traced()) lib_trace_worker(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &worker_key);
   return 0;
 }

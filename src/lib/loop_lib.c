@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 #include "lib/core.h"
 #include "lib/station_lib.h"
 #include "lib/task.h"
@@ -68,6 +69,7 @@ static void sleep_now(lua_State *L, struct lib_state *s, int64_t deadline) {
   struct ph_vm *vm = ph_vm_of(L);
   watch_pools(L, s);
   struct ph_loop *loop = lib_loop_of(L);
+  if (ph_traced()) ph_trace_settle();
   bool wait = begin_waits(s, &deadline, &last);
   if (wait && (vm == NULL || !must_hurry(s, vm))) ph_loop_run_once(loop, deadline);
   end_waits(s, last);

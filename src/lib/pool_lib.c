@@ -55,6 +55,7 @@ static void release(lua_State *L, struct core *c) {
   delist(L, c);
   ph_buf_deinit(&c->scratch);
   ph_buf_deinit(&c->chunk_blobs);
+  ph_buf_deinit(&c->note);
   ph_buf_deinit(&c->setup);
   ph_buf_deinit(&c->free_places);
   for (size_t at = c->at; at < c->records.len;) {
@@ -237,13 +238,15 @@ static int pool_prepare(lua_State *L) {
 
 static int task_options(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  struct ph_task_options *o = lua_newuserdatauv(L, sizeof *o, 0);
+  struct ph_task_options *o = lua_newuserdatauv(L, sizeof *o, OPTIONS_NAME);
   *o = (struct ph_task_options)PH_TASK_OPTIONS_DEFAULT;
   o->priority = (int32_t)integer_field(L, "priority", 0);
   o->retries = (uint32_t)integer_field(L, "retries", 0);
   o->timeout_ns = duration_field(L, "timeout");
   o->deadline = duration_field(L, "deadline");
   o->memory_limit = (size_t)integer_field(L, "memory_limit", 0);
+  lua_getfield(L, 1, "name");
+  lua_setiuservalue(L, -2, OPTIONS_NAME);
   luaL_setmetatable(L, OPTIONS_METATABLE);
   return 1;
 }

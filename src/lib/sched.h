@@ -70,6 +70,7 @@ struct sched_task {
   uint8_t state, wake;
   bool masked, lively, shown, start_on_cancel; /* lively: something outside of the tasks will wake it */
   uint8_t outcome;                             /* STATE_... when it has ended */
+  struct task_trace *trace;                    /* what is to be told of it; NULL: nobody watches */
 };
 
 /* A run: of plain code as long as none is on. Those of tasks that a worker thread runs while it waits lie on top. */

@@ -9,8 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
+#include "base/trace.h"
 #include "lib/core.h"
 #include "lib/station_lib.h"
+#include "lib/trace_lib.h"
+#include "pool/task_trace.h"
 #include "vm/error.h"
 #include "vm/worker.h"
 
@@ -201,11 +205,47 @@ static void set_holds(lua_State *L, struct core *c, uint64_t id) {
 
 #define AROUND_MIN ((size_t)1 << 20) /* bytes that a task takes over rather than copies */
 
+/* For the trace: what follows the bytes of the task. */
+static void make_note(lua_State *L, struct core *c, const struct naming *n) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 5, NULL);
+  push_text(L, 1, n->label);
+  push_text(L, 1, n->site);
+  if (luaL_testudata(L, 4, OPTIONS_METATABLE) != NULL)
+    lua_getiuservalue(L, 4, OPTIONS_NAME);
+  else
+    lua_pushnil(L);
+  const struct ph_task_texts texts = {.pool = c->config.name,
+                                      .label = lua_tostring(L, top + 1),
+                                      .site = lua_tostring(L, top + 2),
+                                      .name = lua_tostring(L, top + 3)};
+  if (ph_task_note_make(&c->note, &texts) != 0) luaL_error(L, "not enough memory");
+  lua_settop(L, top);
+}
+
+static void begin_trace(const struct core *c, struct ph_task *t, uint64_t id, uint32_t count) {
+  struct ph_task_about about;
+  memcpy(ph_task_bytes(t) + t->len - c->note.len, c->note.data, c->note.len);
+  t->flags |= PH_TASK_TRACED;
+  size_t len = ph_task_note_read(ph_task_bytes(t), t->len, &about);
+  ph_trace_submitted(&about, id, count, len);
+}
+
+/* The encoder's own block, with room for the note; NULL: the bytes are to be copied. */
+static uint8_t *take_bytes(lua_State *L, const struct core *c, const struct ph_encoded *e) {
+  uint8_t *taken = e->len >= AROUND_MIN ? ph_encode_take(L, e) : NULL;
+  if (taken == NULL || c->note.len == 0) return taken;
+  uint8_t *bigger = ph_realloc(taken, e->len + c->note.len);
+  if (bigger == NULL) free(taken);
+  return bigger;
+}
+
 /* `e` as a task without anything but its bytes; NULL without memory. */
 static struct ph_task *wrap_task(lua_State *L, const struct core *c, const struct ph_encoded *e) {
-  uint8_t *taken = e->len >= AROUND_MIN ? ph_encode_take(L, e) : NULL;
+  size_t len = e->len + c->note.len;
+  uint8_t *taken = take_bytes(L, c, e);
   struct ph_task *t =
-      taken != NULL ? ph_task_new_around(c->client, taken, e->len, e->n_blobs) : ph_task_new(c->client, e->len, e->n_blobs);
+      taken != NULL ? ph_task_new_around(c->client, taken, len, e->n_blobs) : ph_task_new(c->client, len, e->n_blobs);
   if (t == NULL) {
     free(taken);
     return NULL;
@@ -218,6 +258,8 @@ static struct ph_task *wrap_task(lua_State *L, const struct core *c, const struc
 /* The task in C memory, from here on nothing may raise. The sink is entered before. */
 static struct ph_task *make_task(lua_State *L, struct core *c, const struct naming *n, const struct ph_encoded *e,
                                  uint32_t count) {
+  c->note.len = 0;
+  if (ph_traced()) make_note(L, c, n);
   uint64_t id = ph_pool_take_ids(c->pool, count);
   uint32_t place = take_place(L, c);
   set_holds(L, c, id);
@@ -234,6 +276,7 @@ static struct ph_task *make_task(lua_State *L, struct core *c, const struct nami
   t->label = n->label;
   t->site = n->site;
   t->place = place;
+  if (c->note.len > 0) begin_trace(c, t, id, count);
   return t;
 }
 
@@ -264,6 +307,7 @@ static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
     admit(L, c);
   }
   warn_of_trouble(L, c);
+  if (ph_traced()) lib_warn_of_trace(L);
   lua_pushinteger(L, id);
   return 1;
 }

@@ -6,6 +6,7 @@
 #include <lua.h>
 
 #define OPTIONS_METATABLE "parhost.core.TaskOptions"
+#define OPTIONS_NAME 1 /* their user value: the name of the tasks, or nil */
 
 int core_submit(lua_State *L);
 int core_submit_chunk(lua_State *L);

@@ -53,6 +53,18 @@ extern const luaL_Reg task_park_functions[];
 /* A traceback of a parked task. */
 void task_push_traceback(lua_State *L, struct sched_task *t);
 
+/* --- task_trace.c: only where something is watched (ph_watched, t->trace) ------------------------------------- */
+/* The function is still in the task's table, at `task`. */
+void task_trace_created(lua_State *L, const struct sched *s, struct sched_task *t, int task);
+/* Its table is anchored. */
+void task_trace_step(lua_State *L, const struct sched *s, struct sched_task *t);
+void task_trace_stepped(struct sched_task *t);
+/* Before anybody hears of it. `error` and the traceback behind it are on the stack, 0: there is none. Never raises. */
+void task_trace_ended(lua_State *L, struct sched_task *t, int state, int error);
+/* Of a task that has not begun. */
+void task_trace_dropped(lua_State *L, const struct sched *s, struct sched_task *t);
+void task_trace_free(struct sched_task *t);
+
 /* --- scope_lib.c ------------------------------------------------------------------------------------------ */
 extern const luaL_Reg task_scope_functions[];
 void task_open_scopes(lua_State *L, struct sched *s);

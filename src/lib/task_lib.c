@@ -372,7 +372,9 @@ static int free_sched(lua_State *L) {
   lua_settop(L, 1);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors);
   for (lua_Integer i = (lua_Integer)lua_rawlen(L, 2); i > 0; i--) {
-    if (lua_rawgeti(L, 2, i) == LUA_TTABLE) free(task_of(L, 3));
+    struct sched_task *t = lua_rawgeti(L, 2, i) == LUA_TTABLE ? task_of(L, 3) : NULL;
+    if (t != NULL && t->trace != NULL) task_trace_free(t);
+    free(t);
     lua_pop(L, 1);
   }
   ph_heap_deinit(&s->timers);

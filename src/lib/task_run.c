@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "lib/task.h"
 
 #define POLL_EVERY_NS 50000 /* the system is asked for news that often while tasks are ready all the time */
@@ -85,6 +86,7 @@ struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope
   t->state = TASK_HELD;
   ph_list_init(&t->queue);
   s->live++;
+  if (ph_watched()) task_trace_created(L, s, t, fn);
   if (s->run.debug) {
     task_push_policy(L, s, POLICY_CREATED);
     lua_pushvalue(L, fn);
@@ -207,11 +209,13 @@ static int body_ended(lua_State *L, int status, lua_KContext ctx) {
   lua_rawseti(L, AT_TASK, TASK_COUNT);
   if (status == LUA_OK || status == LUA_YIELD) {
     t->outcome = STATE_DONE;
+    if (t->trace != NULL) task_trace_ended(L, t, STATE_DONE, 0);
     succeed(L, s);
     return 0;
   }
   t->outcome = ph_cancel_is(L, -1) ? STATE_CANCELLED : STATE_FAILED;
   take_trace(L, s, t);
+  if (t->trace != NULL) task_trace_ended(L, t, t->outcome, lua_gettop(L) - 1);
   settle(L, s, AT_TASK, t->outcome, lua_gettop(L) - 2);
   return 0;
 }
@@ -254,6 +258,7 @@ static void end_task(lua_State *L, struct sched *s, struct sched_task *t) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors);
   luaL_unref(L, -1, t->anchor);
   lua_pop(L, 1);
+  if (t->trace != NULL) task_trace_free(t);
   free(t);
   if (!told) lua_error(L); /* whoever waits for the group must not do so for ever */
 }
@@ -319,6 +324,7 @@ static void drop(lua_State *L, struct sched *s, struct sched_task *t) {
   }
   task_push_signal(L, sched_cancelled_by(&t->root));
   t->outcome = STATE_CANCELLED;
+  if (t->trace != NULL) task_trace_dropped(L, s, t);
   settle(L, s, top + 1, STATE_CANCELLED, top + 1);
   lua_settop(L, top);
   end_task(L, s, t);
@@ -337,6 +343,11 @@ static void bury(lua_State *L, struct sched *s, struct sched_task *t, int status
   lua_pushnil(L);
   lua_rawseti(L, top + 1, TASK_COUNT);
   t->outcome = STATE_FAILED;
+  if (t->trace != NULL) {
+    lua_pushnil(L);
+    task_trace_ended(L, t, STATE_FAILED, lua_gettop(L) - 1);
+    lua_pop(L, 1);
+  }
   settle(L, s, top + 1, STATE_FAILED, top + 1);
   lua_settop(L, top);
   end_task(L, s, t);
@@ -355,6 +366,7 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t) {
   if (lua_status(t->co) == LUA_OK) {
     nargs = t->nargs + 3;
   }
+  if (t->trace != NULL) task_trace_step(L, s, t);
   t->state = TASK_RUNS;
   s->current = t;
   ph_watchdog_step(&s->watchdog);
@@ -366,6 +378,7 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t) {
   int status = lua_resume(t->co, L, nargs, &n);
   ph_vm_switch(vm, t->co, L);
   s->inside--;
+  if (t->trace != NULL) task_trace_stepped(t);
   t->shown |= vm->task_shown;
   vm->task_shown = shown;
   vm->task = outer_co;

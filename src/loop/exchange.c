@@ -10,7 +10,9 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/trace.h"
 #include "loop/curl_int.h"
+#include "loop/exchange_trace.h"
 
 #define HEAD_MAX (256 * 1024)   /* all header lines of an exchange, interim responses and trailers included */
 #define SKIPPED_MAX (64 * 1024) /* of a redirect's body; with more than that a new connection is cheaper */
@@ -40,6 +42,7 @@ struct ph_exchange {
   CURLcode code;
   long version;
   struct ph_timings timings;
+  struct ph_exchange_trace *trace; /* NULL: nobody watches */
   char text[CURL_ERROR_SIZE];
 };
 
@@ -189,10 +192,23 @@ static void note_info(struct ph_exchange *x) {
   api_of(x)->easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &x->sent);
 }
 
+static void end_trace(struct ph_exchange *x) {
+  const char *why = NULL;
+  static const char *const endings[] = {
+      [PH_END_BODY_TOO_LARGE] = "body too large", [PH_END_HEAD_TOO_LARGE] = "head too large", [PH_END_CANCELLED] = "cancelled"};
+  if (x->ending == PH_END_FAILED)
+    ph_exchange_error(x, &why);
+  else if (x->ending != PH_END_OK)
+    why = endings[x->ending];
+  ph__exchange_trace_end(x->trace, x->status, x->received, why, &x->timings);
+  x->trace = NULL;
+}
+
 static void finish(struct ph_exchange *x) {
   note_info(x);
   api_of(x)->multi_remove_handle(x->multi->handle, x->easy);
   x->over = true;
+  if (x->trace != NULL) end_trace(x);
   ph__curl_ended(x->multi);
 }
 
@@ -229,6 +245,7 @@ static void free_memory(struct ph_exchange *x) {
   ph_list_remove(&x->news);
   ph_buf_deinit(&x->head);
   ph_buf_deinit(&x->body);
+  free(x->trace); /* still there in a forked copy of the process alone */
   free(x);
 }
 
@@ -364,6 +381,7 @@ struct ph_exchange *ph_exchange_start(struct ph_curl_multi *m, const struct ph_r
     return NULL;
   }
   ph__curl_started(m);
+  if (ph_watched()) x->trace = ph__exchange_trace_begin(request->method, request->url);
   return x;
 }
 

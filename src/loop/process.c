@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/trace.h"
 
 /* How long a killed child may take: it may hang in the kernel, on a file system that does not answer. */
 #define KILLED_NS ((int64_t)1000000000)
@@ -35,11 +36,41 @@ static void reap(struct ph_process *p) {
   ph_list_remove(&p->node);
 }
 
+static void free_memory(struct ph_process *p) {
+  free(p->trace_name);
+  free(p);
+}
+
 static void stop_watching(struct ph_process *p) {
   if (p->pidfd < 0) return;
   ph_oneshot_close(&p->watch);
   close(p->pidfd);
   p->pidfd = -1;
+}
+
+static void begin_trace(struct ph_process *p, const char *name) {
+  struct ph_event e;
+  p->trace_name = strdup(name);
+  if (p->trace_name == NULL) return;
+  p->trace_id = ph_trace_id();
+  ph_event_begin_async(&e, 'b', "process", name, p->trace_id);
+  ph_event_integer(&e, "pid", p->pid);
+  ph_event_end(&e);
+  ph_event_write(&e);
+}
+
+static void end_trace(struct ph_process *p) {
+  struct ph_event e;
+  ph_event_begin_async(&e, 'e', "process", p->trace_name, p->trace_id);
+  ph_event_integer(&e, "pid", p->pid);
+  if (p->signal_number != 0)
+    ph_event_signal(&e, p->signal_number);
+  else
+    ph_event_integer(&e, "code", p->exit_code);
+  ph_event_end(&e);
+  ph_event_write(&e);
+  free(p->trace_name);
+  p->trace_name = NULL;
 }
 
 static void note_end(struct ph_process *p, const siginfo_t *info) {
@@ -49,6 +80,7 @@ static void note_end(struct ph_process *p, const siginfo_t *info) {
   else
     p->signal_number = info->si_status;
   stop_watching(p);
+  if (p->trace_name != NULL) end_trace(p);
 }
 
 bool ph_process_check(struct ph_process *p) {
@@ -74,7 +106,7 @@ struct ph_process *ph_children_next(struct ph_children *c) {
     else if (!p->orphan)
       return p;
     else
-      free(p);
+      free_memory(p);
   }
   return NULL;
 }
@@ -105,11 +137,12 @@ struct ph_process *ph_process_start(struct ph_children *c, const struct ph_spawn
     return NULL;
   }
   ph_list_push_back(&c->processes, &p->node);
+  if (ph_traced()) begin_trace(p, s->name);
   if (watch(p, s->name, err) == 0) return p;
   ph_process_signal(p, SIGKILL);
   stop_watching(p);
   reap(p);
-  free(p);
+  free_memory(p);
   return NULL;
 }
 
@@ -135,7 +168,7 @@ void ph_process_free(struct ph_process *p) {
     return;
   }
   reap(p);
-  free(p);
+  free_memory(p);
 }
 
 static bool wait_without_loop(struct ph_process *p, int64_t deadline) {
@@ -167,6 +200,6 @@ void ph_children_close(struct ph_children *c) {
     wait_without_loop(p, deadline);
     stop_watching(p);
     ph_list_remove(&p->node);
-    if (p->orphan) free(p);
+    if (p->orphan) free_memory(p);
   }
 }

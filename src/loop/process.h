@@ -30,6 +30,8 @@ struct ph_process {
   bool ended;
   int exit_code;     /* -1: unknown, somebody else reaped it */
   int signal_number; /* 0: it exited */
+  char *trace_name;  /* its name in the trace, while it runs; NULL: none is written */
+  uint64_t trace_id;
 };
 
 void ph_children_init(struct ph_children *c, struct ph_loop *loop);

@@ -99,6 +99,7 @@ bool ph_pool_help(struct ph_pool *p, uint32_t worker, const struct ph_link *link
   if (t != NULL) {
     unsigned slot = (unsigned)__builtin_ctzll(~w->slots_used);
     ph__put_into_slot(w, t, slot, PH_CLAIM_STARTED);
+    if (t->flags & PH_TASK_TRACED) ph__note_handed(t);
     *help = (struct ph_help){.slot = slot, .first = t->next_item, .count = t->count, .flags = t->flags, .task = t};
     help->memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : p->config.memory_limit;
   }

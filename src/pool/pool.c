@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/trace.h"
 #include "pool/pool_int.h"
 
 const struct ph_backend ph_backend_inline = {.name = "inline"};
@@ -71,6 +72,7 @@ struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_po
     return NULL;
   }
   ph__pool_enter(p);
+  if (ph_traced()) ph__trace_pool(p, "open");
   if (p->config.min_workers > 0) ph_pool_warm_up(p, p->config.min_workers);
   return p;
 }
@@ -117,6 +119,7 @@ void ph_pool_free(struct ph_pool *p) {
   drop_workers(p);
   drop_tasks(p);
   ph__dispatch_close(p);
+  if (ph_traced()) ph__trace_pool(p, "close");
   pthread_mutex_unlock(&p->lock);
   ph_pool_unref(p);
 }
@@ -161,7 +164,7 @@ enum ph_submit_result ph_client_submit(struct ph_client *c, struct ph_task *t) {
   struct ph_pool *p = c->pool;
   uint8_t state = __atomic_load_n(&p->state, __ATOMIC_ACQUIRE);
   if (state != PH_POOL_OPEN) return state == PH_POOL_CLOSED ? PH_SUBMIT_CLOSED : PH_SUBMIT_BROKEN;
-  if (!atomic_load_explicit(&p->busy, memory_order_relaxed) || t->id % SAMPLED == 0) t->submitted = ph_now();
+  if (!atomic_load_explicit(&p->busy, memory_order_relaxed) || t->id % SAMPLED == 0 || ph_watched()) t->submitted = ph_now();
   t->client = c;
   atomic_fetch_add(&c->outstanding, 1);
   atomic_fetch_add(&p->outstanding, 1);
@@ -371,7 +374,7 @@ uint64_t ph_pool_outstanding(struct ph_pool *p) {
   return atomic_load_explicit(&p->outstanding, memory_order_acquire);
 }
 
-static uint64_t count_running(struct ph_pool *p) {
+uint64_t ph__count_running(struct ph_pool *p) {
   uint64_t n = 0;
   for (unsigned i = 0; i < p->config.max_workers; i++)
     if (p->workers[i] != NULL && ph__running_task(p->workers[i]) != NULL) n++;
@@ -381,7 +384,7 @@ static uint64_t count_running(struct ph_pool *p) {
 uint64_t ph_pool_running(struct ph_pool *p) {
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
-  uint64_t n = count_running(p);
+  uint64_t n = ph__count_running(p);
   pthread_mutex_unlock(&p->lock);
   return n;
 }
@@ -402,7 +405,7 @@ void ph_pool_stats(struct ph_pool *p, struct ph_pool_stats *s) {
   pthread_mutex_lock(&p->lock);
   look_at_workers(p);
   *s = (struct ph_pool_stats){.workers = p->n_workers,
-                              .running = count_running(p),
+                              .running = ph__count_running(p),
                               .completed = p->completed,
                               .failed = p->failed,
                               .cancelled = p->cancelled,

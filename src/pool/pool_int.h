@@ -169,6 +169,11 @@ struct ph_pool {
   atomic_bool busy;   /* every worker has short tasks in hand: a few more may gather before they are handed out */
   int spin_credit;
   unsigned spin_skipped;
+
+  struct { /* in the trace: what was written last */
+    int64_t when;
+    uint64_t queued, running;
+  } counters;
 };
 
 /* queue.c */
@@ -271,7 +276,20 @@ void ph__nudge(struct ph_pool *p);
 /* Unlocks, for whoever is neither the owner nor the dispatcher: a submit that found the lock taken has its turn. */
 void ph__let_go(struct ph_pool *p);
 
+/* task_trace.c: of these, only the last two need no task with a note. */
+void ph__note_handed(struct ph_task *t);
+void ph__note_retry(struct ph_task *t);
+/* A task that ends without having run. */
+void ph__trace_dropped(struct ph_task *t, enum ph_outcome outcome);
+/* The worker that was running it is gone. */
+void ph__trace_gone(struct ph_worker *w, struct ph_task *t, uint8_t outcome, const struct ph_exit *how);
+void ph__trace_exit(const struct ph_worker *w, const struct ph_exit *how);
+void ph__trace_pool(const struct ph_pool *p, const char *what);
+/* When they have changed; not more than once in a millisecond. */
+void ph__trace_counters(struct ph_pool *p);
+
 /* pool.c */
+uint64_t ph__count_running(struct ph_pool *p);
 /* Ends every task that has not begun. What is in the intake comes later. */
 void ph__end_waiting(struct ph_pool *p, enum ph_outcome outcome, uint8_t source);
 

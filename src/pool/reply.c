@@ -125,6 +125,7 @@ void ph__finish(struct ph_task *t, struct ph_done *done, const void *bytes) {
 }
 
 void ph__finish_rest(struct ph_pool *p, struct ph_task *t, enum ph_outcome outcome, uint8_t source) {
+  if (t->flags & PH_TASK_TRACED) ph__trace_dropped(t, outcome);
   for (uint32_t left = t->count - t->next_item; left > 0; left--) {
     struct ph_done done = {.outcome = (uint8_t)outcome, .source = source};
     if (finish_item(p, t, &done, NULL) == 0) continue;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/trace.h"
 #include "pool/pool_int.h"
 
 #define AHEAD_NS 1000000       /* run time to hand out ahead */
@@ -99,6 +100,7 @@ static int send_task(struct ph_worker *w, struct ph_task *t, unsigned slot) {
   struct ph_task_wire wire = {
       .id = t->id, .seed = c->seed, .count = t->count, .first = t->next_item, .flags = t->flags, .seeded = c->seeded};
   wire.memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : c->memory_limit;
+  if (t->flags & PH_TASK_TRACED) ph__note_handed(t);
   if (w->link.is_local) return send_here(w, t, slot, &wire);
   struct ph_frame f = {.len = (uint32_t)(sizeof wire + t->len), .slot = (uint16_t)slot, .type = PH_FRAME_TASK};
   for (uint32_t i = 0; i < t->n_blobs; i++)
@@ -379,6 +381,7 @@ static void pump_once(struct ph_pool *p) {
   }
   ph__publish(p);
   p->now = PH_NEVER;
+  if (ph_traced()) ph__trace_counters(p);
   atomic_store_explicit(&p->hungry, p->queue.count == 0 && any_accepts(p), memory_order_release);
   atomic_store(&p->busy, all_are_busy(p));
 }

@@ -11,6 +11,7 @@
 #include "pool/pool_int.h"
 
 #include "base/mem.h"
+#include "base/trace.h"
 
 #define KILL_AFTER_TERM_NS 250000000 /* between SIGTERM and SIGKILL */
 #define SPAWN_RETRY_NS 100000000     /* after a failed start, while other workers go on */
@@ -138,9 +139,11 @@ static void fail_running(struct ph_worker *w, struct ph_task *t, const struct ph
   struct ph_pool *p = w->pool;
   const struct ph_slot *s = ph_link_slot(&w->link, t->slot);
   uint8_t outcome = death_outcome(w, t);
+  if (t->flags & PH_TASK_TRACED) ph__trace_gone(w, t, outcome, how);
   if (outcome == PH_DONE_DIED && t->options.retries > 0) {
     t->options.retries--;
     p->retried++;
+    if (t->flags & PH_TASK_TRACED) ph__note_retry(t);
     return;
   }
   int64_t started = atomic_load(&s->started);
@@ -210,6 +213,7 @@ void ph__worker_gone(struct ph_worker *w, const struct ph_exit *how) {
     return;
   }
   ph__read_replies(w);
+  if (ph_traced()) ph__trace_exit(w, how);
   bool death = counts_as_death(w), during_setup = w->state == PH_WORKER_STARTING;
   fail_interrupted(w, how);
   if (w->state != PH_WORKER_STOPPING && !w->pool->terminating) w->pool->restarts++;

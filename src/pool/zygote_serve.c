@@ -25,6 +25,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "pool/zygote_int.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -94,21 +95,22 @@ static void report(struct zygote *z, int connection, const struct ph_zygote_even
 
 /* --- the worker's first steps ----------------------------------------------------------------------------- */
 
-enum { MEMFD, BELL, REQUESTS, N_KEPT };
+enum { MEMFD, BELL, REQUESTS, TRACE, N_KEPT };
 
-/* Closes everything from 3 on but those that are kept, which become 3, 4, 5. */
+/* Closes everything from 3 on but those that are kept, which become 3, 4, 5, and 6 where a trace is written. */
 static void keep_only(int kept[N_KEPT]) {
-  int high[N_KEPT];
-  for (int i = 0; i < N_KEPT; i++) {
+  int high[N_KEPT], n = kept[TRACE] >= 0 ? N_KEPT : TRACE;
+  for (int i = 0; i < n; i++) {
     high[i] = PH_FAULT(dup) ? -1 : fcntl(kept[i], F_DUPFD, 1000);
     if (high[i] < 0) high[i] = kept[i];
-    if (high[i] < 3 + N_KEPT) return;
+    if (high[i] < 3 + n) return;
   }
-  for (int i = 0; i < N_KEPT; i++) {
+  for (int i = 0; i < n; i++) {
     dup3(high[i], 3 + i, O_CLOEXEC);
     kept[i] = 3 + i;
   }
-  close_range(3 + N_KEPT, ~0u, 0);
+  close_range(3 + (unsigned)n, ~0u, 0);
+  if (n == N_KEPT) ph_trace_move_fd(kept[TRACE]);
 }
 
 static void close_own(const struct zygote *z) {
@@ -215,7 +217,7 @@ static void spawn(struct zygote *z, int connection, const struct ph_zygote_messa
   errno = ENOMEM;
   if (has_place(z) && open_requests(z, pair) == 0) {
     pid = PH_FAULT(fork) ? -1 : fork();
-    if (pid == 0) be_worker(z, m, (int[N_KEPT]){fds[0], fds[1], pair[1]}, zygote);
+    if (pid == 0) be_worker(z, m, (int[N_KEPT]){fds[0], fds[1], pair[1], ph_trace_fd()}, zygote);
     int saved = errno;
     if (pair[1] >= 0) close(pair[1]); /* after a failure that ends the connection, too */
     errno = saved;
@@ -337,10 +339,12 @@ static void drain_signals(int fd) {
 
 /* Descriptors of the host are none of our business: a copy here would keep its files and sockets open. */
 static int keep_socket(int socket) {
-  int high = fcntl(socket, F_DUPFD_CLOEXEC, 3);
+  bool traces = ph_trace_fd() >= 0;
+  int high = fcntl(socket, F_DUPFD_CLOEXEC, 5), trace = traces ? fcntl(ph_trace_fd(), F_DUPFD_CLOEXEC, 5) : -1;
   if (high < 0) return socket;
   dup3(high, 3, O_CLOEXEC);
-  close_range(4, ~0u, 0);
+  if (traces) ph_trace_move_fd(trace < 0 ? -1 : dup3(trace, 4, O_CLOEXEC));
+  close_range(trace < 0 ? 4 : 5, ~0u, 0);
   return 3;
 }
 

@@ -18,6 +18,7 @@
 #include "pool/backend_thread.h"
 #include "pool/pool.h"
 #include "vm/error.h"
+#include "vm/run_trace.h"
 #include "vm/worker.h"
 #include "vm/worker_stdio.h"
 
@@ -172,6 +173,7 @@ static bool end_item(struct ph_run *r, enum ph_reply reply) {
   ph_vm_clear_stop(r->vm);
   ph_worker_stdio_flush();
   r->now = ph_now();
+  if (__builtin_expect(r->trace != NULL, 0)) ph_run_trace_item(r, reply, r->reply.len);
   struct ph_frame f = {.len = (uint32_t)r->reply.len,
                        .slot = r->slot_number,
                        .type = PH_FRAME_REPLY,
@@ -227,6 +229,7 @@ static int do_error(lua_State *L) {
   const struct ph_encode_options options = {
       .root = "error", .first_is_root = true, .flags = r->encode_flags, .externs = LUA_NOREF};
   chain_traceback(L, 2, 3);
+  if (r->trace != NULL) ph_run_trace_error(r, L, 2, 3);
   if (ph_encode(L, &options, 2, 2, &r->reply, &err) == 0) return 0;
   ph_error_push_err(L, &err);
   lua_pushfstring(L, "the task raised an error value that cannot travel: %s", err.message);
@@ -351,17 +354,20 @@ static void find_first(struct ph_run *r) {
 
 static int run_items(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
                      const uint8_t *payload, size_t len) {
+  struct ph_run_trace trace;
   r->wire = wire;
   r->payload = payload;
   r->payload_len = len;
   r->ran_something = true;
   r->own_slot = slot;
   r->slot_number = (uint16_t)slot_number;
-  if (wire->flags & PH_TASK_CHUNK) find_first(r);
   r->now = ph_now();
+  if (wire->flags & PH_TASK_TRACED) ph_run_trace_begin(r, &trace);
+  if (wire->flags & PH_TASK_CHUNK) find_first(r);
   r->item = wire->first;
   r->send_status = 0;
   while (r->send_status == 0 && r->item < wire->count) run_protected(r);
+  if (r->trace != NULL) ph_run_trace_end(r);
   return r->send_status;
 }
 

@@ -34,6 +34,7 @@ struct ph_run {
   struct ph_encoded reply;
   bool ran_something;
   bool is_fresh; /* the state was made for this run, and goes with it */
+  struct ph_run_trace *trace; /* of the task at hand; NULL: none is written */
 };
 
 /* Makes `r` the run of this thread, and gives the one that was; end puts that back. */
