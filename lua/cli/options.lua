@@ -33,7 +33,7 @@ local long_names = { ["--help"] = "-h", ["--version"] = "-V" }
 
 local argv = ...
 local plan = {}
-local workers, workers_from, trace
+local workers, workers_from, trace, stats
 local i = 1
 
 while argv[i] do
@@ -67,6 +67,9 @@ while argv[i] do
     if not attached and option ~= "--trace" then return fail("unknown_option", option) end
     trace, i = take_text(argv, i, attached or "")
     if not trace then return fail("needs_argument", option) end
+  elseif option:find("^%-%-stats") then
+    stats = option == "--stats" and "text" or option:match("^%-%-stats=(.+)$")
+    if stats ~= "text" and stats ~= "json" then return fail("unknown_option", option) end
   elseif option == "-h" then
     return fail("help")
   elseif option == "-V" then
@@ -97,8 +100,9 @@ else
   plan.reads_stdin = not (plan.has_e or plan.version)
 end
 if not trace and not plan.no_environment then trace = os.getenv("PARHOST_TRACE") end
-if trace and trace ~= "" then
-  local message = host.load_built_in("cli.trace")().begin(trace, plan, argv)
+if trace == "" then trace = nil end
+if trace or stats then
+  local message = host.load_built_in("cli.trace")().begin(trace, stats, plan, argv)
   if message then return fail("fail", message) end
 end
 return plan

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- --trace FILE: beginning a trace when the program starts, and what is made of it at its end.
+-- --trace FILE, --stats: what begins when the program starts, and what is made of a trace at its end.
 local host = require "parhost.core.host"
 
 local trace = {}
@@ -11,9 +11,12 @@ local function name_of(plan, argv)
   return plan.reads_stdin and "stdin" or "(command line)"
 end
 
--- Gives nil, or why there can be no trace. A page is made at the end, of a trace that lies beside it.
-function trace.begin(path, plan, argv)
+-- `path` or nil: a trace. A page is made at the end, of a trace that lies beside it. `stats`: "text", "json" or nil.
+-- Gives nil, or why that cannot be.
+function trace.begin(path, stats, plan, argv)
   local core = require "parhost.core.trace"
+  local trouble = stats and core.count(stats == "json")
+  if trouble or not path then return trouble end
   local is_page = path:find "%.html$" ~= nil
   local fd, message = core.open(is_page and path .. ".json" or path)
   if not fd then return message end

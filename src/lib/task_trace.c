@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/trace.h"
+#include "base/tally.h"
 #include "lib/task.h"
 #include "vm/run_trace.h"
 
@@ -107,6 +107,11 @@ void task_trace_ended(lua_State *L, struct sched_task *t, int state, int error) 
   struct task_trace *tt = t->trace;
   if (tt->ended || !lua_checkstack(L, 4)) return;
   tt->ended = true;
+  if (ph_counted()) {
+    ph_tally_add(PH_TALLY_TASKS, 1);
+    if (state == STATE_FAILED) ph_tally_add(PH_TALLY_TASKS_FAILED, 1);
+    if (state == STATE_CANCELLED) ph_tally_add(PH_TALLY_TASKS_CANCELLED, 1);
+  }
   if (ph_traced()) write_end(L, tt, state, error);
 }
 
@@ -135,10 +140,12 @@ static void find_place(const struct sched_task *t, char *place, size_t size) {
   }
 }
 
-static void write_step(const struct sched_task *t, int64_t ns) {
+static void tell_step(const struct sched_task *t, int64_t ns) {
   struct ph_event e;
   char place[LUA_IDSIZE + 16];
   find_place(t, place, sizeof place);
+  if (ph_counted()) ph_tally_step(ns, name_of(t->trace), place);
+  if (!ph_traced()) return;
   ph_event_init(&e);
   ph_event_begin(&e, 'X', "step", t->trace->step_began);
   ph_event_us(&e, "dur", ns);
@@ -155,6 +162,6 @@ void task_trace_stepped(struct sched_task *t) {
   struct task_trace *tt = t->trace;
   int64_t ns = ph_now() - tt->step_began;
   tt->cpu += ns;
-  if (ns >= LONG_STEP_NS && ph_traced()) write_step(t, ns);
+  if (ns >= LONG_STEP_NS) tell_step(t, ns);
   tt->step_began = 0;
 }

@@ -10,7 +10,8 @@
 
 #include "base/clock.h"
 #include "base/cpu.h"
-#include "base/trace.h"
+#include "base/tally.h"
+#include "pool/tally.h"
 #include "vm/error.h"
 #include "vm/run_trace.h"
 #include "vm/worker.h"
@@ -126,8 +127,6 @@ void lib_warn_of_trace(lua_State *L) {
   lua_warning(L, strerror(error), 0);
 }
 
-/* --- the end ------------------------------------------------------------------------------------------------ */
-
 static int64_t ns_of(struct timeval t) {
   return (int64_t)t.tv_sec * 1000000000 + (int64_t)t.tv_usec * 1000;
 }
@@ -140,8 +139,111 @@ static int64_t cpu_time(void) {
   return ns_of(own.ru_utime) + ns_of(own.ru_stime) + ns_of(children.ru_utime) + ns_of(children.ru_stime);
 }
 
+/* --- --stats ------------------------------------------------------------------------------------------------- */
+
+static bool counts_as_json;
+
+/* count(json): from now on, for what is told at the end. Nothing, or why it cannot be. */
+static int count(lua_State *L) {
+  struct ph_err err;
+  counts_as_json = lua_toboolean(L, 1);
+  if (ph_tally_open(&err) == 0) return 0;
+  lua_pushstring(L, err.message);
+  return 1;
+}
+
+static void set_number(lua_State *L, const char *key, double n) {
+  if (n != n) return;
+  lua_pushnumber(L, n);
+  lua_setfield(L, -2, key);
+}
+
+static void set_integer(lua_State *L, const char *key, int64_t n) {
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, key);
+}
+
+static void set_string(lua_State *L, const char *key, const char *text) {
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, key);
+}
+
+/* Appends a table to the array on top. Called in protected mode, with no memory of its own at stake. */
+static void add_pool(void *ud, const struct ph_pool_tally *t) {
+  lua_State *L = ud;
+  lua_createtable(L, 0, 24);
+  set_string(L, "name", t->name);
+  set_string(L, "kind", t->kind);
+  set_integer(L, "max_workers", t->max_workers);
+  set_integer(L, "workers", t->most_workers);
+  set_integer(L, "completed", (int64_t)t->completed);
+  set_integer(L, "failed", (int64_t)t->failed);
+  set_integer(L, "cancelled", (int64_t)t->cancelled);
+  set_integer(L, "restarts", (int64_t)t->restarts);
+  set_integer(L, "tasks", (int64_t)t->items);
+  set_integer(L, "messages", (int64_t)t->messages);
+  set_integer(L, "bytes_in", (int64_t)t->in);
+  set_integer(L, "bytes_out", (int64_t)t->out);
+  set_number(L, "busy", (double)t->run_ns / 1e9);
+  set_number(L, "longest", (double)t->longest_run_ns / 1e9);
+  set_number(L, "open", (double)t->open_ns / 1e9);
+  set_number(L, "active", (double)t->active_ns / 1e9);
+  set_number(L, "tail", (double)t->tail_ns / 1e9);
+  set_number(L, "wait_p50", t->wait_ms[0] / 1e3);
+  set_number(L, "wait_p99", t->wait_ms[1] / 1e3);
+  set_number(L, "run_p50", t->run_ms[0] / 1e3);
+  set_number(L, "run_p99", t->run_ms[1] / 1e3);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+}
+
+static void push_step(lua_State *L) {
+  struct ph_tally_step step;
+  ph_tally_longest_step(&step);
+  if (step.ns == 0) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_createtable(L, 0, 3);
+  set_number(L, "seconds", (double)step.ns / 1e9);
+  set_string(L, "task", step.name);
+  set_string(L, "at", step.place);
+}
+
+/* Pushes what lua/cli/stats.lua makes a text of. */
+static void push_totals(lua_State *L) {
+  static const char *const names[PH_TALLIES] = {"tasks",           "tasks_failed",  "tasks_cancelled", "requests",
+                                                "requests_failed", "request_bytes", NULL,              "programs"};
+  lua_newtable(L);
+  set_number(L, "wall", (double)(ph_now() - ph_trace_origin()) / 1e9);
+  set_number(L, "cpu", (double)cpu_time() / 1e9);
+  set_integer(L, "cpus", ph_cpu_count());
+  set_integer(L, "workers", ph_pool_most_workers());
+  for (int i = 0; i < PH_TALLIES; i++)
+    if (names[i] != NULL) set_integer(L, names[i], ph_tally_get((enum ph_tally_of)i));
+  set_number(L, "request_seconds", (double)ph_tally_get(PH_TALLY_REQUEST_NS) / 1e9);
+  push_step(L);
+  lua_setfield(L, -2, "longest_step");
+  lua_newtable(L);
+  ph_pool_tallies(add_pool, L);
+  lua_setfield(L, -2, "pools");
+}
+
+/* In protected mode. */
+static int tell_stats(lua_State *L) {
+  ph_vm_load_embedded(L, "cli.stats");
+  lua_call(L, 0, 1);
+  lua_getfield(L, -1, "tell");
+  push_totals(L);
+  lua_pushboolean(L, counts_as_json);
+  lua_call(L, 2, 0);
+  return 0;
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------ */
+
 static void write_end(int exit_code) {
   struct ph_event e;
+  ph_trace_settle();
   ph_event_init(&e);
   ph_event_begin(&e, 'E', "main", ph_now());
   ph_event_here(&e);
@@ -181,13 +283,14 @@ void lib_observe_end(int exit_code) {
   if (vm == NULL) return;
   lua_warning(vm->L, "@on", 0);
   lib_warn_of_trace(vm->L);
+  if (ph_counted()) protect(vm->L, tell_stats);
   if (report_path != NULL) protect(vm->L, make_report);
   ph_vm_close(vm);
 }
 
 int luaopen_parhost_core_trace(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"open", open_trace}, {"fd", get_fd}, {"start", start}, {"report", set_report}, {NULL, NULL}};
+      {"open", open_trace}, {"fd", get_fd}, {"start", start}, {"report", set_report}, {"count", count}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/trace.h"
+#include "base/tally.h"
 
 struct ph_exchange_trace {
   uint64_t id;
@@ -83,6 +83,12 @@ void ph__exchange_trace_end(struct ph_exchange_trace *t, int status, int64_t byt
     ph_event_end(&e);
     ph_event_write(&e);
     ph_trace_gauge(PH_GAUGE_REQUESTS, -1);
+  }
+  if (ph_counted()) {
+    ph_tally_add(PH_TALLY_REQUESTS, 1);
+    ph_tally_add(PH_TALLY_REQUESTS_FAILED, error != NULL);
+    ph_tally_add(PH_TALLY_REQUEST_BYTES, bytes);
+    ph_tally_add(PH_TALLY_REQUEST_NS, timings->total * 1000);
   }
   free(t);
 }

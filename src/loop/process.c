@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/mem.h"
-#include "base/trace.h"
+#include "base/tally.h"
 
 /* How long a killed child may take: it may hang in the kernel, on a file system that does not answer. */
 #define KILLED_NS ((int64_t)1000000000)
@@ -138,6 +138,7 @@ struct ph_process *ph_process_start(struct ph_children *c, const struct ph_spawn
   }
   ph_list_push_back(&c->processes, &p->node);
   if (ph_traced()) begin_trace(p, s->name);
+  if (ph_counted()) ph_tally_add(PH_TALLY_PROGRAMS, 1);
   if (watch(p, s->name, err) == 0) return p;
   ph_process_signal(p, SIGKILL);
   stop_watching(p);

@@ -32,6 +32,12 @@ void ph__pool_leave(struct ph_pool *p) {
   pthread_mutex_unlock(&open_lock);
 }
 
+void ph__pools_each(void (*see)(void *ud, struct ph_pool *p), void *ud) {
+  pthread_mutex_lock(&open_lock);
+  for (struct ph_pool *p = open_pools; p != NULL; p = p->next_open) see(ud, p);
+  pthread_mutex_unlock(&open_lock);
+}
+
 static struct ph_pool *find(uint64_t number) {
   pthread_mutex_lock(&open_lock);
   struct ph_pool *p = open_pools;

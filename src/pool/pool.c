@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/trace.h"
+#include "base/tally.h"
 #include "pool/pool_int.h"
 
 const struct ph_backend ph_backend_inline = {.name = "inline"};
@@ -50,6 +50,7 @@ struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_po
   p->backend = backend;
   p->config = *config;
   p->average_run = -1;
+  p->tally.opened = ph_watched() ? ph_now() : 0;
   p->now = p->next_timer = p->steal_at = p->spawn_retry_at = PH_NEVER;
   ph_list_init(&p->queue.plain);
   ph_list_init(&p->intake);
@@ -120,6 +121,7 @@ void ph_pool_free(struct ph_pool *p) {
   drop_tasks(p);
   ph__dispatch_close(p);
   if (ph_traced()) ph__trace_pool(p, "close");
+  if (ph_counted()) ph__tally_keep(p);
   pthread_mutex_unlock(&p->lock);
   ph_pool_unref(p);
 }

@@ -10,6 +10,7 @@
 #include "base/histogram.h"
 #include "pool/link.h"
 #include "pool/pool.h"
+#include "pool/tally.h"
 #include "pool/wire.h"
 
 enum ph_worker_state { PH_WORKER_STARTING, PH_WORKER_READY, PH_WORKER_STOPPING, PH_WORKER_GONE };
@@ -174,6 +175,11 @@ struct ph_pool {
     int64_t when;
     uint64_t queued, running;
   } counters;
+  struct ph_pool_tally tally; /* for --stats; parts of it are filled in when it is asked for */
+  struct {
+    unsigned busy;                 /* workers with work, */
+    int64_t seen, last, last_full; /* at this time; the last with any, and with all of them */
+  } work;
 };
 
 /* queue.c */
@@ -217,7 +223,7 @@ void ph__record_ended(struct ph_pool *p);
 int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome);
 /* Fills in what comes from the task, counts, and appends a record to the staged ones of its client. Without memory for its
  * bytes it becomes one of PH_DONE_LOST; -1 without memory for that. */
-int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes);
+int ph__stage(struct ph_pool *p, struct ph_task *t, struct ph_done *done, const void *bytes);
 
 /* client.c */
 /* -1 without memory. With room for a record in each buffer, and in what they are swapped with, records come through one by
@@ -232,6 +238,8 @@ void ph__give_spare(struct ph_spares *to, struct ph_task *t);
 void ph__move_spares(struct ph_spares *to, struct ph_spares *from);
 /* Frees records that nobody takes. */
 void ph__drop_records(struct ph_buf *records);
+/* Calls `see` with every open pool of the process, with the list of them locked. */
+void ph__pools_each(void (*see)(void *ud, struct ph_pool *p), void *ud);
 void ph__pool_enter(struct ph_pool *p);
 void ph__pool_leave(struct ph_pool *p);
 /* Behind publishing: lets a guest that waits know. */
@@ -287,6 +295,12 @@ void ph__trace_exit(const struct ph_worker *w, const struct ph_exit *how);
 void ph__trace_pool(const struct ph_pool *p, const char *what);
 /* When they have changed; not more than once in a millisecond. */
 void ph__trace_counters(struct ph_pool *p);
+
+/* tally.c: where ph_counted. A worker has begun (1) or gone (-1); an item has ended; workers have got or lost work; the pool ends. */
+void ph__tally_worker(struct ph_pool *p, int change);
+void ph__tally_item(struct ph_pool *p, struct ph_task *t, const struct ph_done *done);
+void ph__tally_work(struct ph_pool *p);
+void ph__tally_keep(struct ph_pool *p);
 
 /* pool.c */
 uint64_t ph__count_running(struct ph_pool *p);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/tally.h"
 #include "pool/pool_int.h"
 
 #define RECORDS_KEEP ((size_t)1 << 20) /* bytes of record buffer worth keeping */
@@ -46,7 +47,7 @@ static int make_room(struct ph_buf *staged, struct ph_done *done, size_t padded)
   return 0;
 }
 
-int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, const void *bytes) {
+int ph__stage(struct ph_pool *p, struct ph_task *t, struct ph_done *done, const void *bytes) {
   size_t padded = done->big != NULL ? 0 : (done->len + 7) / 8 * 8;
   struct ph_client *c = t->client;
   if (make_room(&c->staged, done, padded) != 0) return -1;
@@ -63,6 +64,7 @@ int ph__stage(struct ph_pool *p, const struct ph_task *t, struct ph_done *done, 
   done->place = t->place;
   done->last = done->item + 1 == t->count;
   count_outcome(p, done->outcome);
+  if (ph_counted()) ph__tally_item(p, t, done);
   ph_buf_put(&c->staged, done, ph_done_head(done));
   if (bytes != NULL && inline_len > 0) {
     memcpy(c->staged.data + c->staged.len, bytes, inline_len);

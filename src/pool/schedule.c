@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/trace.h"
+#include "base/tally.h"
 #include "pool/pool_int.h"
 
 #define AHEAD_NS 1000000       /* run time to hand out ahead */
@@ -381,7 +381,10 @@ static void pump_once(struct ph_pool *p) {
   }
   ph__publish(p);
   p->now = PH_NEVER;
-  if (ph_traced()) ph__trace_counters(p);
+  if (ph_watched()) {
+    if (ph_counted()) ph__tally_work(p);
+    if (ph_traced()) ph__trace_counters(p);
+  }
   atomic_store_explicit(&p->hungry, p->queue.count == 0 && any_accepts(p), memory_order_release);
   atomic_store(&p->busy, all_are_busy(p));
 }

@@ -11,7 +11,7 @@
 #include "pool/pool_int.h"
 
 #include "base/mem.h"
-#include "base/trace.h"
+#include "base/tally.h"
 
 #define KILL_AFTER_TERM_NS 250000000 /* between SIGTERM and SIGKILL */
 #define SPAWN_RETRY_NS 100000000     /* after a failed start, while other workers go on */
@@ -41,6 +41,7 @@ static void discard(struct ph_worker *w) {
   ph__drop_backlog(w);
   p->workers[w->index] = NULL;
   p->n_workers--;
+  if (ph_counted()) ph__tally_worker(p, -1);
   p->news = true;
   free(w);
   ph__wake_owner(p);
@@ -94,6 +95,7 @@ struct ph_worker *ph__worker_start(struct ph_pool *p) {
   w->link.bell = -1;
   p->workers[index] = w;
   p->n_workers++;
+  if (ph_counted()) ph__tally_worker(p, 1);
   bool spawned = p->backend->spawn(p, w, &err) == 0;
   if (spawned && open_worker(p, w, &err) == 0) return w;
   if (spawned)

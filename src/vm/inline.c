@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "pool/backend_thread.h"
+#include "pool/task_trace.h"
 #include "vm/run.h"
 #include "vm/worker.h"
 
@@ -75,6 +76,11 @@ static int add_reply(struct ph_run *r, const struct ph_frame *f, const void *bod
 static int add_setup_failure(struct inline_run *in) {
   int status = 0;
   ph_pool_fail_setup(in->pool, in->run.reply.data, in->run.reply.len);
+  if (in->task->flags & PH_TASK_TRACED) {
+    struct ph_task_about about;
+    ph_task_note_read(ph_task_bytes(in->task), in->task->len, &about);
+    ph_trace_dropped(&about, in->task->id, PH_DONE_BROKEN);
+  }
   for (uint32_t item = 0; item < in->task->count && status == 0; item++) {
     struct ph_done done = {.item = item, .outcome = PH_DONE_BROKEN};
     status = ph_client_add_done(in->client, in->task, &done, NULL);

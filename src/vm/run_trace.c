@@ -75,6 +75,7 @@ void ph_run_trace_item(struct ph_run *r, enum ph_reply reply, size_t out) {
   if (t->state == NULL) t->state = state;
   if (reply == PH_REPLY_MEMORY) keep(&t->error, "over the memory limit", 21);
   if (r->item + 1 < r->wire->count || was_told(r)) return;
+  ph_trace_settle();
   bool is_chunk = r->wire->flags & PH_TASK_CHUNK;
   struct ph_task_end end = {.state = t->state != NULL ? t->state : "done",
                             .started = t->started,
