@@ -17,7 +17,9 @@ Available options are:
   -j n, --workers n
             default number of workers of a pool (also: environment variable PARHOST_WORKERS)
   --trace file
-            write what happens when as a Chrome trace (also: environment variable PARHOST_TRACE)
+            write what happens, and when, into a file for trace viewers (also: environment variable PARHOST_TRACE)
+  --stats, --stats=json
+            tell at the end what tasks and workers have done, and what looks wrong
   -h, --help
             show this text
   -V, --version
@@ -29,7 +31,7 @@ local COMMANDS <const> = [[
        parhost test [busted arguments]
        parhost setup [--help]
 ]]
-local KNOWN = { "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--trace", "--help", "--version" }
+local KNOWN = { "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--trace", "--stats", "--help", "--version" }
 
 local function complain(...)
   io.stderr:write("parhost: ", ...)

@@ -22,6 +22,7 @@ local BLOCKED <const> = 0.1         -- seconds: a step that holds the loop so lo
 
 local function duration(seconds)
   if not seconds then return "-" end
+  if seconds < 9.95e-6 then return ("%.1f us"):format(seconds * 1e6) end
   if seconds < 999.5e-6 then return ("%.0f us"):format(seconds * 1e6) end
   if seconds < 9.95e-3 then return ("%.1f ms"):format(seconds * 1e3) end
   if seconds < 0.9995 then return ("%.0f ms"):format(seconds * 1e3) end

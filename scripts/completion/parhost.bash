@@ -20,7 +20,7 @@ _parhost_script() {
   script=
   for ((at = 1; at < ${#words[@]} - 1; at++)); do
     case ${words[at]} in
-      -e | -l | -j | --workers) ((at++)) ;;
+      -e | -l | -j | --workers | --trace) ((at++)) ;;
       --) script=${words[at + 1]:-.}; return ;;
       -?*) ;;
       *) script=${words[at]}; return ;;
@@ -44,9 +44,10 @@ _parhost() {
     case $previous in
       -l) COMPREPLY=($("${words[0]}" setup --modules "${current#*=}" 2>/dev/null)); return ;;
       -e | -j | --workers) return ;;
+      --trace) compopt -o default 2>/dev/null; return ;;
     esac
     case $current in
-      -*) COMPREPLY=($(compgen -W "-e -i -l -v -E -W -j --workers -h --help -V --version -- -" -- "$current")) ;;
+      -*) COMPREPLY=($(compgen -W "-e -i -l -v -E -W -j --workers --trace --stats -h --help -V --version -- -" -- "$current")) ;;
       *)
         COMPREPLY=($(compgen -W "setup test" -- "$current"))
         _parhost_scripts ;;

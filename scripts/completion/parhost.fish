@@ -7,7 +7,7 @@ function __parhost_script
     set -e words[1]
     while set -q words[1]
         switch $words[1]
-            case -e -l -j --workers
+            case -e -l -j --workers --trace
                 set -e words[1]
             case '-?*'
             case '*'
@@ -32,6 +32,8 @@ complete -c parhost -n 'not __parhost_script' -s v -d 'Show version information'
 complete -c parhost -n 'not __parhost_script' -s E -d 'Ignore environment variables'
 complete -c parhost -n 'not __parhost_script' -s W -d 'Turn warnings on'
 complete -c parhost -n 'not __parhost_script' -s j -l workers -x -d 'Default number of workers'
+complete -c parhost -n 'not __parhost_script' -l trace -r -F -d 'Write a trace'
+complete -c parhost -n 'not __parhost_script' -l stats -d 'Tell at the end what was done'
 complete -c parhost -n 'not __parhost_script' -s h -l help -d 'Show the options'
 complete -c parhost -n 'not __parhost_script' -s V -l version -d 'Show the versions in use'
 complete -c parhost -n 'not __parhost_script' -f -a setup -d 'Tell the tools of an editor about parhost'

@@ -18,7 +18,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define PH_TRACE_TEXT_MAX ((size_t)8192) /* bytes of a text in an event; what is longer is cut */
+#define PH_TRACE_TEXT_MAX ((size_t)8192) /* bytes of a text in an event; what is longer is cut, between two characters */
+#define PH_TRACE_TEXT_KEPT (PH_TRACE_TEXT_MAX + 4) /* so many of it are enough */
 
 enum { PH_OBSERVE_TRACE = 1, PH_OBSERVE_STATS = 2 };
 extern uint8_t ph_observed; /* PH_OBSERVE_...; set at start-up, before there are other threads and processes */

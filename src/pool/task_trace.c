@@ -41,13 +41,13 @@ static struct piece position_of(struct piece site) {
 int ph_task_note_make(struct ph_buf *b, const struct ph_task_texts *texts) {
   struct piece pool = piece_of(texts->pool), site = position_of(piece_of(texts->site)), name;
   struct piece function = place_in_label(piece_of(texts->label), &name);
-  if (texts->name != NULL) name = piece_of(texts->name);
+  if (texts->name != NULL) name = (struct piece){texts->name, texts->name_len};
   struct ph_task_note note = {.submitted = ph_now(),
                               .flow = ph_trace_id(),
                               .tid = ph_trace_tid(),
                               .attempt = 1,
                               .pool_len = (uint32_t)pool.len,
-                              .name_len = (uint32_t)(name.len < PH_TRACE_TEXT_MAX ? name.len : PH_TRACE_TEXT_MAX),
+                              .name_len = (uint32_t)(name.len < PH_TRACE_TEXT_KEPT ? name.len : PH_TRACE_TEXT_KEPT),
                               .function_len = (uint32_t)function.len,
                               .site_len = (uint32_t)site.len};
   bool ok = ph_buf_put(b, pool.text, pool.len) == 0 && ph_buf_put(b, name.text, note.name_len) == 0 &&

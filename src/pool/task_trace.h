@@ -46,6 +46,7 @@ struct ph_task_end {
  * "a.lua:7: in ...". -1 without memory. */
 struct ph_task_texts {
   const char *pool, *name, *label, *site;
+  size_t name_len;
 };
 int ph_task_note_make(struct ph_buf *note, const struct ph_task_texts *texts);
 /* Finds the note behind a payload of `len` bytes; gives the length of the payload proper. */

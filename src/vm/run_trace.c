@@ -24,7 +24,7 @@ void ph_run_trace_end(struct ph_run *r) {
 
 /* The first error of a chunk is the one that is told. Without memory there is none. */
 static void keep(struct ph_buf *to, const char *text, size_t len) {
-  if (to->len == 0 && text != NULL) ph_buf_put(to, text, len < PH_TRACE_TEXT_MAX ? len : PH_TRACE_TEXT_MAX);
+  if (to->len == 0 && text != NULL) ph_buf_put(to, text, len < PH_TRACE_TEXT_KEPT ? len : PH_TRACE_TEXT_KEPT);
 }
 
 static int to_text(lua_State *L) {
