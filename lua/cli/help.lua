@@ -31,7 +31,10 @@ local COMMANDS <const> = [[
        parhost test [busted arguments]
        parhost setup [--help]
 ]]
-local KNOWN = { "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--trace", "--stats", "--help", "--version" }
+local KNOWN = {
+  "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--trace", "--stats", "--help",
+  "--version",
+}
 
 local function complain(...)
   io.stderr:write("parhost: ", ...)

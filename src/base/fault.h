@@ -48,7 +48,7 @@
   X(socketpair, EMFILE, "the bell of a link, a pool's way to the zygote")                                                   \
   X(timer_create, EAGAIN, "the time limit of a task that runs inline, the watchdog of slow steps")                          \
   X(timerfd, EMFILE, "the timer of a loop")                                                                                 \
-  X(trace, ENOSPC, "an event of the trace is written")                                                                       \
+  X(trace, ENOSPC, "an event of the trace is written")                                                                      \
   X(uv_loop, EMFILE, "libuv makes a loop")                                                                                  \
   X(uv_poll, ENOMEM, "libuv watches a descriptor")                                                                          \
   X(vfork, EAGAIN, "a child is started")                                                                                    \

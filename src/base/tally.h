@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What --stats counts beyond pools, over all processes of the program: tasks on coroutines, requests, other programs. Only where
- * ph_counted. */
+ * What --stats counts beyond pools, over all processes of the program: tasks on coroutines, requests, other programs. Only
+ * where ph_counted. */
 #ifndef PH_BASE_TALLY_H
 #define PH_BASE_TALLY_H
 

@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -112,15 +110,6 @@ static void put_string(struct ph_event *e, const char *text) {
   put(e, text, strlen(text));
 }
 
-__attribute__((format(printf, 2, 3))) static void put_format(struct ph_event *e, const char *format, ...) {
-  char text[64];
-  va_list args;
-  va_start(args, format);
-  int n = vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  put(e, text, (size_t)n);
-}
-
 /* Bytes of the UTF-8 character at `s`, 0: that is none. */
 static size_t character_at(const uint8_t *s, size_t len) {
   static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -146,7 +135,10 @@ static void put_special(struct ph_event *e, uint8_t c) {
     case '\\': put_string(e, "\\\\"); break;
     case '\n': put_string(e, "\\n"); break;
     case '\t': put_string(e, "\\t"); break;
-    default: put_format(e, "\\u%04x", c);
+    default: {
+      const char escape[] = {'\\', 'u', '0', '0', (char)('0' + c / 16), "0123456789abcdef"[c % 16]};
+      put(e, escape, sizeof escape);
+    }
   }
 }
 
@@ -170,30 +162,43 @@ static void put_quoted(struct ph_event *e, const char *text, size_t len) {
 }
 
 static void put_key(struct ph_event *e, const char *key) {
-  if (!e->empty) put_string(e, ",");
+  put_string(e, e->empty ? "\"" : ",\"");
   e->empty = false;
-  put_format(e, "\"%.32s\":", key);
+  put_string(e, key);
+  put_string(e, "\":");
+}
+
+/* With a point in front of the last `decimals` digits. printf takes as long as all the rest of an event. */
+static void put_number(struct ph_event *e, int64_t number, int decimals) {
+  char text[32], *at = text + sizeof text;
+  uint64_t n = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+  for (int digits = 0; n > 0 || digits <= decimals; digits++) {
+    if (digits == decimals && decimals > 0) *--at = '.';
+    *--at = (char)('0' + n % 10);
+    n /= 10;
+  }
+  if (number < 0) *--at = '-';
+  put(e, at, (size_t)(text + sizeof text - at));
 }
 
 static void put_us(struct ph_event *e, int64_t ns) {
-  const char *sign = ns < 0 ? "-" : "";
-  uint64_t n = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
-  put_format(e, "%s%" PRIu64 ".%03u", sign, n / 1000, (unsigned)(n % 1000));
+  put_number(e, ns, 3);
 }
 
 /* --- events ------------------------------------------------------------------------------------------------- */
 
 void ph_event_init(struct ph_event *e) {
   *e = (struct ph_event){.text = PH_BUF_INIT};
-  if (ph_buf_reserve(&e->text, 512) != 0) e->lost = true;
+  if (ph_buf_reserve(&e->text, 1024) != 0) e->lost = true;
 }
 
 void ph_event_begin(struct ph_event *e, char phase, const char *category, int64_t when) {
   e->empty = true;
   e->in_args = false;
   put_string(e, "{");
+  const char quoted[] = {'"', phase, '"'};
   put_key(e, "ph");
-  put_format(e, "\"%c\"", phase);
+  put(e, quoted, sizeof quoted);
   ph_event_string(e, "cat", category);
   put_key(e, "ts");
   put_us(e, when - origin);
@@ -219,7 +224,7 @@ void ph_event_string(struct ph_event *e, const char *key, const char *text) {
 
 void ph_event_integer(struct ph_event *e, const char *key, int64_t n) {
   put_key(e, key);
-  put_format(e, "%" PRId64, n);
+  put_number(e, n, 0);
 }
 
 void ph_event_us(struct ph_event *e, const char *key, int64_t ns) {

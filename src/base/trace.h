@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * The trace of a program: what happened when, in the Chrome trace event format (docs/trace.md). One descriptor, opened
- * before there are threads and the fork server, is inherited by every process of the program; each event is one line, written
- * by one write as soon as it is known, so that who is killed loses nothing that it has finished.
+ * before there are threads and the fork server, is inherited by every process of the program; each event is one line,
+ * written by one write as soon as it is known, so that who is killed loses nothing that it has finished.
  *
  *   if (ph_traced()) { ph_event_begin(&e, 'X', "task", started); ph_event_text(&e, ...); ...; ph_event_write(&e); }
  *
- * When none is written, a place costs the branch of ph_traced. Any thread may write events. A write that fails ends the trace in
- * all processes, and nothing else: whoever has a Lua state asks ph_trace_failure for the error, and warns. */
+ * When none is written, a place costs the branch of ph_traced. Any thread may write events. A write that fails ends the
+ * trace in all processes, and nothing else: whoever has a Lua state asks ph_trace_failure for the error, and warns. */
 #ifndef PH_BASE_TRACE_H
 #define PH_BASE_TRACE_H
 
@@ -40,11 +40,13 @@ int ph_trace_fd(void);
 /* ph_now() when the trace, or the counting of --stats, began. */
 int64_t ph_trace_origin(void);
 void ph_trace_set_origin(void);
-/* In a process that is to have nothing but what it is given: the descriptor is this one now; -1: there was none to be had. */
+/* In a process that is to have nothing but what it is given: the descriptor is this one now; -1: there was none to be had.
+ */
 void ph_trace_move_fd(int fd);
 /* A number that no other event of the program has. */
 uint64_t ph_trace_id(void);
-/* Events in a row of this thread, in all processes: nobody writes behind this. Gives 0, or the errno of what failed at any time. */
+/* Events in a row of this thread, in all processes: nobody writes behind this. Gives 0, or the errno of what failed at any
+ * time. */
 int ph_trace_close(void);
 /* The errno of a failed write, once in the whole program; 0: none. */
 int ph_trace_failure(void);

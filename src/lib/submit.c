@@ -215,8 +215,7 @@ static void make_note(lua_State *L, struct core *c, const struct naming *n) {
     lua_getiuservalue(L, 4, OPTIONS_NAME);
   else
     lua_pushnil(L);
-  struct ph_task_texts texts = {
-      .pool = c->config.name, .label = lua_tostring(L, top + 1), .site = lua_tostring(L, top + 2)};
+  struct ph_task_texts texts = {.pool = c->config.name, .label = lua_tostring(L, top + 1), .site = lua_tostring(L, top + 2)};
   texts.name = lua_tolstring(L, top + 3, &texts.name_len);
   if (ph_task_note_make(&c->note, &texts) != 0) luaL_error(L, "not enough memory");
   lua_settop(L, top);

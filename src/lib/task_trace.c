@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the trace and --stats say of tasks on coroutines. A task that is watched has a struct task_trace; a task begins in the
- * trace with its first step. */
+ * What the trace and --stats say of tasks on coroutines. A task that is watched has a struct task_trace; a task begins in
+ * the trace with its first step. */
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ struct task_trace {
   unsigned steps;
   int64_t cpu, step_began; /* 0: none is under way */
   bool ended;
-  char *name; /* as it was at its first step; NULL: not begun, or no memory */
+  char *name;                  /* as it was at its first step; NULL: not begun, or no memory */
   char place[LUA_IDSIZE + 16]; /* of its function */
 };
 
@@ -80,8 +80,7 @@ static void write_begin(lua_State *L, const struct sched *s, const struct sched_
 }
 
 static void write_end(lua_State *L, const struct task_trace *tt, int state, int error) {
-  static const char *const names[] = {
-      [STATE_DONE] = "done", [STATE_FAILED] = "failed", [STATE_CANCELLED] = "cancelled"};
+  static const char *const names[] = {[STATE_DONE] = "done", [STATE_FAILED] = "failed", [STATE_CANCELLED] = "cancelled"};
   struct ph_event e;
   size_t len;
   ph_event_begin_async(&e, 'e', "async", name_of(tt), tt->id);

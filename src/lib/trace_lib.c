@@ -211,8 +211,8 @@ static void push_step(lua_State *L) {
 
 /* Pushes what lua/cli/stats.lua makes a text of. */
 static void push_totals(lua_State *L) {
-  static const char *const names[PH_TALLIES] = {"tasks",           "tasks_failed",  "tasks_cancelled", "requests",
-                                                "requests_failed", "request_bytes", NULL,              "programs"};
+  static const char *const names[PH_TALLIES] = {
+      "tasks", "tasks_failed", "tasks_cancelled", "requests", "requests_failed", "request_bytes", NULL, "programs"};
   lua_newtable(L);
   set_number(L, "wall", (double)(ph_now() - ph_trace_origin()) / 1e9);
   set_number(L, "cpu", (double)cpu_time() / 1e9);
@@ -289,8 +289,8 @@ void lib_observe_end(int exit_code) {
 }
 
 int luaopen_parhost_core_trace(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"open", open_trace}, {"fd", get_fd}, {"start", start}, {"report", set_report}, {"count", count}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"open", open_trace},   {"fd", get_fd},   {"start", start},
+                                       {"report", set_report}, {"count", count}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

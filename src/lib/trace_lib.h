@@ -9,8 +9,8 @@
 void lib_warn_of_trace(lua_State *L);
 /* parhost.worker() is known: a worker has begun, or a task that is run inline. The description is on top of the stack. */
 void lib_trace_worker(lua_State *L);
-/* The end of the program, when no process and no pool of it is left: the trace is closed, and what has been asked for is made of
- * it, in a state of its own. Does nothing when nothing was watched. */
+/* The end of the program, when no process and no pool of it is left: the trace is closed, and what has been asked for is
+ * made of it, in a state of its own. Does nothing when nothing was watched. */
 void lib_observe_end(int exit_code);
 
 int luaopen_parhost_core_trace(lua_State *L);

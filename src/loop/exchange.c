@@ -194,8 +194,9 @@ static void note_info(struct ph_exchange *x) {
 
 static void end_trace(struct ph_exchange *x) {
   const char *why = NULL;
-  static const char *const endings[] = {
-      [PH_END_BODY_TOO_LARGE] = "body too large", [PH_END_HEAD_TOO_LARGE] = "head too large", [PH_END_CANCELLED] = "cancelled"};
+  static const char *const endings[] = {[PH_END_BODY_TOO_LARGE] = "body too large",
+                                        [PH_END_HEAD_TOO_LARGE] = "head too large",
+                                        [PH_END_CANCELLED] = "cancelled"};
   if (x->ending == PH_END_FAILED)
     ph_exchange_error(x, &why);
   else if (x->ending != PH_END_OK)

@@ -26,7 +26,8 @@ struct ph_exchange_trace *ph__exchange_trace_begin(const char *method, const cha
     host += i + 1;
     break;
   }
-  size_t method_len = strlen(method), place = strcspn(host, "?#"), scheme = slashes != NULL ? (size_t)(slashes + 3 - url) : 0;
+  size_t method_len = strlen(method), place = strcspn(host, "?#"),
+         scheme = slashes != NULL ? (size_t)(slashes + 3 - url) : 0;
   struct ph_exchange_trace *t = ph_malloc(sizeof *t + method_len + 1 + place + 1 + scheme);
   if (t == NULL) return NULL;
   *t = (struct ph_exchange_trace){.method_len = method_len, .scheme_len = scheme, .name_len = method_len + 1 + place};
@@ -50,8 +51,8 @@ static void put_phases(struct ph_event *e, const struct ph_timings *t) {
   const struct {
     const char *name;
     int64_t until;
-  } phases[] = {{"dns", t->resolved}, {"connect", t->connected},   {"tls", t->secured},
-                {"send", t->sent},    {"wait", t->first_byte}, {"receive", t->total}};
+  } phases[] = {{"dns", t->resolved}, {"connect", t->connected}, {"tls", t->secured},
+                {"send", t->sent},    {"wait", t->first_byte},   {"receive", t->total}};
   int64_t since = 0;
   for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
     int64_t until = phases[i].until > since ? phases[i].until : since;

@@ -296,7 +296,8 @@ void ph__trace_pool(const struct ph_pool *p, const char *what);
 /* When they have changed; not more than once in a millisecond. */
 void ph__trace_counters(struct ph_pool *p);
 
-/* tally.c: where ph_counted. A worker has begun (1) or gone (-1); an item has ended; workers have got or lost work; the pool ends. */
+/* tally.c: where ph_counted. A worker has begun (1) or gone (-1); an item has ended; workers have got or lost work; the pool
+ * ends. */
 void ph__tally_worker(struct ph_pool *p, int change);
 void ph__tally_item(struct ph_pool *p, struct ph_task *t, const struct ph_done *done);
 void ph__tally_work(struct ph_pool *p);

@@ -14,9 +14,9 @@ struct ph_pool_tally {
   uint64_t items, messages; /* tasks that have run, and in how many messages they came */
   uint64_t in, out;         /* bytes */
   int64_t run_ns, longest_run_ns;
-  int64_t opened, open_ns;  /* until it was freed, or now */
-  int64_t active_ns;        /* some worker had work */
-  int64_t tail_ns;          /* at the end of that: since all workers had */
+  int64_t opened, open_ns; /* until it was freed, or now */
+  int64_t active_ns;       /* some worker had work */
+  int64_t tail_ns;         /* at the end of that: since all workers had */
   double wait_ms[2], run_ms[2];
 };
 

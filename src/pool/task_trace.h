@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The events of tasks. While a trace is written, a task carries a note behind its payload: what its events say of it
- * wherever it ends up. Who submits makes it, the pool brings it up to date when it hands the task out, the worker takes it off.
+ * wherever it ends up. Who submits makes it, the pool brings it up to date when it hands the task out, the worker takes it
+ * off.
  *
  *   payload | pool's name | name | function | place of submission | struct ph_task_note
  */

@@ -33,7 +33,7 @@ struct ph_run {
   int send_status;
   struct ph_encoded reply;
   bool ran_something;
-  bool is_fresh; /* the state was made for this run, and goes with it */
+  bool is_fresh;              /* the state was made for this run, and goes with it */
   struct ph_run_trace *trace; /* of the task at hand; NULL: none is written */
 };
 

@@ -16,7 +16,7 @@ struct ph_run_trace {
   size_t in, out;
   int64_t started;
   uint32_t failed;
-  const char *state;            /* of the first item that has not gone well; NULL: all have */
+  const char *state;              /* of the first item that has not gone well; NULL: all have */
   struct ph_buf error, traceback; /* of that item */
 };
 

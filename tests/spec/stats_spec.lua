@@ -150,8 +150,8 @@ local function judge(fields, others)
     wait_p50 = 0.1, wait_p99 = 0.2, run_p50 = 0.02, run_p99 = 0.02,
   }
   for key, value in pairs(fields) do pool[key] = value end
-  local totals = { wall = 1.25, cpu = 2, cpus = 2, workers = 2, tasks = 0, tasks_failed = 0, tasks_cancelled = 0, requests = 0,
-    requests_failed = 0, request_bytes = 0, request_seconds = 0, programs = 0, pools = { pool } }
+  local totals = { wall = 1.25, cpu = 2, cpus = 2, workers = 2, tasks = 0, tasks_failed = 0, tasks_cancelled = 0,
+    requests = 0, requests_failed = 0, request_bytes = 0, request_seconds = 0, programs = 0, pools = { pool } }
   for key, value in pairs(others or {}) do totals[key] = value end
   return stats.judge(totals)
 end

@@ -38,12 +38,13 @@ static void check_text(const char *text, size_t len, const char *json) {
 
 static void texts(void) {
   check_text("", 0, "");
-  check_text("a\"b\\c/\n\t\r\0\x7f", 12, "a\\\"b\\\\c/\\n\\t\\u000d\\u0000\\u007f");
-  check_text("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf", 13, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf");
+  check_text("a\"b\\c/\n\t\r\0\x7f", 11, "a\\\"b\\\\c/\\n\\t\\u000d\\u0000\\u007f");
+  check_text("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf", 13,
+             "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf");
   check_text("\x80", 1, BAD);
-  check_text("\xc0\xaf", 2, BAD BAD);             /* longer than it need be */
-  check_text("\xe0\x80\x80", 3, BAD BAD BAD);     /* the same */
-  check_text("\xed\xa0\x80", 3, BAD BAD BAD);     /* half of a pair */
+  check_text("\xc0\xaf", 2, BAD BAD);                 /* longer than it need be */
+  check_text("\xe0\x80\x80", 3, BAD BAD BAD);         /* the same */
+  check_text("\xed\xa0\x80", 3, BAD BAD BAD);         /* half of a pair */
   check_text("\xf4\x90\x80\x80", 4, BAD BAD BAD BAD); /* beyond the last */
   check_text("\xff\xfe", 2, BAD BAD);
   check_text("\xe2\x82", 2, BAD BAD); /* cut off */

@@ -31,6 +31,7 @@ local AGAIN <const> = "Resource temporarily unavailable"
 local NO_LOOP <const> = "false parhost.os: cannot open an event loop: %s\n"
 
 -- what is armed, script, standard output [, standard error [, exit code]]. What begins with "arm " is armed by the script.
+local NO_TRACE <const> = "Lua warning: parhost: the trace /dev/null is not complete: No space left on device\n"
 local ROWS <const> = {
   { "alloc", "processes", "", "parhost: cannot create state: not enough memory\n", 1 },
   { "zygote.alloc:3", "processes", GOOD }, -- the state for workers: they make their own
@@ -114,8 +115,8 @@ local ROWS <const> = {
   { "timer_create", "inline", "false parhost.os: cannot limit the time of a task: " .. AGAIN .. "\n"
     .. "false parhost.timeout: the task ran for more than 0.01 s\n1\n1\n" },
   { "timerfd", "wait", NO_LOOP:format(TOO_MANY) .. "slept\n" },
-  { "trace:3", "processes", GOOD, "Lua warning: parhost: the trace /dev/null is not complete: No space left on device\n" },
-  { "worker.trace:2", "processes", GOOD, "Lua warning: parhost: the trace /dev/null is not complete: No space left on device\n" },
+  { "trace:3", "processes", GOOD, NO_TRACE },
+  { "worker.trace:2", "processes", GOOD, NO_TRACE },
   { "uv_loop", "wait", NO_LOOP:format "too many open files" .. "slept\n" },
   { "uv_poll", "wait", "false parhost.os: cannot watch a descriptor: not enough memory\nslept\n" },
   { "uv_poll:3", "processes", "false parhost.os: cannot watch a descriptor: not enough memory\n1\n1\n1\n" },
