@@ -6,6 +6,7 @@
 --   stdin         the script comes from standard input
 --   built_in      a built-in program runs in place of a script
 --   reads_stdin   nothing to run was named
+--   watched, trace, stats   for cli.trace, which knows the options that few programs are started with
 local host = require "parhost.core.host"
 
 local function fail(name, ...)
@@ -33,7 +34,7 @@ local long_names = { ["--help"] = "-h", ["--version"] = "-V" }
 
 local argv = ...
 local plan = {}
-local workers, workers_from, trace, stats
+local workers, workers_from
 local i = 1
 
 while argv[i] do
@@ -62,20 +63,14 @@ while argv[i] do
     workers, i = take_text(argv, i, attached or "")
     if not workers then return fail("needs_argument", option) end
     workers_from = letter == "-j" and "-j" or "--workers"
-  elseif option:find("^%-%-trace") then
-    local attached = option:match("^%-%-trace=(.+)$")
-    if not attached and option ~= "--trace" then return fail("unknown_option", option) end
-    trace, i = take_text(argv, i, attached or "")
-    if not trace then return fail("needs_argument", option) end
-  elseif option:find("^%-%-stats") then
-    stats = option == "--stats" and "text" or option:match("^%-%-stats=(.+)$")
-    if stats ~= "text" and stats ~= "json" then return fail("unknown_option", option) end
   elseif option == "-h" then
     return fail("help")
   elseif option == "-V" then
     return fail("versions")
   else
-    return fail("unknown_option", option)
+    local last, complaint = host.load_built_in("cli.trace")().option(plan, option, argv, i)
+    if not last then return fail(complaint or "unknown_option", option) end
+    i = last
   end
   i = i + 1
 end
@@ -99,10 +94,8 @@ else
   plan.script = 0
   plan.reads_stdin = not (plan.has_e or plan.version)
 end
-if not trace and not plan.no_environment then trace = os.getenv("PARHOST_TRACE") end
-if trace == "" then trace = nil end
-if trace or stats then
-  local message = host.load_built_in("cli.trace")().begin(trace, stats, plan, argv)
+if plan.watched or os.getenv("PARHOST_TRACE") then
+  local message = host.load_built_in("cli.trace")().begin(plan, argv)
   if message then return fail("fail", message) end
 end
 return plan

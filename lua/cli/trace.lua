@@ -11,12 +11,29 @@ local function name_of(plan, argv)
   return plan.reads_stdin and "stdin" or "(command line)"
 end
 
--- `path` or nil: a trace. A page is made at the end, of a trace that lies beside it. `stats`: "text", "json" or nil.
--- Gives nil, or why that cannot be.
-function trace.begin(path, stats, plan, argv)
+-- Takes option i into the plan: gives the place of its last word, or nil: it is none of ours [, what is wrong with it].
+function trace.option(plan, option, argv, i)
+  local name, text = option:match "^%-%-(%l+)=?(.*)$"
+  if name == "stats" and (text == "" or text == "json") then
+    plan.stats, plan.watched = text == "" and "text" or text, true
+    return i
+  end
+  if name ~= "trace" then return nil end
+  if text == "" then
+    i = i + 1
+    text = argv[i]
+    if not text or text:sub(1, 1) == "-" then return nil, "needs_argument" end
+  end
+  plan.trace, plan.watched = text, true
+  return i
+end
+
+-- Gives nil, or why what is asked for cannot be. A page is made at the end, of a trace that lies beside it.
+function trace.begin(plan, argv)
   local core = require "parhost.core.trace"
-  local trouble = stats and core.count(stats == "json")
-  if trouble or not path then return trouble end
+  local trouble = plan.stats and core.count(plan.stats == "json")
+  local path = plan.trace or not plan.no_environment and os.getenv "PARHOST_TRACE"
+  if trouble or not path or path == "" then return trouble or nil end
   local is_page = path:find "%.html$" ~= nil
   local fd, message = core.open(is_page and path .. ".json" or path)
   if not fd then return message end
