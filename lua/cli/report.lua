@@ -172,18 +172,18 @@ local function write_report(input, output)
 end
 
 -- Writes the report of a trace file ("-": to standard output). What stands in its place is replaced when the new one is
--- complete. Gives what the page says of the trace: { events =, left_out =, damaged =, torn =, ended = }
--- | nil, message, with the name of the file that is wrong.
+-- complete. Gives what the page says of the trace: { events =, left_out =, damaged =, torn =, ended = }. Raises a text with
+-- the name of the file that is wrong.
 function report.write(json_path, html_path)
   local input <close>, message = io.open(json_path, "rb")
-  if not input then return nil, message end
+  if not input then error(message, 0) end
   local first, problem = input:read(0)
-  if not first then return nil, ("%s: %s"):format(json_path, problem or "is empty") end
+  if not first then error(("%s: %s"):format(json_path, problem or "is empty"), 0) end
   local in_place = html_path == "-" or html_path:find("^/dev/") ~= nil
   local beside = in_place and html_path or html_path .. ".new"
   local output = io.stdout
   if html_path ~= "-" then output, message = io.open(beside, "wb") end
-  if not output then return nil, message end
+  if not output then error(message, 0) end
   local notes, what, whose = write_report(input, output)
   local ok = notes ~= nil
   if html_path ~= "-" then
@@ -195,7 +195,7 @@ function report.write(json_path, html_path)
     if not ok then os.remove(beside) end
   end
   if ok then return notes end
-  return nil, ("%s: %s"):format(whose == "input" and json_path or html_path, what or "cannot be written")
+  error(("%s: %s"):format(whose == "input" and json_path or html_path, what or "cannot be written"), 0)
 end
 
 return report

@@ -50,8 +50,8 @@ if not input then fail("a trace's name is expected (see parhost report --help)")
 output = output or input:gsub("%.json$", "") .. ".html"
 if output == input then fail(output, ": is the trace itself") end
 
-local notes, message = report.write(input, output)
-if not notes then fail(message) end
+local ok, notes = pcall(report.write, input, output)
+if not ok then fail(tostring(notes)) end
 if not notes.ended then say(input, ": has no end: the program was killed, or still runs") end
 if notes.torn then say(input, ": its last line is torn, and left out") end
 if notes.damaged > 0 then say(("%s: %d lines that are no events are left out"):format(input, notes.damaged)) end
