@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- The page that shows a trace: lua/report/, with the events in it (a report) or the address of a feed (a dashboard). It needs
--- nothing from elsewhere, and nothing in a trace becomes markup: "<" is escaped where the events stand, the page makes texts
--- of what it finds in them, and scripts run only with a number that is drawn for this page.
+-- The page that shows a trace: lua/report/, with the events in it (a report) or the address of a feed (a dashboard). It
+-- needs nothing from elsewhere, and nothing in a trace becomes markup: "<" is escaped where the events stand, the page makes
+-- texts of what it finds in them, and scripts run only with a number that is drawn for this page.
 local host = require "parhost.core.host"
 local json = require "http.json"
 
@@ -12,8 +12,8 @@ local SCRIPTS <const> = {
   "tables", "detail", "feed", "main",
 }
 local BLOCK <const> = 2 * 1024 * 1024 -- bytes of events that a browser reads at a time
-local MOST_EVENTS <const> = 1000000 -- in one page; of what comes behind only the rare ones are kept
-local MOST_BYTES <const> = 400 * 1024 * 1024
+local LIMITS <const> = { events = 1000000, bytes = 400 * 1024 * 1024 } -- of one page; of what comes behind the rare is kept
+local BEFORE <const> = '<script type="application/json" class="trace">\n'
 local RARE_PHASES <const> = { M = true, i = true, B = true, E = true }
 local RARE_TEXTS <const> = { '"state":"failed"', '"state":"timeout"', '"state":"died"' }
 
@@ -56,7 +56,7 @@ end
 
 -- What the page does not need: where a task was submitted is told by the task itself. Of the notes that one has begun only
 -- those are kept that have no end.
-local function new_filter()
+local function new_filter(limits)
   local begun, order, n, bytes = {}, {}, 0, 0
   local counts = { events = 0, left_out = 0 }
 
@@ -78,7 +78,7 @@ local function new_filter()
     end
     if phase == "X" and thread and line:find('"cat":"task"', 1, true) then begun[thread] = false end
     n, bytes = n + 1, bytes + #line
-    if n <= MOST_EVENTS and bytes <= MOST_BYTES then return true end
+    if n <= (limits.events or LIMITS.events) and bytes <= (limits.bytes or LIMITS.bytes) then return true end
     if is_rare(phase, line) then return true end
     counts.left_out = counts.left_out + 1
     counts.left_out_from = counts.left_out_from or tonumber(line:match('"ts":([%d.]+)'))
@@ -97,8 +97,8 @@ local function new_filter()
 end
 
 -- Calls emit(text) with blocks of lines that are events. Gives notes for the page | nil, message.
-local function read_events(file, emit)
-  local keep, rest, notes = new_filter()
+local function read_events(file, limits, emit)
+  local keep, rest, notes = new_filter(limits)
   local block, size = {}, 0
   local function flush()
     if size > 0 then emit(table.concat(block, ",\n", 1, #block)) end
@@ -136,6 +136,7 @@ local function read_events(file, emit)
       if line:find("\n", 1, true) then notes.damaged = notes.damaged + 1 else notes.torn = true end
     end
   end
+  if not seen then return nil, "has no events" end
   for _, line in ipairs(rest()) do add(line) end
   flush()
   return notes
@@ -152,12 +153,12 @@ local function copy(from, to)
 end
 
 -- The notes come before the events, and are known behind them: the events wait in a file without a name.
-local function write_report(input, output)
+local function write_report(input, output, limits)
   local events <close> = io.tmpfile()
   if not events then return nil, "no room for temporary files" end
   local ok, message = true, nil
-  local notes, problem = read_events(input, function(text)
-    ok, message = events:write('<script type="application/json" class="trace">\n', (text:gsub("<", "\\u003c")), "\n</script>\n")
+  local notes, problem = read_events(input, limits, function(text)
+    ok, message = events:write(BEFORE, (text:gsub("<", "\\u003c")), "\n</script>\n")
     return ok
   end)
   if not notes then return nil, problem, "input" end
@@ -173,8 +174,8 @@ end
 
 -- Writes the report of a trace file ("-": to standard output). What stands in its place is replaced when the new one is
 -- complete. Gives what the page says of the trace: { events =, left_out =, damaged =, torn =, ended = }. Raises a text with
--- the name of the file that is wrong.
-function report.write(json_path, html_path)
+-- the name of the file that is wrong. limits: as LIMITS, for tests.
+function report.write(json_path, html_path, limits)
   local input <close>, message = io.open(json_path, "rb")
   if not input then error(message, 0) end
   local first, problem = input:read(0)
@@ -184,7 +185,7 @@ function report.write(json_path, html_path)
   local output = io.stdout
   if html_path ~= "-" then output, message = io.open(beside, "wb") end
   if not output then error(message, 0) end
-  local notes, what, whose = write_report(input, output)
+  local notes, what, whose = write_report(input, output, limits or {})
   local ok = notes ~= nil
   if html_path ~= "-" then
     local closed, why = output:close()

@@ -68,6 +68,7 @@ class Curves {
   draw() {
     if (!this.plot || this.figure.hidden) return;
     const { from, to } = this.view;
+    Object.assign(this.figure.dataset, { from, to });
     const n = Math.max(50, Math.min(2000, this.width() - gutterWidth()));
     const times = Array.from({ length: n + 1 }, (_, i) => from + ((to - from) * i) / n);
     this.plot.batch(() => {
@@ -137,7 +138,7 @@ class Histogram {
     }
     const axis = { stroke: () => theme.muted, font: FONT, grid: { show: false }, ticks: { show: false } };
     const places = [bins[0].bin - 0.5, ...bins.map(({ bin }) => bin + 0.5), bins.at(-1).bin + 1.5];
-    const counts = [null, ...bins.map(({ count }) => count), null];
+    const counts = [null, ...bins.map(({ count }) => count || null), null];
     const width = Math.max(120, this.holder.clientWidth);
     const every = Math.max(1, Math.ceil((bins.length * 62) / (width - 80)));
     this.plot = new uPlot({

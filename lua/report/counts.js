@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How many at a time: curves that go up and down in steps. From the counters of the trace; where there are none, from the
-// items themselves.
+// How many at a time: curves that go up and down in steps. The items tell it exactly, but for what is queued and has not run
+// yet, or never will: that only the counters of the trace know.
 
 // Beginnings and ends -> { times, values }.
 function countOver(begins, ends) {
@@ -33,37 +33,29 @@ function curveOfCounter(counter, key) {
   return values && { times: counter.times, values };
 }
 
-function poolCurves(trace, name) {
+// running: [{ lane, start }] of what has begun and not ended.
+function poolCurves(trace, name, running) {
   const { items } = trace;
-  const counter = trace.counters.get(name);
   const number = trace.texts.numbers.get(name);
-  let mine;
-  const tasks = () => {
-    if (!mine) {
-      mine = [];
-      for (let i = 0; i < items.length; i++) if (items.kind[i] === KIND.TASK && items.pool[i] === number) mine.push(i);
-    }
-    return mine;
-  };
+  const mine = [];
+  for (let i = 0; i < items.length; i++) if (items.kind[i] === KIND.TASK && items.pool[i] === number) mine.push(i);
+  const begun = running.filter((task) => trace.lanes[task.lane].pool === number).map((task) => task.start);
+  const isComplete = trace.ending && trace.dropped.length === 0;
+  const counted = isComplete ? undefined : curveOfCounter(trace.counters.get(name), "queued");
   return [
-    { label: `${name}: running`, panel: "flight", kind: "pool",
-      ...(curveOfCounter(counter, "running") ?? curveOfItems(items, tasks(), (i) => items.start[i], (i) => items.end[i])) },
-    { label: `${name}: queued`, panel: "queue", kind: "pool",
-      ...(curveOfCounter(counter, "queued") ??
-        curveOfItems(items, tasks(), (i) => items.start[i] - (items.wait[i] || 0), (i) => items.start[i])) },
+    { label: `${name}: running`, panel: "flight",
+      ...countOver(Float64Array.from(mine.map((i) => items.start[i]).concat(begun)), Float64Array.from(mine, (i) => items.end[i])) },
+    { label: `${name}: queued`, panel: "queue",
+      ...(counted ?? curveOfItems(items, mine, (i) => items.start[i] - (items.wait[i] || 0), (i) => items.start[i])) },
   ];
 }
 
-function buildCurves(trace, packed) {
+function buildCurves(trace, packed, running) {
   const { items } = trace;
-  const curves = [...trace.pools.keys()].flatMap((name) => poolCurves(trace, name));
-  const counter = trace.counters.get("async");
-  const parts = [["async tasks", KIND.ASYNC, "tasks"], ["requests", KIND.REQUEST, "requests"], ["programs", KIND.PROGRAM, ""]];
-  for (const [label, kind, key] of parts) {
-    if (packed[kind].length === 0 && !curveOfCounter(counter, key)?.values.some((n) => n > 0)) continue;
-    // Items are exact, counters at most one each millisecond: they are for what the items cannot tell.
-    curves.push({ label, panel: "flight", kind: label,
-      ...curveOfItems(items, packed[kind], (i) => items.start[i], (i) => items.end[i]) });
+  const curves = [...trace.pools.keys()].flatMap((name) => poolCurves(trace, name, running));
+  for (const [label, kind] of [["async tasks", KIND.ASYNC], ["requests", KIND.REQUEST], ["programs", KIND.PROGRAM]]) {
+    if (packed[kind].length === 0) continue;
+    curves.push({ label, panel: "flight", ...curveOfItems(items, packed[kind], (i) => items.start[i], (i) => items.end[i]) });
   }
   return curves.filter((curve) => curve.times.length > 0);
 }

@@ -8,9 +8,12 @@ const LIMITS = {
   handOver: 0.5, // of a worker's time
   tail: 0.15, // of a pool's time
   tailTime: 20e3, // us
-  step: 20e3, // us that the loop may be held
+  step: 20e3, // us that the loop may be held,
+  steps: 0.1, // of the run's time, unless one is
+  longStep: 200e3,
   idle: 0.5, // of the workers' time
-  idleTime: 50e3,
+  idleTime: 50e3, // us,
+  idlePart: 0.1, // of the run's time
   connecting: 0.5, // of the requests' time
 };
 
@@ -80,6 +83,7 @@ function blockedLoop(scene) {
   if (long.length === 0) return null;
   const worst = long[0];
   const total = long.reduce((sum, i) => sum + time(i), 0);
+  if (total < LIMITS.steps * scene.end && time(worst) < LIMITS.longStep) return null;
   const place = placeOf(scene, worst);
   return {
     kind: "blocked-loop", level: "problem", span: spanOf(scene, worst), item: worst,
@@ -95,7 +99,7 @@ function blockedLoop(scene) {
 function idleWorkers(scene, pool) {
   const workers = pool.lanes.length;
   const lost = pool.span * workers - pool.busy;
-  if (workers < 2 || pool.efficiency > LIMITS.idle || lost < LIMITS.idleTime) return null;
+  if (workers < 2 || pool.efficiency > LIMITS.idle || lost < LIMITS.idleTime || lost < LIMITS.idlePart * workers * scene.end) return null;
   const waited = pool.waits / pool.tasks.length;
   const why = waited < pool.mean / 10
     ? "tasks did not wait for a worker: the program submits too slowly, or waits for results before it submits the next ones"
@@ -130,7 +134,7 @@ function failures(scene) {
   const { items } = scene;
   let n = 0, first = -1;
   for (let i = 0; i < items.length; i++) {
-    if (!isBad(items.state[i])) continue;
+    if (!isBad(items.state[i]) || items.kind[i] === KIND.PROGRAM) continue; // many have results other than 0
     n++;
     if (first < 0 || items.end[i] < items.end[first]) first = i;
   }

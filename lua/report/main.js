@@ -82,8 +82,8 @@ class Page {
     const script = textOf(info.script) || "parhost";
     document.title = `${script} – parhost`;
     byId("title").textContent = script;
-    const words = Array.isArray(info.argv) ? info.argv.map(textOf).join(" ") : "";
-    const parts = [words && words !== script ? words : "", format.date(numberOf(info.start, NaN)), info.version ? `parhost ${textOf(info.version)}` : "",
+    const words = Array.isArray(info.argv) ? ["parhost", ...info.argv.map(textOf)].join(" ") : "";
+    const parts = [words, format.date(numberOf(info.start, NaN)), info.version ? `parhost ${textOf(info.version)}` : "",
       info.cpus ? format.some(numberOf(info.cpus), "processor") : ""];
     byId("about").textContent = parts.filter(Boolean).join(" · ");
   }

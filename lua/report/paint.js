@@ -32,7 +32,7 @@ class Painter {
     else ctx.fillRect(x0, y, wide, height);
     ctx.globalAlpha = 1;
     if (items.state[i] === STATE.running) this.open(x0, y, wide, height);
-    if (wide > 40 && height >= 11) this.label(scene.trace.texts.list[items.name[i]], x0, y, wide, height, items.kind[i]);
+    if (wide > 40 && height >= 10) this.label(scene.trace.texts.list[items.name[i]], x0, y, wide, height, items.kind[i]);
   }
 
   // Not ended: striped.

@@ -155,6 +155,6 @@ function buildScene(trace) {
     asyncRows: rows.pack(items, packed[KIND.ASYNC], end),
     requestRows: rows.pack(items, packed[KIND.REQUEST], end),
     programRows: rows.pack(items, packed[KIND.PROGRAM], end),
-    curves: buildCurves(trace, packed, end),
+    curves: buildCurves(trace, packed, running),
   };
 }

@@ -104,9 +104,10 @@ function showSlowest(parent, scene, onSelect) {
 function failureOf(scene, i, onSelect) {
   const more = scene.trace.more.get(i) ?? {};
   const { items, trace } = scene;
-  const error = more.error || STATES[items.state[i]];
-  const details = make("details", {}, make("summary", {}, make("strong", {}, nameOf(scene, i)), ` ${STATES[items.state[i]]}: ${error.split("\n", 1)[0]}`));
-  const rest = [error, more.traceback].filter((text) => text && text !== STATES[items.state[i]]).join("\n");
+  const state = STATES[items.state[i]];
+  const short = more.error ? `: ${more.error.split("\n", 1)[0]}` : "";
+  const details = make("details", {}, make("summary", {}, make("strong", {}, nameOf(scene, i)), ` ${state}${short}`));
+  const rest = [more.error, more.traceback].filter(Boolean).join("\n");
   if (rest) details.append(make("pre", { tabindex: "0" }, rest));
   const where = [placeOf(scene, i), trace.texts.list[items.from[i]] && `submitted at ${trace.texts.list[items.from[i]]}`,
     laneName(scene, i), `after ${format.duration(items.start[i])}`, `ran ${format.duration(run(scene, i))}`];

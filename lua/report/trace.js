@@ -239,7 +239,8 @@ class Trace {
     this.describe(i, args);
     if (items.kind[i] === KIND.REQUEST) this.finishRequest(i, args);
     if (items.kind[i] === KIND.PROGRAM) {
-      if (args.signal || numberOf(args.code) !== 0) items.state[i] = STATE.failed;
+      if (args.signal === "SIGTERM") items.state[i] = STATE.cancelled;
+      else if (args.signal || numberOf(args.code) !== 0) items.state[i] = STATE.failed;
       const result = args.signal ? `signal ${textOf(args.signal)}` : `code ${numberOf(args.code)}`;
       this.more.set(i, { ...this.more.get(i), result });
     }
