@@ -33,7 +33,7 @@ local long_names = { ["--help"] = "-h", ["--version"] = "-V" }
 
 local argv = ...
 local plan = {}
-local workers, workers_from, trace, stats
+local workers, workers_from, trace, stats, dashboard
 local i = 1
 
 while argv[i] do
@@ -70,6 +70,13 @@ while argv[i] do
   elseif option:find("^%-%-stats") then
     stats = option == "--stats" and "text" or option:match("^%-%-stats=(.+)$")
     if stats ~= "text" and stats ~= "json" then return fail("unknown_option", option) end
+  elseif option:find("^%-%-dashboard") then
+    local port = option == "--dashboard" and "0" or option:match("^%-%-dashboard=(.*)$")
+    if not port then return fail("unknown_option", option) end
+    dashboard = math.tointeger(tonumber(port))
+    if not dashboard or dashboard < 0 or dashboard > 65535 then
+      return fail("fail", ("--dashboard: a port expected (0 to 65535), got '%s'"):format(port))
+    end
   elseif option == "-h" then
     return fail("help")
   elseif option == "-V" then
@@ -101,8 +108,8 @@ else
 end
 if not trace and not plan.no_environment then trace = os.getenv("PARHOST_TRACE") end
 if trace == "" then trace = nil end
-if trace or stats then
-  local message = host.load_built_in("cli.trace")().begin(trace, stats, plan, argv)
+if trace or stats or dashboard then
+  local message = host.load_built_in("cli.trace")().begin(trace, stats, dashboard, plan, argv)
   if message then return fail("fail", message) end
 end
 return plan

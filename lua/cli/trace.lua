@@ -12,17 +12,17 @@ local function name_of(plan, argv)
 end
 
 -- `path` or nil: a trace. A page is made at the end, of a trace that lies beside it. `stats`: "text", "json" or nil.
--- Gives nil, or why that cannot be.
-function trace.begin(path, stats, plan, argv)
+-- `dashboard`: a port, 0: any, or nil. Gives nil, or why that cannot be.
+function trace.begin(path, stats, dashboard, plan, argv)
   local core = require "parhost.core.trace"
   local trouble = stats and core.count(stats == "json")
-  if trouble or not path then return trouble end
-  local is_page = path:find "%.html$" ~= nil
+  if trouble or not (path or dashboard) then return trouble end
+  local is_page = path and path:find "%.html$" ~= nil
   local fd, message = core.open(is_page and path .. ".json" or path)
   if not fd then return message end
   if is_page then core.report(path) end
   core.start(name_of(plan, argv), argv)
-  return nil
+  return dashboard and host.load_built_in "cli.dashboard"().start(dashboard, fd)
 end
 
 -- Called in a state of its own when everything has ended: makes the page and takes the trace away, unless that fails.

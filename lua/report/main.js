@@ -13,7 +13,7 @@ class Page {
     this.scene = null;
     this.notes = JSON.parse(document.body.dataset.notes || "{}");
     this.live = document.body.dataset.feed !== "";
-    this.tablesAt = 0;
+    this.tablesAt = -TABLE_PAUSE;
     theme.start();
     this.makePanels();
     this.histogram = new Histogram(byId("histogram"));
@@ -57,15 +57,20 @@ class Page {
     for (const part of [...this.panels, ...this.curves]) part.setScene(this.scene);
     this.view.setEnd(this.scene.end);
     this.showLegend();
-    if (!this.live || performance.now() - this.tablesAt > TABLE_PAUSE) this.updateTables();
     this.cost = performance.now() - began;
+    this.updateTablesLater();
   }
 
-  // Whoever reads or types in a table is not disturbed by a run that goes on.
+  // Tables of a live run are made anew now and then, but not under the hands of whoever reads or types in one.
+  updateTablesLater() {
+    clearTimeout(this.tableTimer);
+    const pause = this.tablesAt + TABLE_PAUSE - performance.now();
+    const isRead = document.activeElement?.closest(".scroll, #failed, #findings, select, #table") || document.getSelection()?.type === "Range";
+    if (!this.live || (pause <= 0 && !isRead)) this.updateTables();
+    else this.tableTimer = setTimeout(() => this.updateTablesLater(), Math.max(pause, LEAST_PAUSE));
+  }
+
   updateTables() {
-    const active = document.activeElement;
-    if (this.live && active?.closest(".scroll, #failed, #findings, select, #table")) return;
-    if (this.live && document.getSelection()?.type === "Range") return;
     this.tablesAt = performance.now();
     const onSelect = (item) => this.select(item, null, true);
     showFindings(this.findings, (finding) => this.showFinding(finding));

@@ -57,7 +57,7 @@ class Panel {
   draw() {
     if (!this.scene || this.figure.hidden) return;
     const { canvas, ctx } = this;
-    Object.assign(this.figure.dataset, { from: this.view.from, to: this.view.to });
+    Object.assign(this.figure.dataset, { from: this.view.from, to: this.view.to, end: this.view.end });
     const ratio = window.devicePixelRatio || 1;
     const width = canvas.clientWidth;
     if (width === 0) return;

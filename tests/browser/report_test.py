@@ -1,21 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""How the report behaves in a browser: report_test.py PARHOST FOLDER. Prints "ok NAME" or "not ok NAME: why" for each test;
-tests/spec/report_browser_spec.lua runs it. The names are those of the functions below."""
+"""How the report behaves in a browser: report_test.py PARHOST FOLDER. tests/spec/report_browser_spec.lua runs it."""
 import json
 import math
 import subprocess
 import sys
-import traceback
 
-from browser import Browser
+from harness import findings, main, same, test
 
 PARHOST, FOLDER = sys.argv[1:3]
-tests = []
-
-
-def test(function):
-    tests.append(function)
-    return function
 
 
 # --- traces -----------------------------------------------------------------------------------------------------------
@@ -76,10 +68,6 @@ def opened(browser, url, **options):
     return page
 
 
-def findings(page):
-    return dict(page.evaluate("[...document.querySelectorAll('#findings li')].map((li) => [li.dataset.kind, li.textContent])"))
-
-
 def ranges(page):
     """What each panel shows, as a set of [from, to]."""
     return set(map(tuple, page.evaluate(
@@ -91,10 +79,6 @@ def only_range(page):
     found = ranges(page)
     assert len(found) == 1, found
     return found.pop()
-
-
-def same(a, b):
-    assert a == b, "%r, expected %r" % (a, b)
 
 
 # --- tests ------------------------------------------------------------------------------------------------------------
@@ -351,17 +335,6 @@ def contrast(a, b):
         return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
     high, low = sorted((luminance(a), luminance(b)), reverse=True)
     return (high + 0.05) / (low + 0.05)
-
-
-def main():
-    with Browser() as browser:
-        for function in tests:
-            try:
-                function(browser)
-                print("ok", function.__name__, flush=True)
-            except Exception:  # one test's failure is its own
-                lines = traceback.format_exc().strip().split("\n")
-                print("not ok %s: %s" % (function.__name__, " | ".join(lines[-5:])), flush=True)
 
 
 main()
