@@ -193,11 +193,11 @@ function buildFindings(scene, notes, live) {
 }
 
 // Figures of the whole run: [name, value, explanation].
-function buildFacts(scene) {
+function buildFacts(scene, live) {
   const { trace, items } = scene;
   const states = STATES.map(() => 0);
   for (let i = 0; i < items.length; i++) if (items.kind[i] <= KIND.ASYNC) states[items.state[i]]++;
-  const facts = [["wall time", format.duration(scene.wall), "from the start of the program to its end"]];
+  const facts = [["wall time", format.duration(scene.wall), live ? "so far" : "from the start of the program to its end"]];
   const cpus = numberOf(trace.info?.cpus);
   const cpu = numberOf(trace.ending?.cpu, NaN);
   if (Number.isFinite(cpu)) {

@@ -5,6 +5,7 @@
 const byId = (id) => document.getElementById(id);
 const LEAST_PAUSE = 250; // ms between two scenes of a live run
 const TABLE_PAUSE = 1500;
+const TICK = 1000; // ms: time goes on without events
 
 class Page {
   constructor() {
@@ -50,7 +51,7 @@ class Page {
   // A new scene: of the whole trace, or of what there is of it.
   update() {
     const began = performance.now();
-    this.scene = buildScene(this.trace);
+    this.scene = buildScene(this.trace, this.live ? this.now() : 0);
     this.findings = buildFindings(this.scene, this.notes, this.live);
     document.querySelector("main").hidden = false;
     this.showHead();
@@ -59,6 +60,11 @@ class Page {
     this.showLegend();
     this.cost = performance.now() - began;
     this.updateTablesLater();
+  }
+
+  // How long the program has run: it is on this machine. 0 when that cannot be told.
+  now() {
+    return Math.max(0, Date.now() * 1e3 - numberOf(this.trace.info?.start, Infinity) * 1e6);
   }
 
   // Tables of a live run are made anew now and then, but not under the hands of whoever reads or types in one.
@@ -74,7 +80,7 @@ class Page {
     this.tablesAt = performance.now();
     const onSelect = (item) => this.select(item, null, true);
     showFindings(this.findings, (finding) => this.showFinding(finding));
-    showFacts(buildFacts(this.scene));
+    showFacts(buildFacts(this.scene, this.live));
     showFailed(byId("failures"), byId("failed"), this.scene, onSelect);
     showSlowest(byId("slowest"), this.scene, onSelect);
     showFunctions(byId("functions"), this.scene);
@@ -182,6 +188,7 @@ async function start() {
     waiting: () => { status.textContent = "the connection is interrupted; trying again"; },
     end: (how) => finish(how === "all" ? "" : endText(page.trace, how)),
   };
+  if (page.live) setInterval(() => { if (page.live && page.scene && !document.hidden) later(); }, TICK);
   if (page.live) listen(document.body.dataset.feed, on);
   else await readBlocks(on);
 }

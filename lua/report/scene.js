@@ -138,8 +138,9 @@ function colorsOfScene(functions) {
   return colors;
 }
 
-function buildScene(trace) {
-  const end = Math.max(trace.last, 1);
+// now: the time until which a live run has come, without an event maybe.
+function buildScene(trace, now = 0) {
+  const end = Math.max(trace.last, now, 1);
   const running = closeItems(trace, end);
   const { byLane, packed } = splitItems(trace);
   const used = byLane.map((list, number) => number).filter((number) => byLane[number].length > 0 ||

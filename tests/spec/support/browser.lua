@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Tests in a browser, written in Python (tests/browser/), as tests of busted: one run of the script gives the results of all.
+-- Tests in a browser, written in Python (tests/browser/), as tests of busted: one run of the script gives the results of
+-- all.
 local host = require "parhost.core.host"
 local run = require "support.run"
 local stage = require "support.stage"
