@@ -2,6 +2,8 @@
 // The curves, and the histogram of run times, drawn by uPlot. Curves keep step with the view; the histogram counts what
 // is in view.
 
+const COUNTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6]; // steps of an axis
+
 class Curves {
   constructor({ key, title, view, parent }) {
     Object.assign(this, { key, title, view });
@@ -38,12 +40,13 @@ class Curves {
     }));
     this.plot = new uPlot({
       ...size,
-      cursor: { y: false, sync: { key: "parhost" }, drag: { x: true, y: false, setScale: false }, bind: { dblclick: () => () => view.all() } },
+      cursor: { y: false, sync: { key: "parhost" }, drag: { x: true, y: false, setScale: false },
+        bind: { dblclick: () => () => view.all() } },
       select: { show: true },
       scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
-      axes: [this.axis({ size: 24, splits: () => view.marks(Math.min(0.5, 90 / this.width())).list,
-        values: (_, list) => list.map((time) => format.mark(time, view.marks(Math.min(0.5, 90 / this.width())).step)) }),
-      this.axis({ size: gutterWidth(), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6] })],
+      axes: [this.axis({ size: 24, splits: () => this.marks().list,
+        values: (_, list) => list.map((time) => format.mark(time, this.marks().step)) }),
+      this.axis({ size: gutterWidth(), incrs: COUNTS })],
       series: [{ label: "time", value: (_, time) => (time === null ? "–" : format.duration(time)) }, ...series],
       hooks: { setSelect: [(plot) => this.zoomTo(plot)] },
       padding: [6, 8, 0, 0],
@@ -51,8 +54,13 @@ class Curves {
     this.draw();
   }
 
+  marks() {
+    return this.view.marks(Math.min(0.5, 90 / this.width()));
+  }
+
   axis(more) {
-    return { stroke: () => theme.muted, font: FONT, grid: { stroke: () => theme.grid, width: 1 }, ticks: { stroke: () => theme.grid, width: 1, size: 4 }, ...more };
+    const line = { stroke: () => theme.grid, width: 1 };
+    return { stroke: () => theme.muted, font: FONT, grid: line, ticks: { ...line, size: 4 }, ...more };
   }
 
   width() {
@@ -119,8 +127,9 @@ class Histogram {
     this.bins = countRuns(scene, list);
     this.make();
     const most = this.bins.reduce((best, bin) => (bin.count > best.count ? bin : best), { bin: 0, count: 0 });
-    this.holder.setAttribute("aria-label", list.length === 0 ? "Run times: nothing in view"
-      : `Run times of ${format.count(list.length)} in view, most (${most.count}) between ${this.edge(most.bin)} and ${this.edge(most.bin + 1)}`);
+    const where = `most (${most.count}) between ${this.edge(most.bin)} and ${this.edge(most.bin + 1)}`;
+    this.holder.setAttribute("aria-label",
+      list.length === 0 ? "Run times: nothing in view" : `Run times of ${format.count(list.length)} in view, ${where}`);
   }
 
   edge(bin) {
@@ -144,14 +153,20 @@ class Histogram {
     this.plot = new uPlot({
       width, height: 170,
       cursor: { y: false, drag: { x: false, y: false } },
-      scales: { x: { time: false, range: () => [bins[0].bin - 0.3, bins.at(-1).bin + 1.3] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
-      axes: [{ ...axis, size: 26, splits: () => [...bins, { bin: bins.at(-1).bin + 1 }].map(({ bin }) => bin).filter((bin) => bin % every === 0),
-        values: (_, list) => list.map((bin) => this.edge(bin)) },
-      { ...axis, size: 60, grid: { show: true, stroke: () => theme.grid, width: 1 }, values: (_, list) => list.map((n) => (Number.isInteger(n) ? format.count(n) : "")) }],
+      scales: {
+        x: { time: false, range: () => [bins[0].bin - 0.3, bins.at(-1).bin + 1.3] },
+        y: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] },
+      },
+      axes: [
+        { ...axis, size: 26, splits: () => [...bins.map(({ bin }) => bin), bins.at(-1).bin + 1].filter((bin) => bin % every === 0),
+          values: (_, list) => list.map((bin) => this.edge(bin)) },
+        { ...axis, size: 60, grid: { show: true, stroke: () => theme.grid, width: 1 }, incrs: COUNTS,
+          values: (_, list) => list.map(format.count) },
+      ],
       series: [
         { label: "run time", value: (_, at) => (at === null ? "–" : `${this.edge(at - 0.5)} to ${this.edge(at + 0.5)}`) },
-        { label: "how many", stroke: theme.series[0], fill: theme.series[0], points: { show: false }, paths: uPlot.paths.bars({ size: [0.9, 120] }),
-          value: (_, n) => (n === null ? "–" : format.count(n)) },
+        { label: "how many", stroke: theme.series[0], fill: theme.series[0], points: { show: false },
+          paths: uPlot.paths.bars({ size: [0.9, 120] }), value: (_, n) => (n === null ? "–" : format.count(n)) },
       ],
       padding: [8, 8, 0, 0],
     }, [places, counts], this.holder);

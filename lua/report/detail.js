@@ -3,7 +3,8 @@
 
 function showFindings(findings, onShow) {
   const list = findings.map((finding) => {
-    const li = make("li", { class: finding.level, "data-kind": finding.kind }, make("strong", {}, finding.title), " ", make("span", {}, `${finding.text}.`));
+    const li = make("li", { class: finding.level, "data-kind": finding.kind },
+      make("strong", {}, finding.title), " ", make("span", {}, `${finding.text}.`));
     if (finding.span) {
       const button = make("button", { type: "button", "aria-label": `show: ${finding.title}` }, "show");
       button.addEventListener("click", () => onShow(finding));
@@ -32,12 +33,15 @@ function detailsOf(scene, i) {
   add("submitted at", texts[items.from[i]]);
   if (items.chunk[i] > 1) add("items", `${items.chunk[i]}${items.failed[i] > 0 ? `, of which ${items.failed[i]} failed` : ""}`);
   if (items.attempt[i] > 1) add("attempt", String(items.attempt[i]));
-  if (items.kind[i] === KIND.TASK && Number.isFinite(items.in[i])) add("bytes", `${format.bytes(items.in[i])} in, ${format.bytes(items.out[i])} out`);
+  if (items.kind[i] === KIND.TASK && Number.isFinite(items.in[i])) {
+    add("bytes", `${format.bytes(items.in[i])} in, ${format.bytes(items.out[i])} out`);
+  }
   if (more.steps) add("computed", `${format.duration(more.cpu)} in ${format.some(more.steps, "step")}`);
   if (more.phases) {
     add("status", Number.isFinite(more.status) && more.status > 0 ? String(more.status) : "");
     add("received", format.bytes(items.in[i]));
-    add("phases", PHASES.map((name, p) => (more.phases[p] > 0 ? `${name} ${format.duration(more.phases[p])}` : "")).filter(Boolean).join(", "));
+    const phases = PHASES.map((name, p) => (more.phases[p] > 0 ? `${name} ${format.duration(more.phases[p])}` : ""));
+    add("phases", phases.filter(Boolean).join(", "));
     add("address", more.url);
   }
   add("result", more.result);
@@ -52,7 +56,8 @@ function showDetail(parent, scene, i) {
   }
   const more = scene.trace.more.get(i) ?? {};
   const heading = make("h3", {}, nameOf(scene, i), make("small", {}, ` ${KIND_NAMES[scene.items.kind[i]]}`));
-  const list = make("dl", {}, ...detailsOf(scene, i).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+  const pairs = detailsOf(scene, i).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
+  const list = make("dl", {}, ...pairs);
   parent.replaceChildren(heading, list);
   const text = [more.error, more.traceback].filter(Boolean).join("\n");
   if (text) parent.append(make("pre", { tabindex: "0" }, text));

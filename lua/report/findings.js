@@ -30,7 +30,7 @@ function tooSmall(scene, pool) {
   const share = lost / (pool.span * pool.lanes.length);
   if (share < LIMITS.handOver || perMessage > LIMITS.smallTask) return null;
   return {
-    kind: "too-small", level: "problem", span: [pool.first, pool.last],
+    kind: "hand-over", level: "problem", span: [pool.first, pool.last],
     title: `The tasks of ${pool.name} are too small`,
     text: `${format.some(pool.tasks.length, "message")} with ${format.duration(pool.mean)} of work in each on average: ` +
       `${format.percent(share)} of the workers' time goes to handing over. Put more work into a task, or let the pool do it: ` +
@@ -38,7 +38,7 @@ function tooSmall(scene, pool) {
   };
 }
 
-// From when on one worker is busy and the others have run out of work.
+// From when on at most half of the workers are busy, the others have run out of work, and one task outlasts them all.
 function tailOf(scene, pool) {
   const ends = [];
   for (const lane of pool.lanes) {
@@ -48,19 +48,22 @@ function tailOf(scene, pool) {
   }
   ends.sort((a, b) => b.end - a.end);
   if (ends.length < 2) return null;
-  const alone = Math.max(ends[1].end, ends[0].start);
-  return { item: ends[0].item, alone, end: ends[0].end, time: ends[0].end - alone };
+  const half = ends.length >> 1;
+  const from = Math.max(ends[half].end, ends[0].start);
+  const others = ends.filter(({ end }) => end <= from).length;
+  return { item: ends[0].item, from, end: ends[0].end, time: ends[0].end - from, others };
 }
 
 function longTail(scene, pool) {
   const tail = tailOf(scene, pool);
   if (!tail || tail.time < LIMITS.tailTime || tail.time < LIMITS.tail * pool.span) return null;
   if (pool.tasks.length <= pool.lanes.length) return null; // each has one: that is how the work is cut
-  const others = pool.lanes.length - 1;
+  const { others } = tail;
+  const alone = others === pool.lanes.length - 1 ? " alone" : "";
   return {
-    kind: "long-tail", level: "problem", span: [tail.alone, tail.end], item: tail.item,
+    kind: "long-tail", level: "problem", span: [tail.from, tail.end], item: tail.item,
     title: `${pool.name} has a long tail`,
-    text: `The last task, '${nameOf(scene, tail.item)}'${at(placeOf(scene, tail.item))}, ran ${format.duration(tail.time)} alone ` +
+    text: `The last task, '${nameOf(scene, tail.item)}'${at(placeOf(scene, tail.item))}, ran ${format.duration(tail.time)}${alone} ` +
       `(${format.percent(tail.time / pool.span)} of the pool's time) while ${format.some(others, "other worker")} had nothing left ` +
       "to do. Submit the longest tasks first, or cut them into smaller ones",
   };
@@ -164,8 +167,8 @@ function incomplete(scene, notes, live) {
   const found = [];
   const add = (kind, title, text) => found.push({ kind, level: "note", title, text });
   if (!trace.ending && !live) {
-    add("no-end", "The trace has no end", "The program was killed, or still ran when this page was made. What had finished by then is all here; " +
-      "what was running is drawn up to the last event");
+    add("no-end", "The trace has no end", "The program was killed, or still ran when this page was made. What had finished by " +
+      "then is all here; what was running is drawn up to the last event");
   }
   if (notes.torn) add("torn", "The last line of the trace is torn", "The program was killed while it wrote it; that event is left out");
   const damaged = trace.damaged + (notes.damaged ?? 0);
@@ -187,7 +190,8 @@ function buildFindings(scene, notes, live) {
   }
   for (const cause of [blockedLoop(scene), connecting(scene)]) if (cause) found.push(cause);
   if (found.length === 0 && scene.items.length > 0) {
-    found.push({ kind: "fine", level: "good", title: "Nothing stands out", text: "No failures, no idle workers, no blocked loop, no long tail" });
+    const text = "No failures, no idle workers, no blocked loop, no long tail";
+    found.push({ kind: "fine", level: "good", title: "Nothing stands out", text });
   }
   return found.concat(incomplete(scene, notes, live));
 }
@@ -205,8 +209,9 @@ function buildFacts(scene, live) {
   }
   for (const pool of scene.pools) {
     if (pool.tasks.length === 0) continue;
+    const atWork = format.digits(pool.busy / pool.span || 0, 2);
     facts.push([pool.name, `${format.percent(pool.efficiency)} busy`,
-      `parallel efficiency: ${format.some(pool.lanes.length, "worker")}, on average ${format.digits(pool.busy / pool.span || 0, 2)} at work`]);
+      `parallel efficiency: ${format.some(pool.lanes.length, "worker")}, on average ${atWork} at work`]);
   }
   facts.push(["tasks", format.count(states.reduce((a, b) => a + b, 0)),
     STATES.map((name, i) => (states[i] > 0 ? `${format.count(states[i])} ${name}` : "")).filter(Boolean).join(", ")]);

@@ -40,7 +40,8 @@ class Page {
       panel({ title: "Workers and the main loop", label: `Timeline of workers. ${how}`, bands: (scene) => scene.lanes.map((lane) => ({
         label: lane.label, rows: lane.rows, running: scene.running.filter((task) => task.lane === lane.number) })) }),
     ];
-    this.curves = [new Curves({ key: "flight", title: "Running at a time", view, parent }), new Curves({ key: "queue", title: "Waiting in queues", view, parent })];
+    this.curves = [new Curves({ key: "flight", title: "Running at a time", view, parent }),
+      new Curves({ key: "queue", title: "Waiting in queues", view, parent })];
     this.panels.push(
       panel({ title: "Tasks on coroutines", label: `Timeline of tasks. ${how}`, limit: 260, bands: packed("asyncRows", "tasks") }),
       panel({ title: "Requests", label: `Timeline of requests. ${how}`, limit: 260, bands: packed("requestRows", "requests") }),
@@ -71,7 +72,8 @@ class Page {
   updateTablesLater() {
     clearTimeout(this.tableTimer);
     const pause = this.tablesAt + TABLE_PAUSE - performance.now();
-    const isRead = document.activeElement?.closest(".scroll, #failed, #findings, select, #table") || document.getSelection()?.type === "Range";
+    const isRead = document.activeElement?.closest(".scroll, #failed, #findings, select, #table") ||
+      document.getSelection()?.type === "Range";
     if (!this.live || (pause <= 0 && !isRead)) this.updateTables();
     else this.tableTimer = setTimeout(() => this.updateTablesLater(), Math.max(pause, LEAST_PAUSE));
   }

@@ -30,7 +30,8 @@ function makeTable(caption, columns, list, { sorted, onSort } = {}) {
     const tr = make("tr");
     for (const column of columns) {
       const content = column.cell ? column.cell(row) : column.text(row);
-      tr.append(make(column.heads ? "th" : "td", { class: column.number ? "number" : "", ...(column.heads ? { scope: "row" } : {}) }, content));
+      const attributes = { class: column.number ? "number" : "", ...(column.heads ? { scope: "row" } : {}) };
+      tr.append(make(column.heads ? "th" : "td", attributes, content));
     }
     body.append(tr);
   }
@@ -54,7 +55,8 @@ function itemColumns(scene, onSelect) {
     { title: "start", number: true, text: (i) => format.duration(items.start[i]), key: (i) => items.start[i] },
     { title: "waited", number: true, text: (i) => format.duration(items.wait[i]), key: (i) => items.wait[i] || 0 },
     { title: "ran", number: true, text: (i) => format.duration(run(scene, i)), key: (i) => run(scene, i), down: true },
-    { title: "state", cell: (i) => make("span", { class: isBad(items.state[i]) ? "bad" : "" }, STATES[items.state[i]]), key: (i) => items.state[i] },
+    { title: "state", key: (i) => items.state[i],
+      cell: (i) => make("span", { class: isBad(items.state[i]) ? "bad" : "" }, STATES[items.state[i]]) },
     { title: "source", text: (i) => trace.texts.list[items.at[i]] || trace.more.get(i)?.url || "", key: (i) => items.at[i] },
   ];
 }
@@ -97,8 +99,8 @@ function showSlowest(parent, scene, onSelect) {
   const tasks = [];
   for (let i = 0; i < scene.items.length; i++) if (scene.items.kind[i] <= KIND.ASYNC) tasks.push(i);
   const list = greatest(tasks, (i) => run(scene, i), SLOWEST);
-  parent.replaceChildren(list.length > 0 ? makeTable(`The ${list.length} that ran longest, of the whole run`, itemColumns(scene, onSelect), list)
-    : make("p", { class: "muted" }, "no tasks"));
+  parent.replaceChildren(list.length === 0 ? make("p", { class: "muted" }, "no tasks")
+    : makeTable(`The ${list.length} that ran longest, of the whole run`, itemColumns(scene, onSelect), list));
 }
 
 function failureOf(scene, i, onSelect) {
@@ -129,9 +131,12 @@ function showFailed(section, parent, scene, onSelect) {
   section.hidden = list.length === 0 && deaths.length === 0;
   const parts = list.slice(0, FAILED).map((i) => failureOf(scene, i, onSelect));
   for (const death of deaths.slice(0, FAILED)) {
-    parts.push(make("p", {}, `Worker ${death.worker} of ${death.pool} (pid ${death.pid}) died of ${death.why} after ${format.duration(death.time)}`));
+    const who = `Worker ${death.worker} of ${death.pool} (pid ${death.pid})`;
+    parts.push(make("p", {}, `${who} died of ${death.why} after ${format.duration(death.time)}`));
   }
-  if (list.length > FAILED) parts.push(make("p", { class: "muted" }, `and ${format.count(list.length - FAILED)} more, in the table below (state: failed)`));
+  if (list.length > FAILED) {
+    parts.push(make("p", { class: "muted" }, `and ${format.count(list.length - FAILED)} more, in the table below (state: failed)`));
+  }
   parent.replaceChildren(...parts);
 }
 
@@ -150,17 +155,19 @@ function showFunctions(parent, scene) {
   ];
   const list = scene.functions.slice(0, FUNCTIONS);
   const left = scene.functions.length - list.length;
-  parent.replaceChildren(makeTable(`The whole run, by time in all${left > 0 ? `; ${format.count(left)} more are not shown` : ""}`, columns, list));
+  const caption = `The whole run, by time in all${left > 0 ? `; ${format.count(left)} more are not shown` : ""}`;
+  parent.replaceChildren(makeTable(caption, columns, list));
 }
 
 function showWorkers(parent, scene) {
+  const spans = new Map(scene.pools.map((pool) => [pool.name, pool.span]));
   const columns = [
     { title: "worker", heads: true, text: (lane) => lane.label },
     { title: "pid", number: true, text: (lane) => String(lane.pid) },
     { title: "thread", number: true, text: (lane) => (lane.tid === lane.pid ? "" : String(lane.tid)) },
     { title: "tasks", number: true, text: (lane) => format.count(lane.tasks.length) },
     { title: "at work", number: true, text: (lane) => format.duration(lane.busy) },
-    { title: "of its pool's time", number: true, text: (lane) => format.percent(lane.busy / scene.pools.find((pool) => pool.name === lane.pool)?.span) },
+    { title: "of its pool's time", number: true, text: (lane) => format.percent(lane.busy / spans.get(lane.pool)) },
     { title: "first task", number: true, text: (lane) => format.duration(lane.first) },
     { title: "last end", number: true, text: (lane) => format.duration(lane.last) },
   ];

@@ -94,7 +94,7 @@ def names_cause(browser, program, cause, *words):
 
 @test
 def names_too_small_tasks(browser):
-    names_cause(browser, "too_small_tasks", "too-small", 'chunk_size = "auto"')
+    names_cause(browser, "too_small_tasks", "hand-over", 'chunk_size = "auto"')
 
 
 @test
@@ -105,6 +105,22 @@ def names_the_long_tail(browser):
 @test
 def names_the_step_that_blocked_the_loop(browser):
     names_cause(browser, "blocked_loop", "blocked-loop", "'housekeeping'", "tests/slow/blocked_loop.lua:1")
+
+
+@test
+def names_a_tail_of_several_workers(browser):
+    events = busy(80, workers=4) + [task(20100, 9000, 1, "long"), task(20100, 10000, 2, "longer")]
+    found = findings(opened(browser, write_trace("tail", events)))
+    same(list(found), ["long-tail"])
+    assert "'longer'" in found["long-tail"] and "ran 10 ms " in found["long-tail"] and "2 other workers" in found["long-tail"], found
+
+
+@test
+def names_workers_that_starve(browser):
+    events = [task(1000 + i * 50000, 10000, 1 + i % 2, wait=1) for i in range(20)]
+    found = findings(opened(browser, write_trace("idle", events)))
+    same(list(found), ["idle-workers"])
+    assert "submits too slowly" in found["idle-workers"], found
 
 
 @test
