@@ -54,10 +54,10 @@ local function is_beginning(line)
   return ok and type(event) == "table" and event.ph == "M" and event.name == "parhost"
 end
 
--- What the page does not need: where a task was submitted is told by the task itself. Of the notes that one has begun only
--- those are kept that have no end.
+-- What the page does not need: arrows from where a task was submitted to where it ran, as the task itself tells both. Of
+-- those that did not run to an end the beginning is kept.
 local function new_filter(limits)
-  local begun, order, n, bytes = {}, {}, 0, 0
+  local submitted, n, bytes = {}, 0, 0
   local counts = { events = 0, left_out = 0 }
 
   local function is_rare(phase, line)
@@ -69,14 +69,10 @@ local function new_filter(limits)
   end
 
   local function keep(phase, line)
-    local thread = phase ~= "M" and phase ~= "C" and line:match('"tid":(%d+)')
-    if phase == "s" then return false end
-    if phase == "f" then
-      if thread and not begun[thread] then order[#order + 1] = thread end
-      if thread then begun[thread] = line end
+    if phase == "s" or phase == "f" then
+      submitted[line:match('"id":(%d+)') or ""] = phase == "s" and line or nil
       return false
     end
-    if phase == "X" and thread and line:find('"cat":"task"', 1, true) then begun[thread] = false end
     n, bytes = n + 1, bytes + #line
     if n <= (limits.events or LIMITS.events) and bytes <= (limits.bytes or LIMITS.bytes) then return true end
     if is_rare(phase, line) then return true end
@@ -87,10 +83,8 @@ local function new_filter(limits)
 
   local function rest()
     local lines = {}
-    for _, thread in ipairs(order) do
-      if begun[thread] then lines[#lines + 1] = begun[thread] end
-      begun[thread] = false
-    end
+    for id, line in pairs(submitted) do lines[#lines + 1] = { tonumber(id) or 0, line } end
+    table.sort(lines, function(a, b) return a[1] < b[1] end)
     return lines
   end
   return keep, rest, counts
@@ -137,7 +131,7 @@ local function read_events(file, limits, emit)
     end
   end
   if not seen then return nil, "has no events" end
-  for _, line in ipairs(rest()) do add(line) end
+  for _, entry in ipairs(rest()) do add(entry[2]) end
   flush()
   return notes
 end

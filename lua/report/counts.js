@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How many at a time: curves that go up and down in steps. The items tell it exactly, but for what is queued and has not run
-// yet, or never will: that only the counters of the trace know.
+// How many at a time: curves that go up and down in steps. When all has ended the items tell it exactly. Before, or when
+// something never ran, only the counters of the trace know of what has no item.
 
 // Beginnings and ends -> { times, values }.
 function countOver(begins, ends) {
@@ -33,26 +33,24 @@ function curveOfCounter(counter, key) {
   return values && { times: counter.times, values };
 }
 
-// running: [{ lane, start }] of what has begun and not ended.
-function poolCurves(trace, name, running) {
+function poolCurves(trace, name) {
   const { items } = trace;
   const number = trace.texts.numbers.get(name);
   const mine = [];
   for (let i = 0; i < items.length; i++) if (items.kind[i] === KIND.TASK && items.pool[i] === number) mine.push(i);
-  const begun = running.filter((task) => trace.lanes[task.lane].pool === number).map((task) => task.start);
   const isComplete = trace.ending && trace.dropped.length === 0;
-  const counted = isComplete ? undefined : curveOfCounter(trace.counters.get(name), "queued");
+  const counted = (key) => (isComplete ? undefined : curveOfCounter(trace.counters.get(name), key));
   return [
     { label: `${name}: running`, panel: "flight",
-      ...countOver(Float64Array.from(mine.map((i) => items.start[i]).concat(begun)), Float64Array.from(mine, (i) => items.end[i])) },
+      ...(counted("running") ?? curveOfItems(items, mine, (i) => items.start[i], (i) => items.end[i])) },
     { label: `${name}: queued`, panel: "queue",
-      ...(counted ?? curveOfItems(items, mine, (i) => items.start[i] - (items.wait[i] || 0), (i) => items.start[i])) },
+      ...(counted("queued") ?? curveOfItems(items, mine, (i) => items.start[i] - (items.wait[i] || 0), (i) => items.start[i])) },
   ];
 }
 
-function buildCurves(trace, packed, running) {
+function buildCurves(trace, packed) {
   const { items } = trace;
-  const curves = [...trace.pools.keys()].flatMap((name) => poolCurves(trace, name, running));
+  const curves = [...trace.pools.keys()].flatMap((name) => poolCurves(trace, name));
   for (const [label, kind] of [["async tasks", KIND.ASYNC], ["requests", KIND.REQUEST], ["programs", KIND.PROGRAM]]) {
     if (packed[kind].length === 0) continue;
     curves.push({ label, panel: "flight", ...curveOfItems(items, packed[kind], (i) => items.start[i], (i) => items.end[i]) });

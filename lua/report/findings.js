@@ -161,6 +161,12 @@ function failures(scene) {
   return found;
 }
 
+function pendingText(scene) {
+  const { pending } = scene;
+  if (pending.length === 0) return "";
+  return `; ${format.some(pending.length, "task")} of pools had been submitted and had not, the first of them '${pending[0].name}'`;
+}
+
 // What is not in the trace: a reader has to know.
 function incomplete(scene, notes, live) {
   const { trace } = scene;
@@ -168,7 +174,7 @@ function incomplete(scene, notes, live) {
   const add = (kind, title, text) => found.push({ kind, level: "note", title, text });
   if (!trace.ending && !live) {
     add("no-end", "The trace has no end", "The program was killed, or still ran when this page was made. What had finished by " +
-      "then is all here; what was running is drawn up to the last event");
+      `then is all here${pendingText(scene)}`);
   }
   if (notes.torn) add("torn", "The last line of the trace is torn", "The program was killed while it wrote it; that event is left out");
   const damaged = trace.damaged + (notes.damaged ?? 0);
@@ -201,7 +207,8 @@ function buildFacts(scene, live) {
   const { trace, items } = scene;
   const states = STATES.map(() => 0);
   for (let i = 0; i < items.length; i++) if (items.kind[i] <= KIND.ASYNC) states[items.state[i]]++;
-  const facts = [["wall time", format.duration(scene.wall), live ? "so far" : "from the start of the program to its end"]];
+  const until = trace.ending ? "from the start of the program to its end" : live ? "so far" : "up to the last event";
+  const facts = [["wall time", format.duration(scene.wall), until]];
   const cpus = numberOf(trace.info?.cpus);
   const cpu = numberOf(trace.ending?.cpu, NaN);
   if (Number.isFinite(cpu)) {
@@ -215,6 +222,9 @@ function buildFacts(scene, live) {
   }
   facts.push(["tasks", format.count(states.reduce((a, b) => a + b, 0)),
     STATES.map((name, i) => (states[i] > 0 ? `${format.count(states[i])} ${name}` : "")).filter(Boolean).join(", ")]);
+  if (scene.pending.length > 0) {
+    facts.push(["not finished", format.count(scene.pending.length), "submitted to pools, and queued or running"]);
+  }
   if (trace.dropped.length > 0) facts.push(["never ran", format.count(trace.dropped.length), "cancelled while they were queued"]);
   if (scene.requests.length > 0) facts.push(["requests", format.count(scene.requests.length), requestText(scene)]);
   if (scene.programs.length > 0) facts.push(["programs", format.count(scene.programs.length), "started with async.process"]);

@@ -37,8 +37,8 @@ class Page {
     const packed = (list, label) => (scene) => (scene[list].length > 0 ? [{ label, rows: scene[list] }] : []);
     const how = "Enter goes in, Tab and arrows go from one to the next, Esc leaves. The same is in the tables below.";
     this.panels = [
-      panel({ title: "Workers and the main loop", label: `Timeline of workers. ${how}`, bands: (scene) => scene.lanes.map((lane) => ({
-        label: lane.label, rows: lane.rows, running: scene.running.filter((task) => task.lane === lane.number) })) }),
+      panel({ title: "Workers and the main loop", label: `Timeline of workers. ${how}`, bands: (scene) =>
+        scene.lanes.map((lane) => ({ label: lane.label, rows: lane.rows })) }),
     ];
     this.curves = [new Curves({ key: "flight", title: "Running at a time", view, parent }),
       new Curves({ key: "queue", title: "Waiting in queues", view, parent })];

@@ -43,7 +43,8 @@ class Painter {
     ctx.rect(x, y, width, height);
     ctx.clip();
     ctx.strokeStyle = theme.panel;
-    ctx.lineWidth = 2;
+    ctx.globalAlpha = 0.4;
+    ctx.lineWidth = 3;
     ctx.beginPath();
     for (let at = x - height; at < x + width; at += 8) {
       ctx.moveTo(at, y + height);
@@ -136,16 +137,6 @@ class Painter {
       ctx.fillRect(x - 1, y, 3, Math.min(4, height));
       last = x;
     }
-  }
-
-  // What a worker had begun when the trace ended.
-  running(task, y, height) {
-    const x0 = Math.max(this.left, this.x(task.start));
-    const x1 = Math.min(this.left + this.width, this.x(task.end));
-    if (x1 < x0) return;
-    this.ctx.fillStyle = theme.cancelled;
-    this.ctx.fillRect(x0, y, Math.max(2, x1 - x0), height);
-    this.open(x0, y, Math.max(2, x1 - x0), height);
   }
 }
 

@@ -8,7 +8,7 @@ const FONT = "11px system-ui, sans-serif";
 const gutterWidth = () => (window.innerWidth < 600 ? 76 : 132);
 
 class Panel {
-  // bands(scene) -> [{ label, rows, running }]
+  // bands(scene) -> [{ label, rows }]
   constructor({ title, label, view, bands, onSelect, limit = 0 }) {
     Object.assign(this, { title, view, bandsOf: bands, onSelect, limit });
     this.scene = null;
@@ -104,7 +104,6 @@ class Panel {
     for (let r = 0; r < band.rows.length; r += stride) {
       this.painter.row(band.rows[r], band.y + r * band.line, Math.max(1, band.line - (band.line > 4 ? 1 : 0)));
     }
-    for (const task of band.running ?? []) this.painter.running(task, band.y, band.line - 1);
   }
 
   drawLabels(left) {

@@ -11,16 +11,9 @@ function laneLabel(trace, lane, number) {
   return trace.processNames.get(lane.pid) || `process ${lane.pid}`;
 }
 
-// What had begun and not ended when the trace did: of coroutine tasks and requests there is an item, of workers a note.
-function closeItems(trace, end) {
-  const { items } = trace;
-  const running = [];
-  trace.lanes.forEach((lane, number) => {
-    if (!lane.begun) return;
-    running.push({ lane: number, start: lane.begun.time, end, name: lane.begun.name || "task" });
-  });
-  for (const i of trace.unfinished.values()) items.end[i] = Infinity;
-  return running;
+// What had been submitted to pools and had not ended. Which of these had begun, nobody has told yet.
+function pendingTasks(trace) {
+  return [...trace.submitted].filter(([key]) => !trace.settled.has(key)).map(([, task]) => task);
 }
 
 function sortLanes(trace, lanes) {
@@ -141,21 +134,20 @@ function colorsOfScene(functions) {
 // now: the time until which a live run has come, without an event maybe.
 function buildScene(trace, now = 0) {
   const end = Math.max(trace.last, now, 1);
-  const running = closeItems(trace, end);
   const { byLane, packed } = splitItems(trace);
-  const used = byLane.map((list, number) => number).filter((number) => byLane[number].length > 0 ||
-    running.some((task) => task.lane === number) || trace.lanes[number].pool !== 0 || number === trace.mainLane);
+  const used = byLane.map((list, number) => number).filter((number) => byLane[number].length > 0 || trace.lanes[number].pool !== 0 || number === trace.mainLane);
   const lanes = sortLanes(trace, used.map((number) => laneOfScene(trace, number, byLane[number], end)));
   const { items } = trace;
   const pools = [...trace.pools.keys()].map((name) => poolOfScene(trace, name, lanes, end));
   const functions = functionsOfScene(trace, end);
   return {
-    trace, items, end, lanes, running, pools, functions, colors: colorsOfScene(functions),
+    trace, items, end, lanes, pools, pending: pendingTasks(trace),
+    functions, colors: colorsOfScene(functions),
     wall: trace.ending ? numberOf(trace.ending.wall, end) : end,
     async: packed[KIND.ASYNC], requests: packed[KIND.REQUEST], programs: packed[KIND.PROGRAM],
     asyncRows: rows.pack(items, packed[KIND.ASYNC], end),
     requestRows: rows.pack(items, packed[KIND.REQUEST], end),
     programRows: rows.pack(items, packed[KIND.PROGRAM], end),
-    curves: buildCurves(trace, packed, running),
+    curves: buildCurves(trace, packed),
   };
 }

@@ -14,6 +14,8 @@ const textOf = (value) => (typeof value === "string" ? value : value === undefin
 const numberOf = (value, otherwise = 0) => (typeof value === "number" && Number.isFinite(value) ? value : otherwise);
 const objectOf = (value) => (typeof value === "object" && value !== null ? value : {});
 
+const taskKey = (pool, id) => `${textOf(pool)} ${numberOf(id)}`;
+
 // Texts that come often, as numbers. 0 is the empty one.
 class Texts {
   constructor() {
@@ -72,6 +74,8 @@ class Trace {
     this.counters = new Map(); // name -> { times, values: Map of key -> array }
     this.processNames = new Map();
     this.unfinished = new Map(); // key -> item that has begun and not ended
+    this.submitted = new Map(); // key -> { name, time }: to a pool, and without an end so far
+    this.settled = new Set(); // keys of those that have an end, but did not run to it
     this.deaths = [];
     this.dropped = []; // tasks that never ran
     this.info = null;
@@ -89,7 +93,7 @@ class Trace {
     let number = this.laneOf.get(key);
     if (number === undefined) {
       number = this.lanes.length;
-      this.lanes.push({ pid, tid, name: "", pool: 0, worker: 0, begun: null });
+      this.lanes.push({ pid, tid, name: "", pool: 0, worker: 0 });
       this.laneOf.set(key, number);
     }
     return number;
@@ -147,7 +151,7 @@ class Trace {
       else if (event.ph === "e" || event.ph === "E") this.finish(event, args, time);
       else if (event.ph === "C") this.addCounter(event, args, time);
       else if (event.ph === "i" || event.ph === "I") this.addInstant(event, args, time);
-      else if (event.ph === "f") this.lanes[this.lane(event.pid, event.tid)].begun = { time, name: textOf(event.name) };
+      else if (event.ph === "s") this.submitted.set(taskKey(args.pool, args.task), { name: textOf(event.name), time });
     }
   }
 
@@ -198,7 +202,8 @@ class Trace {
     this.describe(i, args);
     if (kind !== KIND.TASK) return;
     const lane = this.lanes[items.lane[i]];
-    if (lane.begun && end >= lane.begun.time) lane.begun = null;
+    this.submitted.delete(taskKey(args.pool, args.id));
+    if (items.state[i] === STATE.died) this.settled.add(taskKey(args.pool, args.id));
     items.wait[i] = numberOf(args.wait, NaN);
     items.in[i] = numberOf(args.in, NaN);
     items.out[i] = numberOf(args.out, NaN);
@@ -286,6 +291,7 @@ class Trace {
     } else if (event.cat === "worker") {
       this.addWorker(event, args, time);
     } else if (event.cat === "task") {
+      this.settled.add(taskKey(args.pool, args.id));
       this.dropped.push({ time, name: textOf(event.name), state: textOf(args.state), pool: textOf(args.pool) });
     }
   }

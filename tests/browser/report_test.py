@@ -28,6 +28,10 @@ def task(ts, dur, worker=1, name="f", **args):
             "args": {"pool": "p", "worker": worker, "id": 1, "fn": "demo.lua:1", "wait": 5, "state": "done", **args}}
 
 
+def submit(number, name):
+    return {"ph": "s", "cat": "submit", "id": number, "ts": 50, "pid": 1, "tid": 1, "name": name, "args": {"pool": "p", "task": number}}
+
+
 def span(category, ident, begin, end, name="t", **args):
     where = {"cat": category, "id": ident, "name": name, "pid": 1, "tid": 1}
     return [{"ph": "b", "ts": begin, **where, "args": {}}, {"ph": "e", "ts": end, **where, "args": {"state": "done", **args}}]
@@ -109,10 +113,10 @@ def names_the_step_that_blocked_the_loop(browser):
 
 @test
 def names_a_tail_of_several_workers(browser):
-    events = busy(80, workers=4) + [task(20100, 9000, 1, "long"), task(20100, 10000, 2, "longer")]
+    events = busy(80, workers=4, length=10000) + [task(200100, 90000, 1, "long"), task(200100, 100000, 2, "longer")]
     found = findings(opened(browser, write_trace("tail", events)))
     same(list(found), ["long-tail"])
-    assert "'longer'" in found["long-tail"] and "ran 10 ms " in found["long-tail"] and "2 other workers" in found["long-tail"], found
+    assert "'longer'" in found["long-tail"] and "ran 100 ms " in found["long-tail"] and "2 other workers" in found["long-tail"], found
 
 
 @test
@@ -252,11 +256,13 @@ def the_keyboard_goes_from_task_to_task(browser):
 
 @test
 def a_killed_run_is_told_as_such(browser):
-    events = busy(3) + [{"ph": "f", "cat": "submit", "bp": "e", "id": 9, "ts": 5000, "pid": 11, "tid": 11, "name": "f"},
+    events = busy(3) + [submit(7, "finished"), submit(8, "never ran"), submit(9, "unfinished"), task(5000, 10, 1, id=7),
+                        {"ph": "i", "cat": "task", "ts": 5000, "pid": 1, "tid": 1, "name": "x", "args": {"pool": "p", "id": 8}},
                         {"ph": "b", "cat": "async", "id": 1, "ts": 200, "pid": 1, "tid": 1, "name": "sleeper", "args": {}}]
     page = opened(browser, write_trace("killed", events, end=',\n{"ph":"X","cat":"ta', complete=False))
     found = findings(page)
     assert {"no-end", "torn"} <= set(found), found
+    assert "1 task of pools had been submitted and had not, the first of them 'unfinished'" in found["no-end"], found
     same(page.evaluate("[...document.querySelectorAll('#all tbody tr')].some((tr) => /sleeper.*running/.test(tr.textContent))"), True)
     same(page.problems, [])
 
