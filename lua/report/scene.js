@@ -135,7 +135,8 @@ function colorsOfScene(functions) {
 function buildScene(trace, now = 0) {
   const end = Math.max(trace.last, now, 1);
   const { byLane, packed } = splitItems(trace);
-  const used = byLane.map((list, number) => number).filter((number) => byLane[number].length > 0 || trace.lanes[number].pool !== 0 || number === trace.mainLane);
+  const isShown = (number) => byLane[number].length > 0 || trace.lanes[number].pool !== 0 || number === trace.mainLane;
+  const used = [...byLane.keys()].filter(isShown);
   const lanes = sortLanes(trace, used.map((number) => laneOfScene(trace, number, byLane[number], end)));
   const { items } = trace;
   const pools = [...trace.pools.keys()].map((name) => poolOfScene(trace, name, lanes, end));
