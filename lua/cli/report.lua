@@ -39,7 +39,7 @@ function report.page(feed, notes)
     nonce = nonce(), feed = attribute(feed), notes = attribute(json.encode(notes)),
     connect = feed == "" and "'none'" or "'self'",
     css = parts["vendor/uPlot.min.css"] .. parts["page.css"],
-    licence = "/* uPlot\n" .. parts["vendor/uPlot.LICENSE"] .. "*/", uplot = parts["vendor/uPlot.iife.min.js"],
+    licence = "/* uPlot\n" .. parts["vendor/uPlot.LICENSE"] .. "*/", uplot = parts["vendor/uPlot.iife.js"],
     js = table.concat(scripts),
   }
   local head, tail = parts["page.html"]:match("^(.*){data}\n(.*)$")

@@ -23,7 +23,7 @@ end
 local function check_line(path, n, line)
   if line:find("\t") then complain(path, n, "a tab") end
   if line:find("%s$") then complain(path, n, "blanks at the end") end
-  if #(line:match("^ *")) % 2 ~= 0 and not line:find("^ %*") then complain(path, n, "indented by an odd number of blanks") end
+  if #(line:match("^ *")) % 2 ~= 0 and not line:find("^ %*") then complain(path, n, "an odd number of blanks before it") end
   if utf8.len(line) > MAX_WIDTH and not line:find("Content%-Security") then
     complain(path, n, ("longer than %d characters"):format(MAX_WIDTH))
   end
@@ -49,6 +49,7 @@ end
 local has_node = os.execute("command -v node >/dev/null")
 for _, path in ipairs(lines_of("git ls-files --cached --others --exclude-standard 'lua/report/*' | grep -v /vendor/")) do
   check(path)
-  if has_node and path:find("%.js$") and not os.execute("node --check " .. path) then complain(path, 1, "is no JavaScript") end
+  local is_script = path:find("%.js$") ~= nil
+  if is_script and has_node and not os.execute("node --check " .. path) then complain(path, 1, "is no JavaScript") end
 end
 os.exit(problems == 0 and 0 or 1)

@@ -20,10 +20,10 @@ int lib_dashboard_serve(const struct lib_dashboard *d, struct ph_err *err) {
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +102,7 @@ static bool put_lines(struct client *c, const char *lines, size_t len) {
     if (put_text(&c->out, "data: ") != 0 || ph_buf_put(&c->out, at, n) != 0) return false;
     at += n;
   }
-  snprintf(id, sizeof id, "id: %llu\n\n", (unsigned long long)(c->place + len));
+  snprintf(id, sizeof id, "id: %" PRIu64 "\n\n", c->place + len);
   return put_text(&c->out, id) == 0;
 }
 

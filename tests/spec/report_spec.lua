@@ -83,7 +83,8 @@ describe("parhost report", function()
   end)
 
   it("leaves out what the page does not need, but for what was submitted and has no end", function()
-    local submit = { ph = "s", cat = "submit", ts = 80, id = 7, pid = 1, tid = 1, name = "seven", args = { pool = "p", task = 1 } }
+    local args = { pool = "p", task = 1 }
+    local submit = { ph = "s", cat = "submit", ts = 80, id = 7, pid = 1, tid = 1, name = "seven", args = args }
     local start = { ph = "f", cat = "submit", ts = 90, id = 7, pid = 2, tid = 2, name = "seven" }
     local page = report_of(trace_file.text { submit, start, trace_file.task {} }, "-o - t.json").out
     assert.is_nil(page:find("seven", 1, true))
