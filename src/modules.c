@@ -4,10 +4,12 @@
 #include <stddef.h>
 
 #include "lib/core.h"
+#include "lib/dashboard.h"
 #include "lib/trace_lib.h"
 
 const struct ph_module ph_modules[] = {
     {"parhost.core.codec", luaopen_parhost_core_codec},
+    {"parhost.core.dashboard", luaopen_parhost_core_dashboard},
     {"parhost.core.host", luaopen_parhost_core_host},
     {"parhost.core.http", luaopen_parhost_core_http},
     {"parhost.core.json", luaopen_parhost_core_json},

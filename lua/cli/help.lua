@@ -20,6 +20,8 @@ Available options are:
             write what happens, and when, into a file for trace viewers (also: environment variable PARHOST_TRACE)
   --stats, --stats=json
             tell at the end what tasks and workers have done, and what looks wrong
+  --dashboard, --dashboard=port
+            serve a page to this machine's browsers that shows what happens while it does
   -h, --help
             show this text
   -V, --version
@@ -30,10 +32,11 @@ Available options are:
 local COMMANDS <const> = [[
        parhost test [busted arguments]
        parhost setup [--help]
+       parhost report [--help]
 ]]
 local KNOWN = {
-  "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--trace", "--stats", "--help",
-  "--version",
+  "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--trace", "--stats", "--dashboard",
+  "--help", "--version",
 }
 
 local function complain(...)

@@ -28,7 +28,7 @@ local function take_text(argv, i, attached)
   return text, i + 1
 end
 
-local built_in = { test = "cli.test", setup = "cli.setup" }
+local built_in = { test = "cli.test", setup = "cli.setup", report = "cli.report_command" }
 local flags = { ["-v"] = "version", ["-i"] = "interactive", ["-E"] = "no_environment" }
 local long_names = { ["--help"] = "-h", ["--version"] = "-V" }
 
@@ -68,8 +68,8 @@ while argv[i] do
   elseif option == "-V" then
     return fail("versions")
   else
-    local last, complaint = host.load_built_in("cli.trace")().option(plan, option, argv, i)
-    if not last then return fail(complaint or "unknown_option", option) end
+    local last, complaint, how = host.load_built_in("cli.trace")().option(plan, option, argv, i)
+    if not last then return fail(complaint or "unknown_option", how or option) end
     i = last
   end
   i = i + 1

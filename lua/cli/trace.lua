@@ -11,12 +11,17 @@ local function name_of(plan, argv)
   return plan.reads_stdin and "stdin" or "(command line)"
 end
 
--- Takes option i into the plan: gives the place of its last word, or nil: it is none of ours [, what is wrong with it].
+-- Takes option i into the plan: gives the place of its last word, or nil: it is none of ours [, what is wrong with it [, how]].
 function trace.option(plan, option, argv, i)
   local name, text = option:match "^%-%-(%l+)=?(.*)$"
   if name == "stats" and (text == "" or text == "json") then
     plan.stats, plan.watched = text == "" and "text" or text, true
     return i
+  end
+  if name == "dashboard" then
+    plan.dashboard, plan.watched = math.tointeger(tonumber(option:find("=", 1, true) and text or 0)), true
+    if plan.dashboard and plan.dashboard >= 0 and plan.dashboard <= 65535 then return i end
+    return nil, "fail", ("--dashboard: a port expected (0 to 65535), got '%s'"):format(text)
   end
   if name ~= "trace" then return nil end
   if text == "" then
@@ -33,13 +38,14 @@ function trace.begin(plan, argv)
   local core = require "parhost.core.trace"
   local trouble = plan.stats and core.count(plan.stats == "json")
   local path = plan.trace or not plan.no_environment and os.getenv "PARHOST_TRACE"
-  if trouble or not path or path == "" then return trouble or nil end
-  local is_page = path:find "%.html$" ~= nil
+  if path == "" then path = nil end
+  if trouble or not (path or plan.dashboard) then return trouble or nil end
+  local is_page = path and path:find "%.html$" ~= nil
   local fd, message = core.open(is_page and path .. ".json" or path)
   if not fd then return message end
   if is_page then core.report(path) end
   core.start(name_of(plan, argv), argv)
-  return nil
+  return plan.dashboard and host.load_built_in "cli.dashboard"().start(plan.dashboard, fd)
 end
 
 -- Called in a state of its own when everything has ended: makes the page and takes the trace away, unless that fails.

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
-# System libraries, through pkg-config. libcurl and libedit are needed for their headers only: they are loaded at run time.
+# System libraries, through pkg-config. libcurl, libedit and libmicrohttpd are needed for their headers only: they are loaded
+# at run time. Without the last there is no --dashboard.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(LIBUV REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(LIBCURL REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.8)
+if(PARHOST_DASHBOARD)
+  pkg_check_modules(MICROHTTPD libmicrohttpd>=0.9.73)
+endif()
 pkg_search_module(LUA REQUIRED IMPORTED_TARGET lua5.4 lua-5.4 lua54 lua>=5.4)
 
 # The static Lua library, whole: a C module loaded at run time may use a function that the host itself does not.

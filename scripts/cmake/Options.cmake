@@ -10,6 +10,7 @@ endif()
 
 set(PARHOST_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize= (address,undefined or thread)")
 option(PARHOST_STATIC_LIBS "link Lua, libuv and jansson statically where they are to be had: starts faster" ON)
+option(PARHOST_DASHBOARD "build the live dashboard where libmicrohttpd is to be had" ON)
 option(PARHOST_WERROR "warnings are errors" OFF)
 option(PARHOST_COVERAGE "instrument for coverage" OFF)
 option(PARHOST_FUZZ "build the libFuzzer targets (clang)" OFF)

@@ -2,14 +2,17 @@
  * embed OUT ROOT FILE...: writes the C file OUT, which holds the Lua modules FILE... as ph_embedded_files[]
  * (src/vm/embedded.h): their text, and what Lua compiles it to. Run by the build.
  *
- * lua/a/b.lua below ROOT becomes the module "a.b", lua/a/init.lua becomes "a". The table is sorted by module. */
+ * lua/a/b.lua below ROOT becomes the module "a.b", lua/a/init.lua becomes "a". Another file, lua/a/b.css, is there as text
+ * alone, under the name "a/b.css". The table is sorted by module. */
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct module {
   char name[256];
+  bool is_lua;
   const char *file;
   const char *path; /* in the tree: "lua/a/b.lua" */
 };
@@ -23,7 +26,12 @@ static _Noreturn void fail(const char *file, const char *what) {
 static void name_module(struct module *m) {
   const char *from = strncmp(m->path, "lua/", 4) == 0 ? m->path + 4 : m->path;
   size_t len = strlen(from);
-  if (len < 5 || len >= sizeof m->name || strcmp(from + len - 4, ".lua") != 0) fail(m->file, "not the name of a Lua module");
+  if (len < 5 || len >= sizeof m->name) fail(m->file, "not the name of a module");
+  m->is_lua = strcmp(from + len - 4, ".lua") == 0;
+  if (!m->is_lua) {
+    memcpy(m->name, from, len + 1);
+    return;
+  }
   len -= 4;
   if (len > 5 && strncmp(from + len - 5, "/init", 5) == 0) len -= 5;
   for (size_t i = 0; i < len; i++) m->name[i] = from[i] == '/' ? '.' : from[i];
@@ -58,19 +66,35 @@ static int write_part(lua_State *L, const void *bytes, size_t n, void *out) {
 }
 
 /* Nothing is stripped: tracebacks and messages are those of the text. */
-static void write_module(lua_State *L, FILE *out, const struct module *m, size_t number) {
-  size_t len;
-  char *text = read_file(m->file, &len);
+static void write_compiled(lua_State *L, FILE *out, const struct module *m, const char *text, size_t len) {
   char chunkname[sizeof m->name + 8];
   snprintf(chunkname, sizeof chunkname, "@%s", m->path);
   if (luaL_loadbufferx(L, text, len, chunkname, "t") != LUA_OK) fail(m->file, lua_tostring(L, -1));
+  lua_dump(L, write_part, out, 0);
+  lua_pop(L, 1);
+}
+
+static void write_module(lua_State *L, FILE *out, const struct module *m, size_t number) {
+  size_t len;
+  char *text = read_file(m->file, &len);
   fprintf(out, "static const unsigned char text_%zu[] = {", number);
   write_bytes(out, text, len);
-  fprintf(out, "0};\nstatic const unsigned char compiled_%zu[] = {", number);
-  lua_dump(L, write_part, out, 0);
-  fprintf(out, "};\n");
-  lua_pop(L, 1);
+  fprintf(out, "0};\n");
+  if (m->is_lua) {
+    fprintf(out, "static const unsigned char compiled_%zu[] = {", number);
+    write_compiled(L, out, m, text, len);
+    fprintf(out, "};\n");
+  }
   free(text);
+}
+
+static void write_entry(FILE *out, const struct module *m, size_t i) {
+  fprintf(out, "  {\"%s\", \"@%s\", {text_%zu, sizeof text_%zu - 1}, ", m->name, m->path, i, i);
+  if (m->is_lua) {
+    fprintf(out, "{compiled_%zu, sizeof compiled_%zu}},\n", i, i);
+  } else {
+    fprintf(out, "{NULL, 0}},\n");
+  }
 }
 
 int main(int argc, char **argv) {
@@ -91,9 +115,7 @@ int main(int argc, char **argv) {
   fprintf(out, "/* generated from lua/ */\n#include \"vm/embedded.h\"\n");
   for (size_t i = 0; i < n; i++) write_module(L, out, &modules[i], i);
   fprintf(out, "const struct ph_embedded_file ph_embedded_files[] = {\n");
-  for (size_t i = 0; i < n; i++)
-    fprintf(out, "  {\"%s\", \"@%s\", {text_%zu, sizeof text_%zu - 1}, {compiled_%zu, sizeof compiled_%zu}},\n",
-            modules[i].name, modules[i].path, i, i, i, i);
+  for (size_t i = 0; i < n; i++) write_entry(out, &modules[i], i);
   fprintf(out, "};\nconst size_t ph_embedded_count = %zu;\n", n);
   lua_close(L);
   if (fclose(out) != 0) fail(argv[1], "cannot be written");

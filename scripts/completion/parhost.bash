@@ -47,9 +47,9 @@ _parhost() {
       --trace) compopt -o default 2>/dev/null; return ;;
     esac
     case $current in
-      -*) COMPREPLY=($(compgen -W "-e -i -l -v -E -W -j --workers --trace --stats -h --help -V --version -- -" -- "$current")) ;;
+      -*) COMPREPLY=($(compgen -W "-e -i -l -v -E -W -j --workers --trace --stats --dashboard -h --help -V --version -- -" -- "$current")) ;;
       *)
-        COMPREPLY=($(compgen -W "setup test" -- "$current"))
+        COMPREPLY=($(compgen -W "report setup test" -- "$current"))
         _parhost_scripts ;;
     esac
   elif [[ $script == setup && ${words[at]} == setup ]]; then
@@ -58,6 +58,13 @@ _parhost() {
       *)
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -d -- "$current")) ;;
+    esac
+  elif [[ $script == report && ${words[at]} == report ]]; then
+    case $current in
+      -*) COMPREPLY=($(compgen -W "-o -h --help" -- "$current")) ;;
+      *)
+        compopt -o filenames 2>/dev/null
+        COMPREPLY=($(compgen -f -X '!*.json' -- "$current") $(compgen -d -- "$current")) ;;
     esac
   elif [[ $script == test && ${words[at]} == test && $current != -* ]]; then
     _parhost_scripts

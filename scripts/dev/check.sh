@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Everything that can be said of the sources without running tests. Each check says what to do about what it finds.
-#   scripts/dev/check.sh [format|tidy|lua|layers|surface|changelog|instructions|packages ...]     all but the last by default
+#   scripts/dev/check.sh [format|tidy|lua|page|layers|surface|changelog|instructions|packages ...]     all but the last by default
 set -u
 cd "$(dirname "$0")/../.."
-[ $# -gt 0 ] || set -- format tidy lua layers surface changelog instructions
+[ $# -gt 0 ] || set -- format tidy lua page layers surface changelog instructions
 [ -x /usr/bin/apt-get ] && { ./bootstrap packages check || exit 1; }
 host=./parhost
 [ -x $host ] || ./bootstrap >/dev/null || exit 1
@@ -30,6 +30,7 @@ for check; do
     lua)
       lua_files | xargs luacheck -q --no-color >build/luacheck.log || { cat build/luacheck.log; false; }
       report luacheck $? "see above; .luacheckrc has the rules" ;;
+    page) $host scripts/dev/page.lua; report page $? "see above; CONTRIBUTING.md, 'The page', has the rules" ;;
     layers) $host scripts/dev/layers.lua; report layers $? "ARCHITECTURE.md says who may know whom" ;;
     surface) $host scripts/dev/surface.lua; report surface $? "every public function has a stub in lua/meta, a line in docs/ and a spec" ;;
     instructions) $host tests/bench/instructions.lua; report instructions $? "docs/performance.md, Guarded" ;;

@@ -14,6 +14,7 @@ local HOMES = { -- pattern in a source line -> folders or files where it may sta
   ['#include <uv%.h>'] = { "^src/loop/" , "^src/lib/host_lib" },
   ['#include <curl/'] = { "^src/loop/" },
   ['#include <histedit'] = { "^src/lib/edit" },
+  ['#include <microhttpd'] = { "^src/lib/dashboard" },
   ['#include <jansson'] = { "^src/lib/json_lib" },
   ['%f[%w_]fork%('] = { "^src/pool/zygote" },
   ['%f[%w_]vfork%('] = { "^src/loop/spawn" },

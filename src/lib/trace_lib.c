@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/tally.h"
+#include "lib/dashboard.h"
 #include "pool/tally.h"
 #include "vm/error.h"
 #include "vm/run_trace.h"
@@ -279,6 +280,7 @@ static void protect(lua_State *L, lua_CFunction f) {
 void lib_observe_end(int exit_code) {
   if (!ph_watched()) return;
   if (ph_traced()) write_end(exit_code);
+  lib_dashboard_end();
   struct ph_vm *vm = ph_vm_open(&(struct ph_vm_options){0});
   if (vm == NULL) return;
   lua_warning(vm->L, "@on", 0);

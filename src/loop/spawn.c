@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -109,6 +111,14 @@ static bool read_failure(int report, struct failure *f) {
   do n = read(report, f, sizeof *f);
   while (n < 0 && errno == EINTR);
   return n == (ssize_t)sizeof *f;
+}
+
+void ph_spawn_end(pid_t pid, int number, int timeout_ms) {
+  struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+  kill(pid, number);
+  if (end.fd < 0 || poll(&end, 1, timeout_ms) <= 0) kill(pid, SIGKILL);
+  if (end.fd >= 0) close(end.fd);
+  while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
 }
 
 pid_t ph_spawn(const struct ph_spawn *s, struct ph_err *err) {

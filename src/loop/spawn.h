@@ -23,4 +23,8 @@ struct ph_spawn {          /* borrows everything */
  * a fresh process: default actions, none blocked. Blocks until the program has been loaded. */
 pid_t ph_spawn(const struct ph_spawn *s, struct ph_err *err);
 
+/* The end of a child that this thread has started and nobody else waits for: sends it the signal, waits for so long, then
+ * kills it. There is no child when it returns. */
+void ph_spawn_end(pid_t pid, int number, int timeout_ms);
+
 #endif

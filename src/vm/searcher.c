@@ -46,7 +46,7 @@ static void load_embedded(lua_State *L, const struct ph_embedded_file *file) {
 
 int ph_vm_load_embedded(lua_State *L, const char *module) {
   const struct ph_embedded_file *file = find_embedded(module);
-  if (file == NULL) return luaL_error(L, "module '%s' is not built in", module);
+  if (file == NULL || file->compiled.data == NULL) return luaL_error(L, "module '%s' is not built in", module);
   load_embedded(L, file);
   return 1;
 }
@@ -74,7 +74,7 @@ static int search(lua_State *L) {
     return 2;
   }
   const struct ph_embedded_file *file = is_private(name) ? NULL : find_embedded(name);
-  if (file == NULL) return 0;
+  if (file == NULL || file->compiled.data == NULL) return 0;
   load_embedded(L, file);
   lua_pushstring(L, file->chunkname + 1);
   return 2;

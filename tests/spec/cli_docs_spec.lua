@@ -41,8 +41,8 @@ local function help(arguments)
   return run.sh(("exec %s %s --help"):format(run.parhost, arguments or "")).out
 end
 
-local program, setup_options = options_of(help()), options_of(help "setup")
-local all = join(program, setup_options)
+local program, setup_options, report_options = options_of(help()), options_of(help "setup"), options_of(help "report")
+local all = join(program, setup_options, report_options)
 
 local function has(name)
   return run.sh("command -v " .. name).code == 0
@@ -50,9 +50,12 @@ end
 
 describe("the options", function()
   it("are found in --help", function()
-    assert.same({ "--help", "--stats", "--trace", "--version", "--workers",
-      "-E", "-V", "-W", "-e", "-h", "-i", "-j", "-l", "-v" }, list_of(program))
+    assert.same({
+      "--dashboard", "--help", "--stats", "--trace", "--version", "--workers",
+      "-E", "-V", "-W", "-e", "-h", "-i", "-j", "-l", "-v",
+    }, list_of(program))
     assert.same({ "--help", "--luacheck", "--modules", "--print", "-h" }, list_of(setup_options))
+    assert.same({ "--help", "-h", "-o" }, list_of(report_options))
   end)
 
   it("are those of the manual page", function()
@@ -81,7 +84,7 @@ describe("the options", function()
 
   it("are those of the completion for zsh", function()
     local text = read("scripts/completion/_parhost")
-    local told = join(set_of(text, "'[*]?(%-%-?%w+)%+?=?%["), set_of(text, "%)(%-%-?%w+)%+?=?%["))
+    local told = join(set_of(text, "'[*]?(%-%-?%w+)%+?=?%-?%["), set_of(text, "%)(%-%-?%w+)%+?=?%-?%["))
     for names in text:gmatch("'{(%-[%w,-]+)}'") do told = join(told, set_of(names, "%-%-?%w+")) end
     assert.same(list_of(all), list_of(told))
   end)

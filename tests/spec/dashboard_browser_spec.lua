@@ -1,0 +1,8 @@
+-- SPDX-License-Identifier: MIT
+-- The live dashboard in a browser: tests/browser/dashboard_test.py.
+package.path = "tests/spec/?.lua;" .. package.path
+local browser = require "support.browser"
+
+describe("the dashboard in a browser", function()
+  browser.declare("dashboard_test.py", { pending = pending, setup = setup, it = it })
+end)
