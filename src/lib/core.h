@@ -91,6 +91,7 @@ struct lib_state {
   size_t n_holds;           /* cells in the message that is being made (station_lib.c) */
   bool drives;              /* its thread sleeps elsewhere (drive.c) */
   int64_t drive_next;       /* and comes back then, as ph_now(), 0 at once, or when the descriptor is readable */
+  struct inspect_socket *inspect; /* where others may ask what the state does; NULL: nowhere */
   const void *future, *map; /* metatables of sinks that can be settled without an upcall */
 };
 
@@ -155,6 +156,7 @@ int luaopen_parhost_core_station(lua_State *L);
 int luaopen_parhost_core_spawn(lua_State *L);
 int luaopen_parhost_core_http(lua_State *L);
 int luaopen_parhost_core_json(lua_State *L);
+int luaopen_parhost_core_inspect(lua_State *L);
 int luaopen_parhost_core_task(lua_State *L);
 int luaopen_parhost_core_edit(lua_State *L);
 int luaopen_parhost_core_history(lua_State *L);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/core.h"
+#include "lib/inspect.h"
 #include "lib/station_lib.h"
 #include "lib/submit.h"
 #include "pool/wire.h"
@@ -34,6 +35,7 @@ static void enlist(lua_State *L, struct core *c) {
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, c); /* kept alive until it is finished */
   ph_vm_keep_exit_first(L);
+  lib_inspect_open(L);
 }
 
 static void delist(lua_State *L, struct core *c) {
