@@ -26,6 +26,8 @@ Available options are:
 local COMMANDS <const> = [[
        parhost test [busted arguments]
        parhost setup [--help]
+       parhost ps [--help] [pid]
+       parhost dump [--help] pid
 ]]
 local KNOWN = { "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--help", "--version" }
 
