@@ -222,7 +222,7 @@ static void end(struct lib_state *s, bool is_copy) {
   struct inspect_socket *i = s->inspect;
   if (i == NULL) return;
   i->vm->on_inspect = NULL;
-  ph_inspect_program(NULL);
+  ph_inspect_forget(i->vm);
   if (i->watch != NULL && !is_copy) ph_loop_unwatch(i->watch);
   close(i->fd);
   free(i);

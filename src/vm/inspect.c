@@ -118,6 +118,10 @@ void ph_inspect_program(struct ph_vm *vm) {
   asked.link = NULL;
 }
 
+void ph_inspect_forget(const struct ph_vm *vm) {
+  if (asked.vm == vm) asked.vm = NULL;
+}
+
 /* Of a worker: into its link. */
 static void answer(lua_State *L, lua_State *runs) {
   struct ph_link *link = asked.link;

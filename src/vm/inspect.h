@@ -13,8 +13,9 @@
 
 /* Handles the signal from now on, unless somebody else does. False: then nobody can be asked by it. */
 bool ph_inspect_by(int number);
-/* The vm that is asked when a signal comes to this thread and no worker runs in it; NULL: none. */
+/* The vm that is asked when a signal comes to this thread and no worker runs in it: the last one. */
 void ph_inspect_program(struct ph_vm *vm);
+void ph_inspect_forget(const struct ph_vm *vm);
 
 /* Describes the state of L, of which `runs` runs (which may be a state inside of it, for a task that runs inline). */
 typedef void ph_inspect_state(struct ph_json *j, lua_State *L, lua_State *runs);
