@@ -30,10 +30,11 @@ function proc.stat(pid, tid)
   }
 end
 
--- The user that a process belongs to; nil: there is no such process.
+-- The user that a process belongs to; nil: there is no such process, or it is over.
 function proc.user(pid)
   local text = read(("/proc/%d/status"):format(pid))
-  return text and math.tointeger(tonumber(text:match("\nUid:%s+%d+%s+(%d+)")))
+  if not text or text:find "\nState:%s+[ZX]" then return nil end
+  return math.tointeger(tonumber(text:match("\nUid:%s+%d+%s+(%d+)")))
 end
 
 local function numbers_in(path)
@@ -64,10 +65,13 @@ function proc.children()
   return children
 end
 
+-- A line of /proc/net/unix: ... flags type state inode name. A connection bears the name of where it came in, too.
+local LISTENING <const> = " 00010000 %x+ %x+ +%d+ @(parhost%.(%d+)%.%d+%.%d+%.%x+)\n"
+
 -- The sockets by which programs are asked: pid -> their names.
 function proc.sockets()
   local found = {}
-  for name, pid in (read "/proc/net/unix" or ""):gmatch("@(parhost%.(%d+)%.%d+%.%d+%.%x+)\n") do
+  for name, pid in (read "/proc/net/unix" or ""):gmatch(LISTENING) do
     pid = math.tointeger(pid)
     if pid then
       local list = found[pid] or {}

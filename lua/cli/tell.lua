@@ -28,6 +28,7 @@ local safe = tell.safe
 function tell.duration(seconds)
   if seconds < 0.9995 then return ("%d ms"):format(math.floor(seconds * 1000 + 0.5)) end
   if seconds < 59.95 then return ("%.1f s"):format(seconds) end
+  seconds = math.floor(seconds + 0.5)
   if seconds < 3600 then return ("%d min %02d s"):format(seconds // 60, seconds % 60) end
   return ("%d h %02d min"):format(seconds // 3600, seconds % 3600 // 60)
 end
