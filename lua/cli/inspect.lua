@@ -143,8 +143,18 @@ local function look_from_outside(pid)
   return program
 end
 
+-- Descriptors are closed first.
+local function has_exited(pid)
+  for _ = 1, 20 do
+    if not proc.user(pid) then return true end
+    inspect.nap(0.05)
+  end
+  return false
+end
+
 local function give_up(name, pid, why, state, o)
   if why == "interrupted" then os.exit(130) end
+  if why == "gone" and has_exited(pid) then fail(name, "process %d exited while it was asked", pid) end
   if not proc.user(pid) then fail(name, "process %d exited while it was asked", pid) end
   if why == "other" then fail(name, "the socket in the name of process %d is not its own", pid) end
   if why == "busy" then fail(name, "too many others ask process %d at the moment", pid) end
