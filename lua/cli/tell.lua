@@ -176,7 +176,8 @@ end
 function tell.tree(program, whole)
   local lines = setmetatable({ whole = whole }, Lines)
   add_head(lines, program)
-  lines:add(0, "main: %s %s", program.waits and "waits" or "runs", program.at and "at " .. safe(program.at) or "outside of the script")
+  local place = program.at and "at " .. safe(program.at) or "outside of the script"
+  lines:add(0, "main: %s %s", program.waits and "waits" or "runs", place)
   lines:stack(0, program.stack)
   lines:stack(1, program.main, "in a coroutine of:")
   add_tasks(lines, 0, program)

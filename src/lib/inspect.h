@@ -4,10 +4,10 @@
  *
  *   abstract name "parhost.PID.TID.SIGNAL.RANDOM": nothing that stays behind, and nobody else can have taken it before
  *   who connects is of the same user (SO_PEERCRED), or is sent away
- *   the loop watches the socket; a thread that runs is sent the signal by who asks (base/poke.h). It is never sent to one that
- *   sleeps, in a C call of whatever library
- *   the answer, JSON, lies in a memfd, whose descriptor is all that is sent: nothing to be read, nothing to wait for, nobody to
- *   be remembered. What is asked stands in the address of who asks: "parhost-ps.WHAT.PID.RANDOM", "list" or "tree"
+ *   the loop watches the socket; a thread that runs is sent the signal by who asks (base/poke.h). It is never sent to one
+ * that sleeps, in a C call of whatever library the answer, JSON, lies in a memfd, whose descriptor is all that is sent:
+ * nothing to be read, nothing to wait for, nobody to be remembered. What is asked stands in the address of who asks:
+ * "parhost-ps.WHAT.PID.RANDOM", "list" or "tree"
  *
  * While nobody asks there is a descriptor in the loop, and nothing else. */
 #ifndef PH_LIB_INSPECT_H
@@ -29,7 +29,8 @@ void lib_inspect_close(struct lib_state *s);
 /* In a copy of the process. */
 void lib_inspect_forget(struct lib_state *s);
 
-/* Of the whole process, before there are states: what states of other programs (adopted ones) are asked by; 0: not at all. */
+/* Of the whole process, before there are states: what states of other programs (adopted ones) are asked by; 0: not at all.
+ */
 void lib_inspect_by(int number);
 /* The script of the program, or NULL: borrowed. */
 void lib_inspect_script(const char *name);

@@ -69,8 +69,8 @@ struct sched_task {
   uint16_t nargs;
   uint8_t state, wake;
   bool masked, lively, shown, start_on_cancel; /* lively: something outside of the tasks will wake it */
-  uint32_t outcome : 8; /* STATE_... when it has ended */
-  uint32_t born : 24;   /* the scheduler's turn when it was created */
+  uint32_t outcome : 8;                        /* STATE_... when it has ended */
+  uint32_t born : 24;                          /* the scheduler's turn when it was created */
 };
 
 /* A run: of plain code as long as none is on. Those of tasks that a worker thread runs while it waits lie on top. */
@@ -88,7 +88,7 @@ struct sched_run {
 };
 
 #define SCHED_TURN(ns) ((uint32_t)((uint64_t)(ns) >> 28)) /* units of some quarter of a second */
-#define SCHED_SPARE_MAX 256 /* coroutines to be used again */
+#define SCHED_SPARE_MAX 256                               /* coroutines to be used again */
 
 struct sched {
   struct ph_list ready, pollers;
@@ -105,7 +105,7 @@ struct sched {
   bool poll_again;        /* something has run since the pollers were asked */
   int anchors, spare, policy, throws, traces, yielded, generators; /* tables, registry references */
   int names, sites; /* of tasks, in tables of Lua; LUA_NOREF until it has said so */
-  int n_spare;                                                     /* up to SCHED_SPARE_MAX */
+  int n_spare;      /* up to SCHED_SPARE_MAX */
   struct ph_vm *vm;
   struct ph_watchdog watchdog;
 };

@@ -41,12 +41,9 @@ static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
 }
 
 static int thread_main(struct ph_link *link, struct ph_pool *pool, uint32_t index) {
-  return ph_worker_run(link,
-                       &(struct ph_worker_place){.index = index,
-                                                 .externs = LUA_NOREF,
-                                                 .pool = pool,
-                                                 .idle = lib_idle,
-                                                 .inspect = lib_inspect_state});
+  return ph_worker_run(
+      link, &(struct ph_worker_place){
+                .index = index, .externs = LUA_NOREF, .pool = pool, .idle = lib_idle, .inspect = lib_inspect_state});
 }
 
 static int count_own_threads(lua_State *L) {

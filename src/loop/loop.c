@@ -101,7 +101,8 @@ struct ph_loop_watch *ph_loop_watch(struct ph_loop *loop, int fd, struct ph_err 
   return w;
 }
 
-struct ph_loop_watch *ph_loop_watch_by(struct ph_loop *loop, int fd, void (*call)(void *arg), void *arg, struct ph_err *err) {
+struct ph_loop_watch *ph_loop_watch_by(struct ph_loop *loop, int fd, void (*call)(void *arg), void *arg,
+                                       struct ph_err *err) {
   struct ph_loop_watch *w = ph_loop_watch(loop, fd, err);
   if (w == NULL) return NULL;
   w->call = call;

@@ -26,7 +26,7 @@ struct ph_inspect_worker {
   const char *state; /* as in ph_worker_info */
   uint64_t done;
   int64_t since;
-  bool waits; /* its task waits, and it may run others on top */
+  bool waits;                          /* its task waits, and it may run others on top */
   const struct ph_inspect_task *tasks; /* that have begun, the outermost one first */
   unsigned n_tasks;
   const char *answer; /* what it said of itself at `answered`, while it ran task `about`; NULL: nothing yet */

@@ -45,8 +45,8 @@ struct ph_slot {
   _Atomic int64_t started; /* ph_now() when the current item began; 0 before */
 };
 
-/* What a worker is doing, when somebody asks. The host counts `wanted` up, and reads the answer when `given` has followed; the
- * worker writes it in between. Nothing here is waited for. */
+/* What a worker is doing, when somebody asks. The host counts `wanted` up, and reads the answer when `given` has followed;
+ * the worker writes it in between. Nothing here is waited for. */
 struct ph_question {
   atomic_uint wanted;  /* host */
   atomic_uint given;   /* worker, like the rest */
@@ -60,7 +60,7 @@ struct ph_link_shared; /* the mapped memory */
 
 struct ph_link {
   struct ph_link_shared *shared;
-  uint8_t *answer; /* PH_LINK_ANSWER bytes */
+  uint8_t *answer;               /* PH_LINK_ANSWER bytes */
   uint8_t *out_bytes, *in_bytes; /* each ring is mapped twice in a row, so every span of it is contiguous */
   size_t out_size, in_size;      /* bytes of the rings: powers of two */
   int bell;                      /* this side's end, non-blocking; -1 when closed. Local: borrowed, the worker's only */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What a thread is doing, told when it is asked. A signal (base/poke.h) arms the hook of the code that runs, or ends the wait
- * of the loop; then on_inspect of the vm is called, in the middle of whatever runs. So what it does may neither raise, nor
- * allocate in Lua, nor run Lua code, nor wait: it looks at frames and writes into memory that is there.
+ * What a thread is doing, told when it is asked. A signal (base/poke.h) arms the hook of the code that runs, or ends the
+ * wait of the loop; then on_inspect of the vm is called, in the middle of whatever runs. So what it does may neither raise,
+ * nor allocate in Lua, nor run Lua code, nor wait: it looks at frames and writes into memory that is there.
  *
  * Two answer: the state that the program's socket belongs to (lib/inspect_socket.c), and every worker, into its link. */
 #ifndef PH_VM_INSPECT_H

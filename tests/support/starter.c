@@ -169,10 +169,9 @@ static int let_go(lua_State *L) {
 }
 
 int luaopen_starter(lua_State *L) {
-  static const luaL_Reg functions[] = {{"start", start}, {"over", over},      {"kill", send_signal},
-                                       {"nap", nap},     {"fifo", make_fifo}, {"hear", hear},
-                                       {"say", say},     {"close", let_go},   {"dial", dial},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"start", start},    {"over", over}, {"kill", send_signal}, {"nap", nap},
+                                       {"fifo", make_fifo}, {"hear", hear}, {"say", say},          {"close", let_go},
+                                       {"dial", dial},      {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -42,11 +42,13 @@ static void escapes_texts(void) {
     const char *json;
   } rows[] = {
       {"\"\\/\n\x1b\x7f", 6, "\"\\\"\\\\/\\u000a\\u001b\x7f\""},
-      {"a\0b", 3, "\"a\xef\xbf\xbd" "b\""},
+      {"a\0b", 3,
+       "\"a\xef\xbf\xbd"
+       "b\""},
       {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9, "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
-      {"\xc3", 1, "\"\xef\xbf\xbd\""},                                             /* cut off */
-      {"\xc0\x80", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\""},                             /* longer than it need be */
-      {"\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},             /* a surrogate */
+      {"\xc3", 1, "\"\xef\xbf\xbd\""},                                                 /* cut off */
+      {"\xc0\x80", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\""},                                 /* longer than it need be */
+      {"\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},                 /* a surrogate */
       {"\xf4\x90\x80\x80", 4, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""}, /* beyond the last one */
       {"\xff\x80", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\""},
   };
