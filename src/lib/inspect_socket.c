@@ -221,8 +221,10 @@ void lib_inspect_open(lua_State *L) {
 static void end(struct lib_state *s, bool is_copy) {
   struct inspect_socket *i = s->inspect;
   if (i == NULL) return;
-  i->vm->on_inspect = NULL;
-  ph_inspect_forget(i->vm);
+  if (i->vm->on_inspect == serve) { /* else it has become a worker */
+    i->vm->on_inspect = NULL;
+    ph_inspect_forget(i->vm);
+  }
   if (i->watch != NULL && !is_copy) ph_loop_unwatch(i->watch);
   close(i->fd);
   free(i);

@@ -35,7 +35,6 @@ static void enlist(lua_State *L, struct core *c) {
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, c); /* kept alive until it is finished */
   ph_vm_keep_exit_first(L);
-  lib_inspect_open(L);
 }
 
 static void delist(lua_State *L, struct core *c) {
@@ -225,6 +224,7 @@ static int pool_new(lua_State *L) {
     c->extern_values = luaL_ref(L, LUA_REGISTRYINDEX);
   }
   encode_setup(L, c);
+  lib_inspect_open(L); /* before there are workers, who are asked by its signal */
   lib_start_pool(L, c, string_field_is(L, "start_method", "fork"));
   enlist(L, c);
   return 1;

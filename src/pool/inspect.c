@@ -50,7 +50,7 @@ static void take_answer(const struct ph_worker *w, struct ph_inspect_worker *inf
 static void ask(struct ph_pool *p, struct ph_worker *w) {
   struct ph_question *q = ph_link_question(&w->link);
   int64_t now = ph_now();
-  if (p->backend->poke == NULL || now - w->poked < POKE_AGAIN_NS) return;
+  if (p->backend->poke == NULL || now - w->poked < POKE_AGAIN_NS || atomic_load(&q->hears) == 0) return;
   if (atomic_load(&q->given) == atomic_load(&q->wanted)) atomic_fetch_add(&q->wanted, 1);
   w->poked = now;
   p->backend->poke(p, w, atomic_load(&q->resting) != 0);

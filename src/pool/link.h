@@ -50,6 +50,7 @@ struct ph_slot {
 struct ph_question {
   atomic_uint wanted;  /* host */
   atomic_uint given;   /* worker, like the rest */
+  atomic_uint hears;   /* it has a handler for PH_INSPECT_SIGNAL */
   atomic_uint resting; /* it sleeps in its own loop: a signal is harmless */
   atomic_uint len;     /* of the answer, PH_LINK_ANSWER at the most: JSON */
   _Atomic uint64_t task;

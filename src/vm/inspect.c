@@ -139,7 +139,7 @@ static void answer(lua_State *L, lua_State *runs) {
   atomic_store(&q->given, wanted);
 }
 
-void ph_inspect_worker(struct ph_vm *vm, struct ph_link *link, ph_inspect_state *describe) {
+void ph_inspect_worker(struct ph_vm *vm, struct ph_link *link, int number, ph_inspect_state *describe) {
   asked.vm = NULL; /* a signal may come between any two of these lines */
   ph_inspect_resting = link != NULL ? &ph_link_question(link)->resting : NULL;
   asked.link = link;
@@ -147,6 +147,7 @@ void ph_inspect_worker(struct ph_vm *vm, struct ph_link *link, ph_inspect_state 
   if (link == NULL) return;
   vm->on_inspect = answer;
   asked.vm = vm;
+  atomic_store(&ph_link_question(link)->hears, number != 0 && ph_inspect_by(number));
 }
 
 void ph__inspect_serve(lua_State *runs, struct ph_vm *vm) {

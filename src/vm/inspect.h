@@ -20,8 +20,8 @@ void ph_inspect_forget(const struct ph_vm *vm);
 /* Describes the state of L, of which `runs` runs (which may be a state inside of it, for a task that runs inline). */
 typedef void ph_inspect_state(struct ph_json *j, lua_State *L, lua_State *runs);
 
-/* This thread is a worker with that link, until the next call with NULL. */
-void ph_inspect_worker(struct ph_vm *vm, struct ph_link *link, ph_inspect_state *describe);
+/* This thread is a worker with that link, asked by that signal (0: not at all), until the next call with NULL. */
+void ph_inspect_worker(struct ph_vm *vm, struct ph_link *link, int number, ph_inspect_state *describe);
 
 /* Around a sleep in the state's own loop. */
 extern _Thread_local atomic_uint *ph_inspect_resting; /* of a worker, or NULL */

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/poke.h"
+#include "pool/backend_thread.h"
 #include "vm/run.h"
 #include "vm/worker_stdio.h"
 
@@ -389,19 +390,16 @@ int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
   bool own = place->L == NULL;
   struct ph_vm *vm = find_vm(&w, place);
   if (vm == NULL) return PH_WORKER_EXIT_NO_MEMORY;
-  if (w.pool == NULL) {
-    watch_for_forks();
-    ph_inspect_by(PH_INSPECT_SIGNAL);
-  }
+  if (w.pool == NULL) watch_for_forks();
   w.run = (struct ph_run){.index = place->index, .externs = place->externs, .send = send_on_link, .out = link};
   w.run.is_fresh = own;
   if (w.pool != NULL) w.run.encode_flags = PH_ENCODE_SAME_PROCESS;
   w.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &w};
   struct ph_run *outer = ph_run_begin(&w.run, vm, own ? vm->L : place->L);
   current_worker = w.pool != NULL ? &w : NULL;
-  ph_inspect_worker(vm, link, place->inspect);
+  ph_inspect_worker(vm, link, w.pool != NULL ? ph_threads_inspect_signal() : PH_INSPECT_SIGNAL, place->inspect);
   int status = serve(&w);
-  ph_inspect_worker(NULL, NULL, NULL);
+  ph_inspect_worker(NULL, NULL, 0, NULL);
   current_worker = NULL;
   ph_run_end(&w.run, outer);
   if (own)
