@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
 
 #include "base/clock.h"
 #include "vm/run.h"
@@ -96,20 +98,41 @@ static bool is_answered(const struct ph_link *link) {
   return atomic_load(&q->given) == atomic_load(&q->wanted);
 }
 
-static void on_inspect_signal(int number) {
+/* A thread that ran when it was looked at may have begun to sleep when the signal comes, in a call that is not restarted by
+ * itself. Here it has slept for microseconds, and begins anew: its caller sees no EINTR. The number of the call stands in
+ * the instruction in front, `mov $number, %eax`, where the C library has it; elsewhere the call ends early. */
+static void begin_sleep_anew(ucontext_t *context) {
+  static const int sleeping[] = {SYS_nanosleep, SYS_clock_nanosleep, SYS_poll,       SYS_ppoll,
+                                 SYS_select,    SYS_pselect6,        SYS_epoll_wait, SYS_epoll_pwait};
+  greg_t *registers = context->uc_mcontext.gregs;
+  const uint8_t *next = (const uint8_t *)(uintptr_t)registers[REG_RIP];
+  int32_t call;
+  if (registers[REG_RAX] != -EINTR || (uintptr_t)next % 4096 < 7) return; /* not across pages: there may be none */
+  if (next[-2] != 0x0f || next[-1] != 0x05 || next[-7] != 0xb8) return;
+  memcpy(&call, next - 6, sizeof call);
+  for (size_t i = 0; i < sizeof sleeping / sizeof *sleeping; i++) {
+    if (call != sleeping[i]) continue;
+    registers[REG_RAX] = call;
+    registers[REG_RIP] -= 2;
+    return;
+  }
+}
+
+static void on_inspect_signal(int number, siginfo_t *info, void *context) {
   int saved = errno;
-  (void)number;
+  (void)number, (void)info;
+  begin_sleep_anew(context);
   struct ph_vm *vm = ph_vm_current != NULL ? ph_vm_current : asked.vm; /* a task that runs inline comes first */
   if (asked.vm != NULL && (asked.link == NULL || !is_answered(asked.link))) ph_vm_request(vm, PH_REQUEST_INSPECT);
   errno = saved;
 }
 
-/* With SA_RESTART: nobody is to notice. */
+/* Other signals wait until this one is over: what they end, it must not begin anew. */
 bool ph_inspect_by(int number) {
-  struct sigaction action = {.sa_handler = on_inspect_signal, .sa_flags = SA_RESTART}, old;
-  sigemptyset(&action.sa_mask);
+  struct sigaction action = {.sa_sigaction = on_inspect_signal, .sa_flags = SA_RESTART | SA_SIGINFO}, old;
+  sigfillset(&action.sa_mask);
   if (sigaction(number, NULL, &old) != 0) return false;
-  if (old.sa_handler == on_inspect_signal) return true;
+  if ((old.sa_flags & SA_SIGINFO) && old.sa_sigaction == on_inspect_signal) return true;
   return old.sa_handler == SIG_DFL && sigaction(number, &action, NULL) == 0;
 }
 
