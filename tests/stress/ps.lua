@@ -4,7 +4,6 @@
 -- says nothing is no trouble. Prints how often it was asked, and how long that took.
 local async = require "async"
 local json = require "http.json"
-local inspect = require "parhost.core.inspect"
 local parhost = require "parhost"
 
 local seed, seconds, asks = arg[1] or "1", tonumber(arg[2] or 20), tonumber(arg[3] or 1000)
@@ -12,6 +11,7 @@ local program = assert(require "parhost.core.host".program_path())
 package.cpath = program:gsub("[^/]*$", "") .. "tests/support/?.so;" .. package.cpath
 local starter = require "starter"
 
+local ASKERS <const> = 4
 local LISTENING <const> = " 00010000 .*@(parhost%%.%d%%..*)$"
 
 local function socket_of(pid)
@@ -37,9 +37,13 @@ local function look_at(state)
   end
 end
 
+local function ask_in_thread(name, what)
+  return require "parhost.core.inspect".ask(name, what, 5)
+end
+
 local function ask(name)
   local start = parhost.monotonic()
-  local text, why = inspect.ask(name, math.random(4) == 1 and "list" or "tree", 5)
+  local text, why = async.to_thread(ask_in_thread, name, math.random(4) == 1 and "list" or "tree")
   local time = parhost.monotonic() - start
   if text then
     told.answers = told.answers + 1
@@ -63,11 +67,17 @@ async.run(function()
     name = socket_of(killer:pid())
     async.sleep(0.01)
   until name or ended:done()
-  while not ended:done() do
-    ask(name)
-    if math.random(10) == 1 then held[#held + 1] = starter.dial(name) end
-    if #held > 20 then starter.close(table.remove(held, 1)) end
-    async.sleep(seconds / asks * math.random() / 2)
+  local function keep_asking()
+    while not ended:done() do
+      ask(name)
+      if math.random(10) == 1 then held[#held + 1] = starter.dial(name) end
+      if #held > 5 then starter.close(table.remove(held, 1)) end
+      async.sleep(seconds / asks * math.random())
+    end
+  end
+  do
+    local askers <close> = async.task_group()
+    for _ = 1, ASKERS do askers:create_task(keep_asking) end
   end
   for _, fd in ipairs(held) do starter.close(fd) end
   local code = ended:result()
