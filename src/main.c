@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/edit.h"
+#include "lib/inspect.h"
 #include "lib/trace_lib.h"
 #include "pool/backend_thread.h"
 #include "pool/zygote.h"
@@ -168,12 +169,14 @@ static int push_script_args(lua_State *L) {
 }
 
 static bool run_script(lua_State *L, const char *file) {
+  lib_inspect_script(file != NULL ? file : "(standard input)");
   int status = luaL_loadfile(L, file);
   if (status == LUA_OK) status = call_reported(L, push_script_args(L), LUA_MULTRET);
   return report(L, "parhost: ", status);
 }
 
 static bool run_built_in(lua_State *L, const char *module) {
+  lib_inspect_script(strchr(module, '.') + 1);
   ph_vm_load_embedded(L, module);
   return report(L, "parhost: ", call_reported(L, push_script_args(L), 0));
 }

@@ -12,6 +12,7 @@ const struct ph_module ph_modules[] = {
     {"parhost.core.dashboard", luaopen_parhost_core_dashboard},
     {"parhost.core.host", luaopen_parhost_core_host},
     {"parhost.core.http", luaopen_parhost_core_http},
+    {"parhost.core.inspect", luaopen_parhost_core_inspect},
     {"parhost.core.json", luaopen_parhost_core_json},
     {"parhost.core.loop", luaopen_parhost_core_loop},
     {"parhost.core.pool", luaopen_parhost_core_pool},

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "lib/core.h"
+#include "lib/inspect.h"
 #include "pool/backend_thread.h"
 #include "pool/zygote.h"
 #include "vm/vm.h"
@@ -40,13 +41,22 @@ int parhost_set_workers(int n) {
   return 0;
 }
 
-int parhost_set_stop_signal(int number) {
+static bool can_be_handled(int number) {
   struct sigaction action;
-  if (number == SIGKILL || number == SIGSTOP || sigaction(number, NULL, &action) != 0) {
-    errno = EINVAL;
-    return -1;
-  }
+  bool can = number != SIGKILL && number != SIGSTOP && sigaction(number, NULL, &action) == 0;
+  if (!can) errno = EINVAL;
+  return can;
+}
+
+int parhost_set_stop_signal(int number) {
+  if (!can_be_handled(number)) return -1;
   atomic_store(&stop_signal, number);
+  return 0;
+}
+
+int parhost_set_inspect_signal(int number) {
+  if (!can_be_handled(number)) return -1;
+  lib_inspect_by(number);
   return 0;
 }
 

@@ -13,9 +13,9 @@
  * take a lua_State must be called in the thread that uses it. parhost_start and what is documented to come before it, and
  * parhost_finish, are for one thread while no other one calls parhost.
  *
- * What the library does not do. It never ends the process, prints nothing, and installs no signal handler, unless it is
- * asked to (parhost_set_stop_signal). Warnings of Lua are off in new states, as Lua has it: turn them on with warn("@on") or
- * lua_setwarnf to see what parhost reports.
+ * What the library does not do. It never ends the process, prints nothing, listens nowhere, and installs no signal handler,
+ * unless it is asked to (parhost_set_stop_signal, parhost_set_inspect_signal). Warnings of Lua are off in new states, as Lua
+ * has it: turn them on with warn("@on") or lua_setwarnf to see what parhost reports.
  *
  * Errors. No function raises a Lua error. Those that return a status push what went wrong, as each of them says. */
 #ifndef PARHOST_H
@@ -74,6 +74,15 @@ PARHOST_API int parhost_set_workers(int n);
  * functions only (parhost.check_cancelled() is one). Processes are not concerned: their tasks are always stopped. 0, or -1
  * with errno EINVAL: no such signal. Before the first state is opened. */
 PARHOST_API int parhost_set_stop_signal(int number);
+
+/* Lets the user that this process belongs to ask it what it does, by `parhost ps` and `parhost dump`: pools, workers, tasks,
+ * where each is. From its first pool, or task of module async, on, each state that is opened after this listens on an
+ * abstract unix socket, which answers that user alone, and a handler for this signal is installed, unless the signal has one
+ * by then. Who asks sends it to the thread that made the pool, when that runs: what runs in the state is looked at, and goes
+ * on. In its waits, and in parhost_step, a state answers without. A real-time signal is a good one (SIGRTMIN + 1); not the
+ * stop signal. Such a state stays in its thread from then on. 0, or -1 with errno EINVAL: no such signal. Before the first
+ * state is opened. */
+PARHOST_API int parhost_set_inspect_signal(int number);
 
 /* Forks the small process from which workers are forked later. To be called early in main: before this process starts
  * threads, opens connections that children must not have, or grows. Without it, the first `require` of a module of parhost

@@ -37,6 +37,7 @@ task.Task = Task
 
 local names = setmetatable({}, { __mode = "k" })
 local sites = setmetatable({}, { __mode = "k" }) -- with debug = true: where tasks were created
+core.set_names(names, sites)
 
 local function check_self(self, name)
   if getmetatable(self) ~= Task then check.bad_self(name, "parhost.Task", self) end

@@ -33,6 +33,8 @@ local COMMANDS <const> = [[
        parhost test [busted arguments]
        parhost setup [--help]
        parhost report [--help]
+       parhost ps [--help] [pid]
+       parhost dump [--help] pid
 ]]
 local KNOWN = {
   "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--trace", "--stats", "--dashboard",

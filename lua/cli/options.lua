@@ -28,7 +28,9 @@ local function take_text(argv, i, attached)
   return text, i + 1
 end
 
-local built_in = { test = "cli.test", setup = "cli.setup", report = "cli.report_command" }
+local built_in = {
+  dump = "cli.dump", ps = "cli.ps", report = "cli.report_command", setup = "cli.setup", test = "cli.test",
+}
 local flags = { ["-v"] = "version", ["-i"] = "interactive", ["-E"] = "no_environment" }
 local long_names = { ["--help"] = "-h", ["--version"] = "-V" }
 

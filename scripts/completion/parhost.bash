@@ -28,6 +28,11 @@ _parhost_script() {
   done
 }
 
+# The programs that run.
+_parhost_pids() {
+  "$1" ps --timeout 0.2 2>/dev/null | sed -n 's/^ *\([0-9]\{1,\}\) .*/\1/p'
+}
+
 _parhost_scripts() {
   compopt -o filenames 2>/dev/null
   local IFS=$'\n'
@@ -49,7 +54,7 @@ _parhost() {
     case $current in
       -*) COMPREPLY=($(compgen -W "-e -i -l -v -E -W -j --workers --trace --stats --dashboard -h --help -V --version -- -" -- "$current")) ;;
       *)
-        COMPREPLY=($(compgen -W "report setup test" -- "$current"))
+        COMPREPLY=($(compgen -W "dump ps report setup test" -- "$current"))
         _parhost_scripts ;;
     esac
   elif [[ $script == setup && ${words[at]} == setup ]]; then
@@ -65,6 +70,12 @@ _parhost() {
       *)
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -X '!*.json' -- "$current") $(compgen -d -- "$current")) ;;
+    esac
+  elif [[ $script == @(ps|dump) && ${words[at]} == "$script" ]]; then
+    [[ $previous == --timeout ]] && return
+    case $current in
+      -*) COMPREPLY=($(compgen -W "--json --timeout -h --help" -- "$current")) ;;
+      *) COMPREPLY=($(compgen -W "$(_parhost_pids "${words[0]}")" -- "$current")) ;;
     esac
   elif [[ $script == test && ${words[at]} == test && $current != -* ]]; then
     _parhost_scripts

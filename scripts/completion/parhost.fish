@@ -19,6 +19,11 @@ function __parhost_script
     return 1
 end
 
+function __parhost_pids
+    set -l program (commandline -opc)[1]
+    $program ps --timeout 0.2 2>/dev/null | string replace -r -f '^ *(\d+) .* (\S+)$' '$1\t$2'
+end
+
 function __parhost_modules
     set -l program (commandline -opc)[1]
     set -l word (string match -r '^(?:.*=)?' -- (commandline -ct))
@@ -39,6 +44,8 @@ complete -c parhost -n 'not __parhost_script' -s h -l help -d 'Show the options'
 complete -c parhost -n 'not __parhost_script' -s V -l version -d 'Show the versions in use'
 complete -c parhost -n 'not __parhost_script' -f -a report -d 'Make a page of a trace'
 complete -c parhost -n 'not __parhost_script' -f -a setup -d 'Tell the tools of an editor about parhost'
+complete -c parhost -n 'not __parhost_script' -f -a ps -d 'What runs, and what it does'
+complete -c parhost -n 'not __parhost_script' -f -a dump -d 'Stacks of a running program'
 complete -c parhost -n 'not __parhost_script' -f -a test -d 'Run busted'
 complete -c parhost -n 'not __parhost_script' -k -f -a '(__fish_complete_suffix .lua)'
 complete -c parhost -n 'test "$(__parhost_script)" = setup' -f -a '(__fish_complete_directories)'
@@ -49,4 +56,8 @@ complete -c parhost -n 'test "$(__parhost_script)" = setup' -s h -l help -d 'Sho
 complete -c parhost -n 'test "$(__parhost_script)" = report' -s o -r -F -d 'The page to write'
 complete -c parhost -n 'test "$(__parhost_script)" = report' -s h -l help -d 'Show the options'
 complete -c parhost -n 'test "$(__parhost_script)" = report' -k -f -a '(__fish_complete_suffix .json)'
+complete -c parhost -n 'contains -- "$(__parhost_script)" ps dump' -f -a '(__parhost_pids)'
+complete -c parhost -n 'contains -- "$(__parhost_script)" ps dump' -l json -d 'Write JSON'
+complete -c parhost -n 'contains -- "$(__parhost_script)" ps dump' -l timeout -x -d 'Seconds to wait'
+complete -c parhost -n 'contains -- "$(__parhost_script)" ps dump' -s h -l help -d 'Show the options'
 complete -c parhost -n 'test "$(__parhost_script)" = test' -k -f -a '(__fish_complete_suffix .lua)'

@@ -26,6 +26,7 @@
   X(ftruncate, ENOSPC, "the memory of a link gets its size")                                                                \
   X(futex, EINTR, "a worker thread sleeps")                                                                                 \
   X(getrandom, EAGAIN, "a state is seeded")                                                                                 \
+  X(inspect, EMFILE, "the socket by which a program is asked what it does")                                                 \
   X(lua_alloc, ENOMEM, "a Lua heap grows (Lua collects garbage then, and asks a second time)")                              \
   X(lua_state, ENOMEM, "a Lua state is made")                                                                               \
   X(memfd, EMFILE, "the memory of a link to a process")                                                                     \

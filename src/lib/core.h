@@ -85,14 +85,15 @@ struct lib_source {
 struct lib_state {
   struct core *cores;
   struct lib_source *sources;
-  struct ph_loop *loop;     /* made by the first wait */
-  unsigned forks;           /* of which process pools and loop are: see lib_state.c */
-  struct sched *sched;      /* made by module async; NULL: no tasks */
-  int deliver;              /* registry reference */
-  size_t n_holds;           /* cells in the message that is being made (station_lib.c) */
-  bool drives;              /* its thread sleeps elsewhere (drive.c) */
-  int64_t drive_next;       /* and comes back then, as ph_now(), 0 at once, or when the descriptor is readable */
-  const void *future, *map; /* metatables of sinks that can be settled without an upcall */
+  struct ph_loop *loop;           /* made by the first wait */
+  unsigned forks;                 /* of which process pools and loop are: see lib_state.c */
+  struct sched *sched;            /* made by module async; NULL: no tasks */
+  int deliver;                    /* registry reference */
+  size_t n_holds;                 /* cells in the message that is being made (station_lib.c) */
+  bool drives;                    /* its thread sleeps elsewhere (drive.c) */
+  int64_t drive_next;             /* and comes back then, as ph_now(), 0 at once, or when the descriptor is readable */
+  struct inspect_socket *inspect; /* where others may ask what the state does; NULL: nowhere */
+  const void *future, *map;       /* metatables of sinks that can be settled without an upcall */
 };
 
 struct lib_state *lib_state_of(lua_State *L);
@@ -156,6 +157,7 @@ int luaopen_parhost_core_station(lua_State *L);
 int luaopen_parhost_core_spawn(lua_State *L);
 int luaopen_parhost_core_http(lua_State *L);
 int luaopen_parhost_core_json(lua_State *L);
+int luaopen_parhost_core_inspect(lua_State *L);
 int luaopen_parhost_core_task(lua_State *L);
 int luaopen_parhost_core_edit(lua_State *L);
 int luaopen_parhost_core_history(lua_State *L);

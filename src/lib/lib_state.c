@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/core.h"
+#include "lib/inspect.h"
 #include "lib/sched.h"
 #include "pool/backend_thread.h"
 #include "vm/vm.h"
@@ -40,6 +41,7 @@ static void leave_to_parent(lua_State *L, struct lib_state *s) {
   if (s->sched != NULL) sched_forget(s->sched);
   s->sources = NULL;
   s->loop = NULL;
+  lib_inspect_forget(s);
   s->drives = false;
   s->forks = forks;
 }
@@ -49,6 +51,7 @@ static int close_state(lua_State *L) {
   if (s->forks != forks) leave_to_parent(L, s);
   struct ph_vm *vm = ph_vm_of(L);
   if (vm != NULL) vm->wake_fd = -1;
+  lib_inspect_close(s);
   for (struct core *c = s->cores; c != NULL; c = c->next) lib_unwatch_core(c);
   for (struct lib_source *o; (o = s->sources) != NULL;) {
     s->sources = o->next;

@@ -9,11 +9,13 @@
 #include "base/clock.h"
 #include "base/trace.h"
 #include "lib/core.h"
+#include "lib/inspect.h"
 #include "lib/station_lib.h"
 #include "lib/task.h"
 #include "pool/backend_thread.h"
 #include "pool/link.h"
 #include "vm/error.h"
+#include "vm/inspect.h"
 #include "vm/vm.h"
 #include "vm/worker.h"
 
@@ -24,6 +26,7 @@ struct ph_loop *lib_loop_of(lua_State *L) {
     s->loop = ph_loop_new(&err);
     if (s->loop == NULL) ph_error_raise_err(L, &err);
     ph_thread_wake_by(ph_loop_wake_fd(s->loop));
+    lib_inspect_watch(s);
     struct ph_vm *vm = ph_vm_of(L);
     if (vm != NULL) vm->wake_fd = ph_loop_wake_fd(s->loop);
     if (vm != NULL && vm->adopted) ph_loop_give_way(s->loop);       /* whose signals are handled by somebody else */
@@ -71,7 +74,11 @@ static void sleep_now(lua_State *L, struct lib_state *s, int64_t deadline) {
   struct ph_loop *loop = lib_loop_of(L);
   if (ph_traced()) ph_trace_settle();
   bool wait = begin_waits(s, &deadline, &last);
-  if (wait && (vm == NULL || !must_hurry(s, vm))) ph_loop_run_once(loop, deadline);
+  if (wait && (vm == NULL || !must_hurry(s, vm))) {
+    ph_inspect_rest(true);
+    ph_loop_run_once(loop, deadline);
+    ph_inspect_rest(false);
+  }
   end_waits(s, last);
 }
 
@@ -177,7 +184,9 @@ static bool rest(lua_State *L, struct lib_state *s, int64_t deadline, int subjec
     stuck = wait_once(L, s, next < deadline ? next : deadline, subject);
   }
   tasks->poll_again = true;
-  sched_fire(tasks, sched_now(tasks));
+  int64_t now = sched_now(tasks);
+  tasks->turn = SCHED_TURN(now);
+  sched_fire(tasks, now);
   return stuck;
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/core.h"
+#include "lib/inspect.h"
 #include "lib/station_lib.h"
 #include "lib/submit.h"
 #include "pool/wire.h"
@@ -224,6 +225,7 @@ static int pool_new(lua_State *L) {
     c->extern_values = luaL_ref(L, LUA_REGISTRYINDEX);
   }
   encode_setup(L, c);
+  lib_inspect_open(L); /* before there are workers, who are asked by its signal */
   lib_start_pool(L, c, string_field_is(L, "start_method", "fork"));
   enlist(L, c);
   return 1;

@@ -69,7 +69,8 @@ struct sched_task {
   uint16_t nargs;
   uint8_t state, wake;
   bool masked, lively, shown, start_on_cancel; /* lively: something outside of the tasks will wake it */
-  uint8_t outcome;                             /* STATE_... when it has ended */
+  uint32_t outcome : 8;                        /* STATE_... when it has ended */
+  uint32_t born : 24;                          /* the scheduler's turn when it was created */
   struct task_trace *trace;                    /* what is to be told of it; NULL: nobody watches */
 };
 
@@ -87,7 +88,8 @@ struct sched_run {
   int64_t virtual_now;
 };
 
-#define SCHED_SPARE_MAX 256 /* coroutines to be used again */
+#define SCHED_TURN(ns) ((uint32_t)((uint64_t)(ns) >> 28)) /* units of some quarter of a second */
+#define SCHED_SPARE_MAX 256                               /* coroutines to be used again */
 
 struct sched {
   struct ph_list ready, pollers;
@@ -99,10 +101,12 @@ struct sched {
   unsigned live, lively;  /* tasks; those of them that something outside will wake */
   unsigned inside, eager; /* tasks that run, one inside of another; those that were started so */
   uint64_t number;        /* of the last task */
+  uint32_t turn;          /* when the loop last came round: SCHED_TURN */
   bool stirred;           /* plain code that waits must have a look */
   bool poll_again;        /* something has run since the pollers were asked */
   int anchors, spare, policy, throws, traces, yielded, generators; /* tables, registry references */
-  int n_spare;                                                     /* up to SCHED_SPARE_MAX */
+  int names, sites; /* of tasks, in tables of Lua; LUA_NOREF until it has said so */
+  int n_spare;      /* up to SCHED_SPARE_MAX */
   struct ph_vm *vm;
   struct ph_watchdog watchdog;
 };

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "lib/core.h"
+#include "lib/inspect.h"
 #include "lib/station_lib.h"
 #include "pool/backend_proc.h"
 #include "pool/backend_thread.h"
@@ -31,7 +32,7 @@ static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
   struct ph_link link;
   struct ph_err err;
   if (ph_link_attach(&link, memfd, bell, &err) != 0) return PH_WORKER_EXIT_NO_MEMORY;
-  struct ph_worker_place place = {.index = index, .externs = start->externs};
+  struct ph_worker_place place = {.index = index, .externs = start->externs, .inspect = lib_inspect_state};
   if (start->goes_on)
     place.L = ph_vm_become_worker(start->vm);
   else
@@ -40,8 +41,9 @@ static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
 }
 
 static int thread_main(struct ph_link *link, struct ph_pool *pool, uint32_t index) {
-  return ph_worker_run(link,
-                       &(struct ph_worker_place){.index = index, .externs = LUA_NOREF, .pool = pool, .idle = lib_idle});
+  return ph_worker_run(
+      link, &(struct ph_worker_place){
+                .index = index, .externs = LUA_NOREF, .pool = pool, .idle = lib_idle, .inspect = lib_inspect_state});
 }
 
 static int count_own_threads(lua_State *L) {

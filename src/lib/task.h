@@ -48,6 +48,11 @@ bool task_run_ready(lua_State *L, struct lib_state *state, int64_t deadline, boo
 /* A message handler: keeps the traceback of where the error was raised, for the task that runs. */
 int task_keep_trace(lua_State *L);
 
+/* --- task_lib.c ------------------------------------------------------------------------------------------- */
+const char *task_state_name(const struct sched_task *t);
+/* Whether it is inside of a cancelled scope, protected or not. */
+bool task_is_cancelling(const struct sched_task *t);
+
 /* --- task_park.c ------------------------------------------------------------------------------------------ */
 extern const luaL_Reg task_park_functions[];
 /* A traceback of a parked task. */

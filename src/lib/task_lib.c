@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "lib/inspect.h"
 #include "lib/task.h"
 #include "loop/watchdog.h"
 #include "vm/run.h"
@@ -176,12 +177,15 @@ static int owner(lua_State *L) {
 }
 
 /* cancelling(task): whether it is inside of a cancelled scope, protected or not */
+bool task_is_cancelling(const struct sched_task *t) {
+  const struct sched_scope *scope = t->scope;
+  while (scope != NULL && scope->source == PH_STOP_NONE) scope = scope->parent;
+  return scope != NULL;
+}
+
 static int cancelling(lua_State *L) {
-  struct sched_task *t = task_of(L, 1);
-  bool found = false;
-  for (const struct sched_scope *scope = t != NULL ? t->scope : NULL; scope != NULL && !found; scope = scope->parent)
-    found = scope->source != PH_STOP_NONE;
-  lua_pushboolean(L, found);
+  const struct sched_task *t = task_of(L, 1);
+  lua_pushboolean(L, t != NULL && task_is_cancelling(t));
   return 1;
 }
 
@@ -200,7 +204,7 @@ static int check_cancelled(lua_State *L) {
   return 0;
 }
 
-static const char *state_name(const struct sched_task *t) {
+const char *task_state_name(const struct sched_task *t) {
   static const char *const names[] = {"held", "ready", "running", "parked", "ended"};
   return t->co == NULL && t->state == TASK_READY ? "new" : names[t->state];
 }
@@ -209,7 +213,7 @@ static const char *state_name(const struct sched_task *t) {
 static int describe(lua_State *L) {
   struct sched_task *t = task_of(L, 1);
   if (t == NULL) return 0;
-  lua_pushstring(L, state_name(t));
+  lua_pushstring(L, task_state_name(t));
   task_push_traceback(L, t);
   return 2;
 }
@@ -366,6 +370,17 @@ static int set_policy(lua_State *L) {
   return 0;
 }
 
+/* set_names(names, sites): tables, task -> name, task -> where it was created, for who asks from outside. */
+static int set_names(lua_State *L) {
+  struct sched *s = task_sched(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  s->sites = luaL_ref(L, LUA_REGISTRYINDEX);
+  s->names = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
 static int free_sched(lua_State *L) {
   struct sched *s = lua_touserdata(L, 1);
   ph_watchdog_stop(&s->watchdog);
@@ -406,6 +421,8 @@ static struct sched *make_sched(lua_State *L) {
   s->throws = new_table(L, 0);
   s->traces = new_table(L, 0);
   s->policy = new_table(L, 0);
+  s->names = s->sites = LUA_NOREF;
+  s->turn = SCHED_TURN(ph_now());
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, free_sched);
   lua_setfield(L, -2, "__gc");
@@ -442,6 +459,7 @@ int luaopen_parhost_core_task(lua_State *L) {
                                        {"watch_quit", watch_quit},
                                        {"forget", forget},
                                        {"set_policy", set_policy},
+                                       {"set_names", set_names},
                                        {NULL, NULL}};
   ph_vm_adopt(L);
   lua_newtable(L);
@@ -449,6 +467,7 @@ int luaopen_parhost_core_task(lua_State *L) {
   struct sched *s = make_sched(L);
   lua_setfield(L, LUA_REGISTRYINDEX, "parhost.core.Scheduler");
   ph_vm_keep_exit_first(L);
+  lib_inspect_open(L);
   lua_newtable(L);
   lua_setfield(L, module, "Task");
   task_open_scopes(L, s);

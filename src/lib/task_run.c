@@ -84,6 +84,7 @@ struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope
   t->anchor = anchor;
   t->nargs = (uint16_t)nargs;
   t->state = TASK_HELD;
+  t->born = s->turn;
   ph_list_init(&t->queue);
   s->live++;
   if (ph_watched()) task_trace_created(L, s, t, fn);

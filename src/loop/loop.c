@@ -25,6 +25,8 @@ struct ph_loop {
 
 struct ph_loop_watch {
   uv_poll_t poll;
+  void (*call)(void *arg); /* or NULL */
+  void *arg;
   int drain_fd; /* a descriptor of the loop itself, which is emptied here; -1: the caller's */
 };
 
@@ -39,6 +41,7 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
   uint64_t count;
   (void)status, (void)events;
   ph__loop_note_event(poll->loop);
+  if (w->call != NULL) w->call(w->arg);
   if (w->drain_fd >= 0 && read(w->drain_fd, &count, sizeof count) < 0) return;
 }
 
@@ -95,6 +98,15 @@ struct ph_loop_watch *ph_loop_watch(struct ph_loop *loop, int fd, struct ph_err 
   w->poll.data = w;
   w->drain_fd = -1;
   uv_poll_start(&w->poll, UV_READABLE, on_ready);
+  return w;
+}
+
+struct ph_loop_watch *ph_loop_watch_by(struct ph_loop *loop, int fd, void (*call)(void *arg), void *arg,
+                                       struct ph_err *err) {
+  struct ph_loop_watch *w = ph_loop_watch(loop, fd, err);
+  if (w == NULL) return NULL;
+  w->call = call;
+  w->arg = arg;
   return w;
 }
 

@@ -23,6 +23,8 @@ bool ph_loop_used(void);
 /* Watches a descriptor for reading: readiness ends ph_loop_run_once; what to do about it is the caller's business.
  * NULL with err. The descriptor must outlive the watch. */
 struct ph_loop_watch *ph_loop_watch(struct ph_loop *loop, int fd, struct ph_err *err);
+/* The same, with something to be done at once: call(arg), in the middle of libuv. */
+struct ph_loop_watch *ph_loop_watch_by(struct ph_loop *loop, int fd, void (*call)(void *arg), void *arg, struct ph_err *err);
 void ph_loop_unwatch(struct ph_loop_watch *watch);
 
 /* Runs the loop until something has happened or the absolute deadline (ph_now(), PH_NEVER: none) has passed, or

@@ -61,6 +61,11 @@ static void proc_interrupt(struct ph_pool *p, struct ph_worker *w) {
   ph_zygote_signal(b->connection, w->index, PH_STOP_SIGNAL_NUMBER, false);
 }
 
+static void proc_poke(struct ph_pool *p, struct ph_worker *w, bool asleep) {
+  const struct proc_backend *b = p->backend_data;
+  ph_zygote_poke(b->connection, w->index, asleep);
+}
+
 static void proc_kill(struct ph_pool *p, struct ph_worker *w, bool hard) {
   struct proc_backend *b = p->backend_data;
   ph_zygote_signal(b->connection, w->index, hard ? SIGKILL : SIGTERM, hard);
@@ -103,6 +108,7 @@ const struct ph_backend ph_backend_proc = {
     .spawn = proc_spawn,
     .interrupt = proc_interrupt,
     .kill = proc_kill,
+    .poke = proc_poke,
     .poll = proc_poll,
     .close = proc_close,
 };

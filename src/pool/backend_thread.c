@@ -22,6 +22,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/poke.h"
 #include "pool/backend_proc.h"
 #include "pool/pool_int.h"
 
@@ -63,6 +64,7 @@ struct thread_backend {
 
 static atomic_uint n_running, n_abandoned;
 static atomic_int stop_signal = PH_STOP_SIGNAL_NUMBER;
+static atomic_int inspect_signal;
 static _Thread_local struct thread_worker *current; /* of worker threads */
 
 unsigned ph_threads_running(void) {
@@ -79,6 +81,14 @@ void ph_threads_stop_by(int number) {
 
 int ph_threads_stop_signal(void) {
   return atomic_load(&stop_signal);
+}
+
+void ph_threads_inspect_by(int number) {
+  atomic_store(&inspect_signal, number);
+}
+
+int ph_threads_inspect_signal(void) {
+  return atomic_load(&inspect_signal);
 }
 
 void ph_thread_wake_by(int fd) {
@@ -244,6 +254,14 @@ static void thread_kill(struct ph_pool *p, struct ph_worker *w, bool hard) {
   t->given_up = p->poll_soon = true;
 }
 
+/* Not joined yet, so it still exists for us. */
+static void thread_poke(struct ph_pool *p, struct ph_worker *w, bool asleep) {
+  const struct thread_worker *t = w->backend_data;
+  pid_t tid = atomic_load(&t->tid);
+  (void)p;
+  if (tid != 0 && ph_threads_inspect_signal() != 0) ph_poke(getpid(), tid, ph_threads_inspect_signal(), asleep);
+}
+
 static pid_t thread_thread_id(const struct ph_worker *w) {
   const struct thread_worker *t = w->backend_data;
   return atomic_load(&t->tid);
@@ -331,6 +349,7 @@ const struct ph_backend ph_backend_thread = {
     .interrupt = thread_interrupt,
     .kill = thread_kill,
     .thread_id = thread_thread_id,
+    .poke = thread_poke,
     .poll = thread_poll,
     .close = thread_close,
 };

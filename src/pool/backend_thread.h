@@ -25,6 +25,9 @@ struct ph_thread_start {
 void ph_threads_stop_by(int number);
 int ph_threads_stop_signal(void);
 void ph_thread_wake_by(int fd);
+/* The signal by which a worker thread is asked what it does; 0, until there is a handler for it: none. */
+void ph_threads_inspect_by(int number);
+int ph_threads_inspect_signal(void);
 
 /* Worker threads that run now. */
 unsigned ph_threads_running(void);

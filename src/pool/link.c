@@ -9,24 +9,23 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/big.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/memfd.h"
 
 enum { PARKED_FOR_DATA = 1, PARKED_FOR_ROOM = 2 };
 
-#define HEADER 16384u /* the struct above, rounded up to whole pages of any usual size */
-_Static_assert(sizeof(struct ph_link_shared) <= HEADER, "the header fits");
+#define SHARED 16384u /* struct ph_link_shared, rounded up to whole pages of any usual size */
+#define HEADER (SHARED + PH_LINK_ANSWER)
+_Static_assert(sizeof(struct ph_link_shared) <= SHARED, "the header fits");
 
 static struct ph_ring *out_ring(const struct ph_link *l) {
   return &l->shared->rings[l->is_host ? 0 : 1];
@@ -55,6 +54,7 @@ static int map(struct ph_link *l, int memfd, struct ph_err *err) {
   void *header = PH_FAULT(mmap) ? MAP_FAILED : mmap(NULL, HEADER, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
   if (header == MAP_FAILED) return ph_err_os(err, "cannot map the memory of a link");
   l->shared = header;
+  l->answer = (uint8_t *)header + SHARED;
   l->out_size = l->in_size = PH_LINK_RING;
   uint8_t *to_worker = map_twice(memfd, HEADER), *to_host = map_twice(memfd, HEADER + PH_LINK_RING);
   l->out_bytes = l->is_host ? to_worker : to_host;
@@ -62,28 +62,12 @@ static int map(struct ph_link *l, int memfd, struct ph_err *err) {
   return to_worker != NULL && to_host != NULL ? 0 : ph_err_os(err, "cannot map the memory of a link");
 }
 
-/* A limit on the size of files (ulimit -f) holds for this memory, too, and comes with a signal that would end the process:
- * the error is enough. */
-static int set_size(int memfd, off_t size) {
-  sigset_t too_big, old, pending;
-  const struct timespec none = {0, 0};
-  sigemptyset(&too_big);
-  sigaddset(&too_big, SIGXFSZ);
-  sigpending(&pending);
-  pthread_sigmask(SIG_BLOCK, &too_big, &old);
-  int status = PH_FAULT(ftruncate) ? -1 : ftruncate(memfd, size), saved = errno;
-  if (status != 0 && saved == EFBIG && !sigismember(&pending, SIGXFSZ)) sigtimedwait(&too_big, NULL, &none);
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  errno = saved;
-  return status;
-}
-
 int ph_link_open(struct ph_link *host, int worker_fds[2], struct ph_err *err) {
   int pair[2] = {-1, -1};
   *host = (struct ph_link){.bell = -1, .is_host = true};
   int memfd = PH_FAULT(memfd) ? -1 : memfd_create("parhost-link", MFD_CLOEXEC);
   if (memfd < 0) return ph_err_os(err, "cannot make the memory of a link");
-  if (set_size(memfd, HEADER + 2 * PH_LINK_RING) != 0 || PH_FAULT(socketpair) ||
+  if (ph_memfd_resize(memfd, HEADER + 2 * PH_LINK_RING) != 0 || PH_FAULT(socketpair) ||
       socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
     ph_err_os(err, "cannot make a link");
     close(memfd);
@@ -122,6 +106,10 @@ void ph_link_close(struct ph_link *l) {
 
 struct ph_slot *ph_link_slot(struct ph_link *l, unsigned slot) {
   return &l->shared->slots[slot];
+}
+
+struct ph_question *ph_link_question(const struct ph_link *l) {
+  return &l->shared->question;
 }
 
 /* --- bytes ------------------------------------------------------------------------------------------------ */

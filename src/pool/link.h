@@ -22,6 +22,7 @@
 #define PH_LINK_RING (256u * 1024u) /* bytes in each direction, between processes; a power of two, whole pages */
 #define PH_LINK_SLOTS 64u           /* tasks that may be handed to a worker at once */
 #define PH_FRAME_MAX ((size_t)1 << 31)
+#define PH_LINK_ANSWER (64u * 1024u) /* bytes; memory that nobody touches before somebody asks */
 
 /* In front of every message. Both sides are of one build and one machine: the struct travels as it is. */
 struct ph_frame {
@@ -44,10 +45,23 @@ struct ph_slot {
   _Atomic int64_t started; /* ph_now() when the current item began; 0 before */
 };
 
+/* What a worker is doing, when somebody asks. The host counts `wanted` up, and reads the answer when `given` has followed;
+ * the worker writes it in between. Nothing here is waited for. */
+struct ph_question {
+  atomic_uint wanted;  /* host */
+  atomic_uint given;   /* worker, like the rest */
+  atomic_uint hears;   /* it has a handler for PH_INSPECT_SIGNAL */
+  atomic_uint resting; /* it sleeps in its own loop: a signal is harmless */
+  atomic_uint len;     /* of the answer, PH_LINK_ANSWER at the most: JSON */
+  _Atomic uint64_t task;
+  _Atomic int64_t at; /* ph_now() */
+};
+
 struct ph_link_shared; /* the mapped memory */
 
 struct ph_link {
   struct ph_link_shared *shared;
+  uint8_t *answer;               /* PH_LINK_ANSWER bytes */
   uint8_t *out_bytes, *in_bytes; /* each ring is mapped twice in a row, so every span of it is contiguous */
   size_t out_size, in_size;      /* bytes of the rings: powers of two */
   int bell;                      /* this side's end, non-blocking; -1 when closed. Local: borrowed, the worker's only */
@@ -111,5 +125,6 @@ int ph_link_wait(struct ph_link *link, bool want_room, int64_t spin_ns);
 int ph_link_send(struct ph_link *link, const struct ph_frame *frame, const void *body);
 
 struct ph_slot *ph_link_slot(struct ph_link *link, unsigned slot);
+struct ph_question *ph_link_question(const struct ph_link *link);
 
 #endif

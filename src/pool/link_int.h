@@ -19,6 +19,7 @@ struct ph_link_shared {
   atomic_bool hung_up; /* local: the host is not there any more */
   atomic_int also;     /* local: see ph_link_ring_also */
   _Alignas(64) struct ph_slot slots[PH_LINK_SLOTS];
+  _Alignas(64) struct ph_question question;
 };
 
 /* link_local.c */

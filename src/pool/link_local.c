@@ -15,7 +15,7 @@
 #define TO_WORKER ((size_t)8 << 10)
 #define TO_HOST ((size_t)32 << 10)
 
-/* Header, then each ring twice in a row. */
+/* Header and answer, then each ring twice in a row. */
 struct layout {
   size_t header, to_worker, to_host;
 };
@@ -26,7 +26,7 @@ static size_t at_least(size_t n, size_t page) {
 
 static struct layout layout(void) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  return (struct layout){at_least(4096, page), at_least(TO_WORKER, page), at_least(TO_HOST, page)};
+  return (struct layout){at_least(4096, page) + PH_LINK_ANSWER, at_least(TO_WORKER, page), at_least(TO_HOST, page)};
 }
 
 _Static_assert(sizeof(struct ph_link_shared) <= 4096, "the header fits");
@@ -64,7 +64,9 @@ int ph_link_open_local(struct ph_link *host, struct ph_link *worker, int bell, s
   struct ph_link_shared *shared = (struct ph_link_shared *)(void *)base;
   atomic_init(&shared->sides, 2);
   atomic_init(&shared->also, -1);
+  uint8_t *answer = to_worker - PH_LINK_ANSWER;
   *host = (struct ph_link){.shared = shared,
+                           .answer = answer,
                            .out_bytes = to_worker,
                            .out_size = s.to_worker,
                            .in_bytes = to_host,
@@ -73,6 +75,7 @@ int ph_link_open_local(struct ph_link *host, struct ph_link *worker, int bell, s
                            .is_host = true,
                            .is_local = true};
   *worker = (struct ph_link){.shared = shared,
+                             .answer = answer,
                              .out_bytes = to_host,
                              .out_size = s.to_host,
                              .in_bytes = to_worker,

@@ -25,6 +25,7 @@ struct ph_worker {
   bool was_killed; /* by us: its death says nothing about the task */
   bool waits;      /* a task of it waits, and helps: it is handed nothing */
   bool touched;    /* read from or written to since the last look at its bell */
+  int64_t poked;   /* when it was last asked what it does */
   pid_t pid;       /* of a process, else 0 */
   struct ph_link link;
   struct ph_list handed; /* struct ph_task, in the order of handing out */
@@ -64,6 +65,8 @@ struct ph_backend {
   void (*interrupt)(struct ph_pool *p, struct ph_worker *w);
   void (*kill)(struct ph_pool *p, struct ph_worker *w, bool hard);
   pid_t (*thread_id)(const struct ph_worker *w); /* or NULL: workers are processes */
+  /* Makes the running code look at its question, unless it sleeps somewhere; asleep: in any case. Or NULL. */
+  void (*poke)(struct ph_pool *p, struct ph_worker *w, bool asleep);
   /* Reports what happened to workers through ph__worker_*; called when the watched descriptor is readable, and by the
    * next pump when p->poll_soon is set. */
   void (*poll)(struct ph_pool *p);

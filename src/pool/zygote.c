@@ -207,6 +207,12 @@ int ph_zygote_signal(int connection, uint32_t index, int signal_number, bool gro
   return ph__send_message(connection, &m, NULL, 0);
 }
 
+void ph_zygote_poke(int connection, uint32_t index, bool asleep) {
+  const struct ph_zygote_message m = {.type = PH_ZYGOTE_POKE, .index = index, .asleep = asleep};
+  ssize_t n = send(connection, &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT);
+  (void)n; /* whoever asks will ask again */
+}
+
 int ph_zygote_receive(int connection, struct ph_zygote_event *event) {
   ssize_t n;
   do n = PH_FAULT(recv) ? -1 : recv(connection, event, sizeof *event, MSG_DONTWAIT);

@@ -53,6 +53,10 @@ int ph_zygote_spawn(int connection, uint32_t index, const char *name, int memfd,
 /* Sends a signal to a worker, or to its whole process group. Silently nothing when it has ended. */
 int ph_zygote_signal(int connection, uint32_t index, int signal_number, bool group);
 
+/* PH_INSPECT_SIGNAL for a worker that can take it without noticing (base/poke.h). Is dropped when the zygote has much to do.
+ */
+void ph_zygote_poke(int connection, uint32_t index, bool asleep);
+
 enum ph_zygote_event_type { PH_ZYGOTE_SPAWNED, PH_ZYGOTE_SPAWN_FAILED, PH_ZYGOTE_EXITED };
 
 struct ph_zygote_event {

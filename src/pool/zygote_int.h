@@ -5,7 +5,7 @@
 
 #include "pool/zygote.h"
 
-enum ph_zygote_request { PH_ZYGOTE_CONNECT, PH_ZYGOTE_SPAWN, PH_ZYGOTE_SIGNAL };
+enum ph_zygote_request { PH_ZYGOTE_CONNECT, PH_ZYGOTE_SPAWN, PH_ZYGOTE_SIGNAL, PH_ZYGOTE_POKE };
 
 /* CONNECT carries a socket, SPAWN the two descriptors of a link. */
 struct ph_zygote_message {
@@ -13,6 +13,7 @@ struct ph_zygote_message {
   uint32_t index;
   int number; /* signal */
   bool group;
+  bool asleep; /* POKE */
   char name[16];
 };
 

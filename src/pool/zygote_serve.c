@@ -25,6 +25,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/poke.h"
 #include "base/trace.h"
 #include "pool/zygote_int.h"
 
@@ -238,6 +239,13 @@ static void signal_child(const struct zygote *z, int connection, const struct ph
   }
 }
 
+static void poke_child(const struct zygote *z, int connection, const struct ph_zygote_message *m) {
+  for (size_t i = 0; i < z->n_children; i++) {
+    const struct child *c = &z->children[i];
+    if (c->connection == connection && c->index == m->index) ph_poke(c->pid, c->pid, PH_INSPECT_SIGNAL, m->asleep);
+  }
+}
+
 /* Gives the bytes received, 0 at the end, -1 when there is nothing to do. */
 static ssize_t receive(int socket, struct ph_zygote_message *m, int fds[2], int *n_fds) {
   struct iovec iov = {.iov_base = m, .iov_len = sizeof *m};
@@ -262,6 +270,7 @@ static void handle(struct zygote *z, int connection, const struct ph_zygote_mess
   if (m->type == PH_ZYGOTE_SPAWN && n_fds == 2) spawn(z, connection, m, fds);
   if (m->type == PH_ZYGOTE_SPAWN && n_fds < 2) fail_spawn(z, connection, m, EMFILE); /* no room for its descriptors */
   if (m->type == PH_ZYGOTE_SIGNAL) signal_child(z, connection, m);
+  if (m->type == PH_ZYGOTE_POKE) poke_child(z, connection, m);
   for (int i = 0; i < n_fds; i++) close(fds[i]);
 }
 

@@ -239,7 +239,9 @@ void ph_vm_serve_requests(lua_State *L, struct ph_vm *vm) {
   int requests = vm->requests;
   if (requests == 0) return;
   vm->requests = 0;
-  if (vm->on_request != NULL) vm->on_request(L, requests);
+  if (requests & PH_REQUEST_INSPECT) ph__inspect_serve(L, vm);
+  requests &= ~PH_REQUEST_INSPECT;
+  if (vm->on_request != NULL && requests != 0) vm->on_request(L, requests);
 }
 
 void ph_vm_wake(struct ph_vm *vm) {

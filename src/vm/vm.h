@@ -49,6 +49,7 @@ struct ph_vm {
   int own_mask, own_count;
   volatile sig_atomic_t requests; /* PH_REQUEST_...: what on_request is to be called for */
   void (*on_request)(lua_State *L, int requests);
+  void (*on_inspect)(lua_State *L, lua_State *runs); /* the same for PH_REQUEST_INSPECT: see vm/inspect.h */
   void (*before_check)(void); /* called at every cancellation point: interrupts when it must. NULL: signals do */
   bool (*on_stop)(lua_State *L, enum ph_stop source); /* true: it has taken care of a stop request; may raise. NULL: none */
   bool (*is_delicate)(lua_State *L); /* what runs cannot be left in the middle: the hook waits. NULL: nothing is */
@@ -140,7 +141,7 @@ static inline bool ph_vm_stop_pending(struct ph_vm *vm) {
 }
 /* For signal handlers, in the vm's own thread: on_request is called soon, by the hook from the code that runs, or by the
  * loop, whose wait ends (ph_vm_serve_requests). */
-enum { PH_REQUEST_SLOW = 1, PH_REQUEST_DUMP = 2 };
+enum { PH_REQUEST_SLOW = 1, PH_REQUEST_DUMP = 2, PH_REQUEST_INSPECT = 4 };
 void ph_vm_request(struct ph_vm *vm, int requests);
 void ph_vm_serve_requests(lua_State *L, struct ph_vm *vm);
 

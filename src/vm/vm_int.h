@@ -21,6 +21,9 @@ void ph__cancel_install(lua_State *L, struct ph_vm *vm);
 /* Replaces os.exit in workers (vm/exit.c). */
 void ph__exit_install(lua_State *L, struct ph_vm *vm);
 
+/* Somebody has asked what the state does, of which `runs` runs (vm/inspect.c). */
+void ph__inspect_serve(lua_State *runs, struct ph_vm *vm);
+
 /* Of a state of ours. */
 void *ph__allocate(void *vm, void *block, size_t old_size, size_t new_size); /* vm/alloc.c: a lua_Alloc */
 void ph__warn_install(lua_State *L, struct ph_vm *vm);                       /* vm/warn.c */

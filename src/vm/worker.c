@@ -13,6 +13,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/poke.h"
+#include "pool/backend_thread.h"
 #include "vm/run.h"
 #include "vm/worker_stdio.h"
 
@@ -395,7 +397,9 @@ int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
   w.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &w};
   struct ph_run *outer = ph_run_begin(&w.run, vm, own ? vm->L : place->L);
   current_worker = w.pool != NULL ? &w : NULL;
+  ph_inspect_worker(vm, link, w.pool != NULL ? ph_threads_inspect_signal() : PH_INSPECT_SIGNAL, place->inspect);
   int status = serve(&w);
+  ph_inspect_worker(NULL, NULL, 0, NULL);
   current_worker = NULL;
   ph_run_end(&w.run, outer);
   if (own)

@@ -9,6 +9,7 @@
 
 #include "pool/link.h"
 #include "pool/pool.h"
+#include "vm/inspect.h"
 #include "vm/vm.h"
 
 struct ph_worker_place {
@@ -19,6 +20,7 @@ struct ph_worker_place {
   struct ph_pool *pool; /* of a worker that is a thread, else NULL */
   /* Of a thread: called when there is nothing to do; true when it has done or waited for something else. */
   bool (*idle)(lua_State *L, struct ph_link *link);
+  ph_inspect_state *inspect; /* who tells what the worker is doing */
 };
 
 /* The state of a worker process, made before it is forked: with what each of them needs. NULL without memory. */

@@ -41,8 +41,9 @@ local function help(arguments)
   return run.sh(("exec %s %s --help"):format(run.parhost, arguments or "")).out
 end
 
-local program, setup_options, report_options = options_of(help()), options_of(help "setup"), options_of(help "report")
-local all = join(program, setup_options, report_options)
+local program, setup_options = options_of(help()), options_of(help "setup")
+local ps_options, report_options = options_of(help "ps"), options_of(help "report")
+local all = join(program, setup_options, ps_options, report_options)
 
 local function has(name)
   return run.sh("command -v " .. name).code == 0
@@ -56,6 +57,8 @@ describe("the options", function()
     }, list_of(program))
     assert.same({ "--help", "--luacheck", "--modules", "--print", "-h" }, list_of(setup_options))
     assert.same({ "--help", "-h", "-o" }, list_of(report_options))
+    assert.same({ "--help", "--json", "--timeout", "-h" }, list_of(ps_options))
+    assert.same(ps_options, options_of(help "dump"))
   end)
 
   it("are those of the manual page", function()
@@ -115,7 +118,7 @@ local rows = {
   { "--wo", "--workers" }, { "--he", "--help" }, { "-l proc", "proc_pool" }, { "-l p=thread", "thread_pool" },
   { "setu", "setup" }, { "-e 'x = 1' setu", "setup" }, { "scripts/cp", "scripts/cpu.lua" }, { "setup --lua", "--luacheck" },
   { "setup script", "scripts" }, { "test tests/spec/cli_s", "tests/spec/cli_spec.lua" }, { "x.lua LICEN", "LICENSE" },
-  { "-- scripts/cp", "scripts/cpu.lua" },
+  { "-- scripts/cp", "scripts/cpu.lua" }, { "dum", "dump" }, { "ps --js", "--json" }, { "dump --tim", "--timeout" },
 }
 
 -- A folder in which the program under test is named parhost.

@@ -6,11 +6,14 @@
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -103,10 +106,32 @@ static int send_signal(lua_State *L) {
   return 1;
 }
 
+/* nap(seconds) -> whether nothing has ended it early */
 static int nap(lua_State *L) {
-  const struct timespec ts = {.tv_nsec = (long)(luaL_checknumber(L, 1) * 1e9)};
-  nanosleep(&ts, NULL);
-  return 0;
+  double seconds = luaL_checknumber(L, 1);
+  const struct timespec ts = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+  lua_pushboolean(L, nanosleep(&ts, NULL) == 0);
+  return 1;
+}
+
+/* dial(name) -> fd: a connection to an abstract unix socket; nil: it is not taken. */
+static int dial(lua_State *L) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  const char *name = luaL_checkstring(L, 1);
+  size_t n = strlen(name);
+  luaL_argcheck(L, n < sizeof address.sun_path, 1, "too long");
+  memcpy(address.sun_path + 1, name, n);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n);
+  if (fd >= 0 && connect(fd, (struct sockaddr *)&address, len) != 0) {
+    close(fd);
+    fd = -1;
+  }
+  if (fd >= 0)
+    lua_pushinteger(L, fd);
+  else
+    lua_pushnil(L);
+  return 1;
 }
 
 /* fifo(path) -> fd: makes it, and holds it open on both sides. */
@@ -144,9 +169,9 @@ static int let_go(lua_State *L) {
 }
 
 int luaopen_starter(lua_State *L) {
-  static const luaL_Reg functions[] = {{"start", start}, {"over", over},      {"kill", send_signal},
-                                       {"nap", nap},     {"fifo", make_fifo}, {"hear", hear},
-                                       {"say", say},     {"close", let_go},   {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"start", start},    {"over", over}, {"kill", send_signal}, {"nap", nap},
+                                       {"fifo", make_fifo}, {"hear", hear}, {"say", say},          {"close", let_go},
+                                       {"dial", dial},      {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

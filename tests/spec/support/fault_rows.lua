@@ -118,9 +118,12 @@ local ROWS <const> = {
   { "trace:3", "processes", GOOD, NO_TRACE },
   { "worker.trace:2", "processes", GOOD, NO_TRACE },
   { "uv_loop", "wait", NO_LOOP:format "too many open files" .. "slept\n" },
+  { "inspect", "processes", GOOD }, -- nobody can ask what it does
   { "uv_poll", "wait", "false parhost.os: cannot watch a descriptor: not enough memory\nslept\n" },
-  { "uv_poll:3", "processes", "false parhost.os: cannot watch a descriptor: not enough memory\n1\n1\n1\n" },
-  { "uv_poll:3", "cat", "false parhost.os: cannot watch a descriptor: not enough memory\ntrue 0\n" },
+  { "uv_poll:3", "processes", "1\n1\n1\n1\n" }, -- nobody can ask what it does
+  { "uv_poll:4", "processes", "false parhost.os: cannot watch a descriptor: not enough memory\n1\n1\n1\n" },
+  { "uv_poll:3", "cat", "true 0\ntrue 0\n" },
+  { "uv_poll:4", "cat", "false parhost.os: cannot watch a descriptor: not enough memory\ntrue 0\n" },
   { "vfork", "cat", CAT .. AGAIN .. "\ntrue 0\n" },
   { "host.write", "cat", "false parhost.os: stdin of '/bin/cat': Input/output error\ntrue 0\n" },
   { "worker.write", "write", "\nline\t2\n\n" }, -- as in stock lua, print does not say so
