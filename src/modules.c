@@ -9,6 +9,7 @@ const struct ph_module ph_modules[] = {
     {"parhost.core.codec", luaopen_parhost_core_codec},
     {"parhost.core.host", luaopen_parhost_core_host},
     {"parhost.core.http", luaopen_parhost_core_http},
+    {"parhost.core.joblog", luaopen_parhost_core_joblog},
     {"parhost.core.json", luaopen_parhost_core_json},
     {"parhost.core.loop", luaopen_parhost_core_loop},
     {"parhost.core.pool", luaopen_parhost_core_pool},

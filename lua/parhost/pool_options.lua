@@ -165,6 +165,11 @@ function pool_options.core_config(kind, o)
   }
 end
 
+local function file_name(value)
+  if type(value) == "string" and value ~= "" and not value:find("\0", 1, true) then return value end
+  return nil, "name of a file"
+end
+
 local VIEW <const> = {
   timeout = { "number" },
   deadline = { "number" },
@@ -175,6 +180,9 @@ local VIEW <const> = {
   chunk_size = { "integer", min = 1, also = "auto" },
   buffer_size = { "integer", above = 0 },
   memory_limit = { "integer", min = 1 },
+  joblog = { test = file_name },
+  joblog_sync = { "boolean" },
+  key = { "function" },
 }
 
 -- Checks the argument of with; what it leaves open comes from `base`.
@@ -185,6 +193,11 @@ function pool_options.read_view(given, base)
   end
   if o.retry_if and not o.retries then
     check.bad_argument(1, "with", "option 'retry_if': given without retries")
+  end
+  for _, key in ipairs { "key", "joblog_sync" } do
+    if o[key] ~= nil and not o.joblog then
+      check.bad_argument(1, "with", ("option '%s': given without joblog"):format(key))
+    end
   end
   return o
 end

@@ -90,6 +90,7 @@ enum {
   PH_TASK_EXPIRED = 8,   /* its deadline has passed: every item that is left */
   PH_TASK_CONSTANT = 16, /* of a chunk: the function has no state, decoded once it serves every item */
   PH_TASK_SPARE = 32,    /* its memory will do for any small task */
+  PH_TASK_LOGGED = 128,  /* behind the payload: job log and keys (pool/joblog.h) */
 };
 
 static inline uint8_t *ph_task_bytes(struct ph_task *t) {
