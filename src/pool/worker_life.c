@@ -135,12 +135,12 @@ static uint8_t death_outcome(const struct ph_worker *w, const struct ph_task *t)
   return w->was_killed ? PH_DONE_CANCELLED : PH_DONE_DIED;
 }
 
-/* The line that the worker has not written. A task whose worker says that all went well, by exit(0), has failed as well. */
+/* The line that the worker has not written. A task that ends its worker by exit(0) has failed as well. */
 static void log_death(struct ph_task *t, const struct ph_done *done) {
   struct ph_joblog_item item;
   size_t len = t->len;
   struct ph_joblog_result result = {.run_ns = done->run_ns, .signal_number = done->signal_number};
-  result.exit_code = done->signal_number != 0 || done->exit_code != 0 ? done->exit_code : -1;
+  if (done->signal_number == 0) result.exit_code = done->exit_code != 0 ? done->exit_code : -1;
   if (!ph_joblog_split(ph_task_bytes(t), &len, t->next_item, &item)) return;
   item.sent = len;
   if (ph_joblog_item_begin(&item, NULL) != 0) return;
