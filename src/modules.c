@@ -13,6 +13,7 @@ const struct ph_module ph_modules[] = {
     {"parhost.core.json", luaopen_parhost_core_json},
     {"parhost.core.loop", luaopen_parhost_core_loop},
     {"parhost.core.pool", luaopen_parhost_core_pool},
+    {"parhost.core.progress", luaopen_parhost_core_progress},
     {"parhost.core.spawn", luaopen_parhost_core_spawn},
     {"parhost.core.station", luaopen_parhost_core_station},
     {"parhost.core.task", luaopen_parhost_core_task},

@@ -16,6 +16,9 @@ Available options are:
   -W        turn warnings on
   -j n, --workers n
             default number of workers of a pool (also: environment variable PARHOST_WORKERS)
+  --progress
+            show on standard error how far the program's pools have come
+  --tag     put the worker's name in front of each line that workers print
   -h, --help
             show this text
   -V, --version
@@ -27,7 +30,7 @@ local COMMANDS <const> = [[
        parhost test [busted arguments]
        parhost setup [--help]
 ]]
-local KNOWN = { "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--help", "--version" }
+local KNOWN = { "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--progress", "--tag", "--help", "--version" }
 
 local function complain(...)
   io.stderr:write("parhost: ", ...)

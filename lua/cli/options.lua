@@ -29,6 +29,7 @@ end
 
 local built_in = { test = "cli.test", setup = "cli.setup" }
 local flags = { ["-v"] = "version", ["-i"] = "interactive", ["-E"] = "no_environment" }
+local views = { ["--progress"] = "progress", ["--tag"] = "tag" }
 local long_names = { ["--help"] = "-h", ["--version"] = "-V" }
 
 local argv = ...
@@ -62,6 +63,8 @@ while argv[i] do
     workers, i = take_text(argv, i, attached or "")
     if not workers then return fail("needs_argument", option) end
     workers_from = letter == "-j" and "-j" or "--workers"
+  elseif views[option] then
+    plan[views[option]] = true
   elseif option == "-h" then
     return fail("help")
   elseif option == "-V" then
@@ -81,6 +84,7 @@ if workers then
   if done ~= nil then return done end
 end
 
+if plan.progress or plan.tag then host.set_views(plan.progress, plan.tag) end
 if argv[i] then
   plan.script = i
   if argv[i - 1] ~= "--" then

@@ -100,6 +100,7 @@ function Completed:_settled(f)
     self.queue[self.last + 1] = f
     self.last = self.last + 1
     self.pending[f] = nil
+    if self.counts then self.count(self.counts, f) end
   end
   if self.watcher then self.watcher:_settled(self) end
 end
@@ -140,6 +141,17 @@ function Completed:next()
   self.first = at + 1
   self.yielded = self.yielded + 1
   return f
+end
+
+-- Puts into `counts`, in finished and failed, how many futures have settled, and have failed.
+function Completed:_count_in(counts)
+  self.counts = counts
+  for i = 1, self.last do self.count(counts, self.queue[i]) end
+end
+
+function Completed.count(counts, f)
+  counts.finished = counts.finished + 1
+  if f and f:_failed() then counts.failed = counts.failed + 1 end
 end
 
 -- Ends the iteration; the futures go on.

@@ -10,7 +10,7 @@
 --   TAKEN         how many results came out of next()
 --   BUFFER        buffer_size or false
 --   SLOW          true when a single value takes more than putting it into VALUES, as src/lib/deliver.c does:
---                 closed, or a watcher is waiting
+--                 closed, a watcher is waiting, or somebody counts
 --   CHUNK_AT      ordered: where the next chunk begins; `current` is the id of the one before
 -- `log`: the job log, or nil; then keys[k] and `seq`, the number of item 0, for what is being sent.
 -- and ids[k] is the id of a chunk. Ordered: at its first item, until that is taken; unordered: at each of its
@@ -144,6 +144,7 @@ end
 local function skip(self, k)
   self.sent = k
   self[VALUES][k], self.special[k] = SPECIAL, SKIPPED
+  if self.counts then self.counts.skipped = self.counts.skipped + 1 end
   if self.pulls then forget_input(self, k, k) end
   if not self.unordered then return end
   self.last_ready = self.last_ready + 1
@@ -205,6 +206,11 @@ end
 
 function Map:_deliver(tag, status, ...)
   if self.closed then return end
+  local counts = self.counts
+  if counts then
+    counts.finished = counts.finished + 1
+    if status ~= true then counts.failed = counts.failed + 1 end
+  end
   if status == true and select("#", ...) == 1 then
     local value = ...
     if value == nil then
@@ -228,7 +234,22 @@ function Map:_ready()
 end
 
 function Map:_watch(watcher) self.watcher, self[SLOW] = watcher, true end
-function Map:_unwatch() self.watcher, self[SLOW] = nil, self.closed or false end
+function Map:_unwatch() self.watcher, self[SLOW] = nil, self.closed or self.counts ~= nil end
+
+-- From now on `counts` has in finished, failed and skipped how many items there are of these.
+function Map:_count_in(counts)
+  self.counts, self[SLOW] = counts, true
+  counts.finished = self[TAKEN]
+  for k, value in pairs(self[VALUES]) do
+    local outcome = value == SPECIAL and self.special[k]
+    if outcome == SKIPPED then
+      counts.skipped = counts.skipped + 1
+    else
+      counts.finished = counts.finished + 1
+      if outcome and outcome[1] ~= true then counts.failed = counts.failed + 1 end
+    end
+  end
+end
 function Map:_describe() return "a result of " .. self.name end
 
 local function cancel_chunk(self, id, force)

@@ -2,6 +2,7 @@
 -- The options of pools and of views on them: rules, defaults, and what the core is told.
 local check = require "parhost.check"
 local environment = require "parhost.environment"
+local host = require "parhost.core.host"
 local errors = require "futures.error"
 local options = require "parhost.options"
 local worker = require "parhost.worker"
@@ -47,6 +48,7 @@ local POOL <const> = {
   seed = { "integer" },
   memory_limit = { "integer", min = 1 },
   inline = { "boolean", default = false },
+  tag_output = { "boolean" },
 }
 
 local PROC_ONLY <const> = {
@@ -144,6 +146,13 @@ local function process_of(kind, o)
   return { cwd = o.cwd or cwd, env = env, nice = nice, is_copy = is_copy }
 end
 
+-- Workers put their name in front of what they print. Inline runs print as the caller does.
+local function tags(o)
+  if o.inline then return false end
+  if o.tag_output ~= nil then return o.tag_output end
+  return host.tags_output()
+end
+
 -- What parhost.core.pool.new takes.
 function pool_options.core_config(kind, o)
   local externs, extern_values
@@ -158,7 +167,7 @@ function pool_options.core_config(kind, o)
     grace = o.grace, seed = o.seed, memory_limit = o.memory_limit, start_method = o.start_method,
     capture = o.capture == "globals",
     surroundings = {
-      name = o.name, depth = worker.depth + 1, process = process_of(kind, o),
+      name = o.name, tag = tags(o), depth = worker.depth + 1, process = process_of(kind, o),
       package_path = package.path, package_cpath = package.cpath, arg = _G.arg,
     },
     setup = { preload = o.preload or {}, initializer = o.initializer, init_args = o.init_args or {} },

@@ -275,6 +275,8 @@ void ph_pool_stats(struct ph_pool *p, struct ph_pool_stats *stats);
 /* Tasks whose last record is not published yet, running ones among them. Cheap. */
 uint64_t ph_pool_outstanding(struct ph_pool *p);
 uint64_t ph_pool_running(struct ph_pool *p);
+/* Items that were ever submitted. Cheap. */
+uint64_t ph_pool_submitted(struct ph_pool *p);
 
 struct ph_worker_info {
   uint32_t index;
