@@ -46,7 +46,7 @@ _parhost() {
       -e | -j | --workers) return ;;
     esac
     case $current in
-      -*) COMPREPLY=($(compgen -W "-e -i -l -v -E -W -j --workers -h --help -V --version -- -" -- "$current")) ;;
+      -*) COMPREPLY=($(compgen -W "-e -i -l -v -E -W -j --workers --progress --tag -h --help -V --version -- -" -- "$current")) ;;
       *)
         COMPREPLY=($(compgen -W "setup test" -- "$current"))
         _parhost_scripts ;;

@@ -97,15 +97,19 @@ static void take_off(struct progress *p) {
   ph_edit_output_end();
 }
 
+/* Without going on in the next row, should the terminal have got narrower this very moment. */
+#define LINE_BEGIN "\r\033[?7l"
+#define LINE_END "\033[K\033[?7h\r"
+
 static void draw(struct progress *p, const char *text, size_t n, unsigned columns) {
   struct ph_buf line = PH_BUF_INIT;
   bool broken = p->shown && columns != p->columns;
   ph_screen_lock();
   if (broken) ph_screen_clear_line(p->columns);
-  if (ph_buf_reserve(&line, n + 8) == 0) {
-    ph_buf_put(&line, "\r", 1);
+  if (ph_buf_reserve(&line, n + sizeof LINE_BEGIN + sizeof LINE_END) == 0) {
+    ph_buf_put(&line, LINE_BEGIN, sizeof LINE_BEGIN - 1);
     ph_buf_put(&line, text, n);
-    ph_buf_put(&line, "\033[K\r", 4);
+    ph_buf_put(&line, LINE_END, sizeof LINE_END - 1);
     ph_screen_put(STDERR_FILENO, line.data, line.len);
     ph_screen_set_line(line.data, line.len, columns);
     p->columns = columns;

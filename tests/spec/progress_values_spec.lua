@@ -61,7 +61,7 @@ describe("parhost.progress lets through", function()
       end
       print(select("#", it:next()), select("#", it()))]]
     assert.same({ "true\t1\t1\nfalse\tnone\tnil\ntrue\t3\t3\nfalse\tnone\tnil\n0\t0\n",
-      "some  4/4  100%  in N  2 failed  N/s\n", 0 }, { output_of(script) })
+      "some  4/4  100%  in N  N/s  2 failed\n", 0 }, { output_of(script) })
   end)
 
   it("nil, several values and none; collect, add and close", function()
@@ -142,7 +142,7 @@ describe("plain lines of progress", function()
     for line in err:gmatch "[^\n]+" do lines[#lines + 1] = line end
     assert.is_true(#lines >= 3 and #lines < 20, err)
     assert.equal("two  1/2  50%  N/s  ETA N  1/2 busy  1 failed", lines[#lines - 1])
-    assert.equal("two  2/2  100%  in N  1 failed  N/s", lines[#lines])
+    assert.equal("two  2/2  100%  in N  N/s  1 failed", lines[#lines])
   end)
 
   it("of the whole program", function()
