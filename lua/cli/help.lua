@@ -30,7 +30,9 @@ local COMMANDS <const> = [[
        parhost test [busted arguments]
        parhost setup [--help]
 ]]
-local KNOWN = { "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--progress", "--tag", "--help", "--version" }
+local KNOWN = {
+  "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--progress", "--tag", "--help", "--version",
+}
 
 local function complain(...)
   io.stderr:write("parhost: ", ...)

@@ -105,7 +105,8 @@ local function check_key(key)
   key = joblog.escape(key)
   if key == "" then check.misuse "job log: the key is empty" end
   if #key > KEY_MAX then
-    check.misuse(("job log: the key takes %d bytes, which is more than %d; give a shorter one with{ key = }"):format(#key, KEY_MAX))
+    local text = "job log: the key takes %d bytes, which is more than %d; give a shorter one with{ key = }"
+    check.misuse(text:format(#key, KEY_MAX))
   end
   return key
 end
@@ -139,8 +140,8 @@ local function each_line(file, take)
 end
 
 local function refuse(path)
-  check.bad_argument(1, "with", ("option 'joblog': '%s' is no job log: it does not begin with the line 'Seq Host Starttime ...'")
-    :format(path))
+  local text = "option 'joblog': '%s' is no job log: it does not begin with the line 'Seq Host Starttime ...'"
+  check.bad_argument(1, "with", text:format(path))
 end
 
 -- A line without an end was being written when the program, or the machine, came to its end: it goes.
@@ -192,7 +193,9 @@ Log.__index = Log
 function joblog.open(given)
   local file = open_file(given.joblog)
   local done = read(file, given.joblog)
-  return setmetatable({ file = file, done = done, key = given.key or joblog.text, sync = given.joblog_sync or false, seq = 0 }, Log)
+  return setmetatable({
+    file = file, done = done, key = given.key or joblog.text, sync = given.joblog_sync or false, seq = 0,
+  }, Log)
 end
 
 function Log:key_of(...)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- parhost.progress and --progress: how far it has come, as a line that stays at the bottom of the terminal, or as plain lines
--- where standard error is none. The clock runs in the state's loop, so the line goes on while the program waits.
+-- parhost.progress and --progress: how far it has come, as a line that stays at the bottom of the terminal, or as plain
+-- lines where standard error is none. The clock runs in the state's loop, so the line goes on while the program waits.
 local check = require "parhost.check"
 local core = require "parhost.core.progress"
 local host = require "parhost.core.host"

@@ -32,9 +32,9 @@ enum ph_edit_event ph_edit_event(void);
 unsigned ph_edit_width(void);
 
 /* --- what is printed meanwhile (edit_output.c) ----------------------------------------------------------------
- * While the editor waits for a key, or progress is shown, other streams stand in for stdout and stderr, in C and in `io`: they
- * write whole lines above what stays below. The beginning of a line they keep until its end comes, or the end of editing;
- * with `passes` they write it, and nothing stays below it. */
+ * While the editor waits for a key, or progress is shown, other streams stand in for stdout and stderr, in C and in `io`:
+ * they write whole lines above what stays below. The beginning of a line they keep until its end comes, or the end of
+ * editing; with `passes` they write it, and nothing stays below it. */
 
 /* Once, with the library `io` of the program's state. */
 void ph_edit_output_open(lua_State *L);

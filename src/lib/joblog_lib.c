@@ -123,8 +123,12 @@ static int log_options(lua_State *L) {
 }
 
 int luaopen_parhost_core_joblog(lua_State *L) {
-  static const luaL_Reg methods[] = {{"read", log_read},         {"cut", log_cut},         {"put_header", log_put_header},
-                                     {"is_first", log_is_first}, {"options", log_options}, {"__gc", log_gc},
+  static const luaL_Reg methods[] = {{"read", log_read},
+                                     {"cut", log_cut},
+                                     {"put_header", log_put_header},
+                                     {"is_first", log_is_first},
+                                     {"options", log_options},
+                                     {"__gc", log_gc},
                                      {NULL, NULL}};
   static const luaL_Reg functions[] = {{"open", joblog_open}, {NULL, NULL}};
   luaL_newmetatable(L, LOG_METATABLE);

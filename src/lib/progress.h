@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The line that shows progress, from its first drawing to its end; for main.c and the editor. It is on the terminal of standard
- * error, of the program's main state; its text comes from lua/parhost/progress.lua. */
+ * The line that shows progress, from its first drawing to its end; for main.c and the editor. It is on the terminal of
+ * standard error, of the program's main state; its text comes from lua/parhost/progress.lua. */
 #ifndef PH_LIB_PROGRESS_H
 #define PH_LIB_PROGRESS_H
 

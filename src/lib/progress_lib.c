@@ -247,9 +247,12 @@ static int progress_start(lua_State *L) {
 }
 
 int luaopen_parhost_core_progress(lua_State *L) {
-  static const luaL_Reg functions[] = {{"fit", progress_fit},       {"show", progress_show},
-                                       {"hide", progress_hide},     {"is_possible", progress_is_possible},
-                                       {"columns", progress_columns}, {"start", progress_start},
+  static const luaL_Reg functions[] = {{"fit", progress_fit},
+                                       {"show", progress_show},
+                                       {"hide", progress_hide},
+                                       {"is_possible", progress_is_possible},
+                                       {"columns", progress_columns},
+                                       {"start", progress_start},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;

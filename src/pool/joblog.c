@@ -287,9 +287,8 @@ int ph_joblog_item_begin(struct ph_joblog_item *item, struct ph_err *err) {
 static int write_line(const struct ph_joblog_item *item, const struct ph_joblog_result *r) {
   char head[256];
   int64_t ms = item->started / 1000000, run_ms = r->run_ns / 1000000;
-  int n = snprintf(head, sizeof head,
-                   "%" PRIu64 "\t:\t%" PRId64 ".%03d\t%6" PRId64 ".%03d\t%zu\t%zu\t%d\t%d\t", item->seq, ms / 1000,
-                   (int)(ms % 1000), run_ms / 1000, (int)(run_ms % 1000), item->sent, r->received, r->exit_code,
+  int n = snprintf(head, sizeof head, "%" PRIu64 "\t:\t%" PRId64 ".%03d\t%6" PRId64 ".%03d\t%zu\t%zu\t%d\t%d\t", item->seq,
+                   ms / 1000, (int)(ms % 1000), run_ms / 1000, (int)(run_ms % 1000), item->sent, r->received, r->exit_code,
                    r->signal_number);
   uint32_t len;
   const uint8_t *key = key_of(item, &len);

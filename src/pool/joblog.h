@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Job logs: a line for each task that has run, in the columns of GNU parallel. Whoever runs a task writes its line, with one
- * write(2) to the end of the file, before anybody can learn of its outcome: the worker; or the pool, when the worker has died.
+ * write(2) to the end of the file, before anybody can learn of its outcome: the worker; or the pool, when the worker has
+ * died.
  *
  * Which log and which key is in the message of the task, behind its payload (PH_TASK_LOGGED):
  *

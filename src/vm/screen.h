@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * The terminal, shared by the program and its workers, and what stays below everything that is printed on it, if anything: the
- * line that is being edited, on standard output, or a line that shows progress, on standard error.
+ * The terminal, shared by the program and its workers, and what stays below everything that is printed on it, if anything:
+ * the line that is being edited, on standard output, or a line that shows progress, on standard error.
  *
  * The lock and an image of that line lie in a page that workers inherit. Who writes whole lines to the terminal
  * holds the lock, takes the line off before, and puts its image back after: so nobody has to be woken, and the
- * editor finds its cursor where it left it, further down. Who owns the line holds the lock while it draws itself. The mutex is
- * robust: when a worker dies with it, the next one goes on. */
+ * editor finds its cursor where it left it, further down. Who owns the line holds the lock while it draws itself. The mutex
+ * is robust: when a worker dies with it, the next one goes on. */
 #ifndef PH_VM_SCREEN_H
 #define PH_VM_SCREEN_H
 
@@ -27,8 +27,8 @@ void ph_screen_show(void);
  * leave the cursor in `row`. n = 0: nothing is being edited. False: too long, nobody will put it back. */
 bool ph_screen_set_image(const void *bytes, size_t n, unsigned row, unsigned last_row);
 
-/* For the line of progress, with the lock held: these bytes draw it from the beginning of the row on, which is the cursor's, and
- * leave the cursor there; `columns` is the width of the terminal that they are meant for. n = 0: there is none. */
+/* For the line of progress, with the lock held: these bytes draw it from the beginning of the row on, which is the cursor's,
+ * and leave the cursor there; `columns` is the width of the terminal that they are meant for. n = 0: there is none. */
 void ph_screen_set_line(const void *bytes, size_t n, unsigned columns);
 /* What takes such a line off, also when the terminal has got narrower since and has broken it: async-signal-safe. */
 void ph_screen_clear_line(unsigned columns);

@@ -31,8 +31,8 @@ struct output {
   size_t buffer;
   char *line; /* the beginning of a line whose end has not come */
   size_t len, cap;
-  char tag[96];    /* stands in front of each line */
-  bool in_a_line;  /* that has been written up to here */
+  char tag[96];   /* stands in front of each line */
+  bool in_a_line; /* that has been written up to here */
 };
 
 static _Thread_local struct output output = {.buffer = BUFFER};

@@ -50,8 +50,8 @@ end
 
 describe("the options", function()
   it("are found in --help", function()
-    assert.same({ "--help", "--progress", "--tag", "--version", "--workers", "-E", "-V", "-W", "-e", "-h", "-i", "-j", "-l", "-v" },
-      list_of(program))
+    assert.same({ "--help", "--progress", "--tag", "--version", "--workers", "-E", "-V", "-W", "-e", "-h", "-i", "-j", "-l",
+      "-v" }, list_of(program))
     assert.same({ "--help", "--luacheck", "--modules", "--print", "-h" }, list_of(setup_options))
   end)
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Programs with a job log that are killed at random moments and started again; tests/stress/joblog_kill.lua says what has to hold.
+-- Programs with a job log that are killed at random moments and started again; tests/stress/joblog_kill.lua says what has
+-- to hold.
 package.path = "tests/stress/?.lua;" .. package.path
 local kill = require "joblog_kill"
 

@@ -198,9 +198,10 @@ for name, new in pairs(POOLS) do
       assert.equal("no key", raises(function() error("no key", 0) end))
       assert.matches("job log: the key function gave nil, string or integer expected", raises(function() end))
       assert.matches("job log: the key is empty", raises(function() return "" end))
-      assert.matches("job log: the key takes 70000 bytes, which is more than 65535", raises(function() return ("x"):rep(70000) end))
-      assert.matches("job log: argument #2 of the task %(function%) has no text that is the same in every run; give with{ key = }",
-        raises(nil, 1, print))
+      assert.matches("job log: the key takes 70000 bytes, which is more than 65535",
+        raises(function() return ("x"):rep(70000) end))
+      assert.matches("job log: argument #2 of the task %(function%) has no text that is the same in every run; "
+        .. "give with{ key = }", raises(nil, 1, print))
       local view = pool:with { joblog = path, buffer_size = 1, key = function(n) return n < 3 and n or error("late", 0) end }
       assert.same({ "1=1", "2=2", "error" }, take_all(view:map(math.abs, { 1, 2, 3 })))
     end)
@@ -214,7 +215,8 @@ describe("a job log", function()
   it("has the death of a worker", function()
     local pool <close> = require "proc_pool".new { max_workers = 1, max_restarts = 10 }
     local view = pool:with { joblog = path, key = function(_, key) return key end }
-    for _, submission in ipairs { { tasks.kill_worker, "KILL", "killed" }, { os.exit, 3, "left" }, { os.exit, 0, "left well" } } do
+    local deaths = { { tasks.kill_worker, "KILL", "killed" }, { os.exit, 3, "left" }, { os.exit, 0, "left well" } }
+    for _, submission in ipairs(deaths) do
       assert.equal("worker_died", view:submit(table.unpack(submission)):error().kind)
     end
     local rows = rows_of(path)
@@ -248,8 +250,9 @@ describe("a job log", function()
     local pool <close> = require "proc_pool".new { inline = true }
     for _, torn in ipairs { "2\t:\t17", row(2):sub(1, -2), "\0\0" } do
       write(path, HEADER .. row(1) .. torn)
-      assert.same({ 20, 30, n = 2 }, pool:with { joblog = path, key = by_first }:map(effect, { effects, effects, effects }, { 1, 2, 3 })
-        :collect())
+      local view = pool:with { joblog = path, key = by_first }
+      assert.same({ 20, 30, n = 2 }, view:map(effect, { effects, effects, effects }, { 1, 2, 3 }):collect())
+      view = nil -- luacheck: ignore 311
       assert.same({ 1, 2, 3 }, keys_with(path, "0/0"))
       collectgarbage()
     end
@@ -299,10 +302,9 @@ describe("a job log", function()
   end)
 
   it("in another folder's worker, and after its file has been replaced", function()
-    local pool <close> = require "proc_pool".new { max_workers = 1, cwd = "/" }
     local short = path:match("[^/]+$")
-    local result = run.sh(("cd /tmp && exec timeout 60 %s -e %s"):format(run.quote(run.sh("realpath " .. run.parhost).out:gsub("\n", "")),
-      run.quote(([[
+    local program = run.sh("realpath " .. run.parhost).out:gsub("\n", "")
+    local result = run.sh(("cd /tmp && exec timeout 60 %s -e %s"):format(run.quote(program), run.quote(([[
       local pool <close> = require "proc_pool".new { max_workers = 1, cwd = "/" }
       local view = pool:with { joblog = %q }
       print(view:submit(math.abs, -1):result())
@@ -328,7 +330,8 @@ describe("a key", function()
 
   it("has one form in the file, which is text and can be undone", function()
     for given, expected in pairs {
-      ["plain key.txt"] = "plain key.txt", ["a\tb\nc\rd\\e"] = "a\\tb\\nc\\rd\\\\e", ["\27[31m\0\127"] = "\\x1B[31m\\x00\\x7F",
+      ["plain key.txt"] = "plain key.txt",
+      ["a\tb\nc\rd\\e"] = "a\\tb\\nc\\rd\\\\e", ["\27[31m\0\127"] = "\\x1B[31m\\x00\\x7F",
       ["Zürich 中文"] = "Zürich 中文", ["\xff\xfe"] = "\\xFF\\xFE", ["a\xc3"] = "a\\xC3", ["\xc2\x9b1m"] = "\\xC2\\x9B1m",
       ["\xed\xa0\x80"] = "\\xED\\xA0\\x80", ["\\x41"] = "\\\\x41",
     } do
@@ -353,7 +356,8 @@ describe("a key", function()
     assert.equal("", text())
     assert.equal("0.1, 1e+300, inf, -0.0, -9223372036854775808", text(0.1, 1e300, math.huge, -0.0, math.mininteger))
     local seen = {}
-    for _, args in ipairs { { "1" }, { 1 }, { 1.0 }, { "1", "2" }, { '1", "2' }, { { 1, 2 } }, { 1, 2 }, { { 1 }, 2 }, { true }, { "true" },
+    for _, args in ipairs { { "1" }, { 1 }, { 1.0 }, { "1", "2" }, { '1", "2' }, { { 1, 2 } }, { 1, 2 }, { { 1 }, 2 },
+      { true }, { "true" },
       { { a = 1 } }, { { ["a]=1"] = 1 } }, { {} }, { "{}" }, { 0.1 }, { 0.1 + 2 ^ -55 }, { 1 << 62 }, { 2.0 ^ 62 } } do
       local key = text(table.unpack(args))
       assert.is_nil(seen[key], key)

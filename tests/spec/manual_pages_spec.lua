@@ -29,7 +29,8 @@ end
 
 local PAGE_OF = {
   futures = { "docs/futures.md" }, proc_pool = { "docs/proc_pool.md", "docs/executors.md" },
-  thread_pool = { "docs/thread_pool.md", "docs/executors.md" }, parhost = { "docs/parhost.md", "docs/progress.md" }, http = { "docs/http.md" },
+  thread_pool = { "docs/thread_pool.md", "docs/executors.md" },
+  parhost = { "docs/parhost.md", "docs/progress.md" }, http = { "docs/http.md" },
   async = { "docs/async.md" }, async_sync = { "docs/async-sync.md" }, async_process = { "docs/process.md" },
 }
 

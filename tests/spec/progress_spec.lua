@@ -44,7 +44,8 @@ end
 
 local MAP <const> = [[
 local pool <close> = proc_pool.new(3)
-for i, text in parhost.progress(pool:map(pass, gates, { "one", "two", "three" }), { label = "work" }) do print("main", i, text) end
+local texts = { "one", "two", "three" }
+for i, text in parhost.progress(pool:map(pass, gates, texts), { label = "work" }) do print("main", i, text) end
 print "over"]]
 
 describe("progress on a terminal", function()
@@ -55,7 +56,8 @@ describe("progress on a terminal", function()
     gates[3]:open()
     expect_end(t, "one\nmain    1       one\nthree\nwork  2/3  66%  N/s  ETA N  1/3 busy")
     gates[2]:open()
-    expect_end(t, "\nthree\ntwo\nmain    2       two\nmain    3       three\nwork  3/3  100%  in N  N/s\nover\nEXIT 0\nicanonecho")
+    expect_end(t, "\nthree\ntwo\nmain    2       two\nmain    3       three\nwork  3/3  100%  in N  N/s\nover\n"
+      .. "EXIT 0\nicanonecho")
   end)
 
   test("goes on while the program waits for something else", {}, [[
@@ -166,7 +168,9 @@ describe("progress on a terminal", function()
   test("stays below what workers write to standard error", {}, [[
     local pool <close> = proc_pool.new(3)
     local function complain(path, text) pass(path) io.stderr:write("to ", "stderr: ", text, "\n") end
-    for i in parhost.progress(pool:map(complain, gates, { "1", "2", "3" })) do if i == 2 then warn "mine" end end]], function(t, gates)
+    for i in parhost.progress(pool:map(complain, gates, { "1", "2", "3" })) do
+      if i == 2 then warn "mine" end
+    end]], function(t, gates)
     expect_end(t, "0/3  0%  3/3 busy")
     gates[1]:open()
     expect_end(t, "to stderr: 1\n1/3  33%  N/s  ETA N  2/3 busy")

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- parhost.progress where standard error is no terminal: what it lets through, what it counts, and its plain lines. And the tags
--- of workers' lines.
+-- parhost.progress where standard error is no terminal: what it lets through, what it counts, and its plain lines. And the
+-- tags of workers' lines.
 package.path = "tests/spec/?.lua;" .. package.path
 local raised_by = require "support.contract.common".raised_by
 local run = require "support.run"
@@ -28,15 +28,17 @@ local ROWS <const> = {
   ["map_unordered, one worker"] = { "require 'thread_pool'.new(1):map_unordered(work, { 1, 2 })", "1 1 10\n2 2 20\n",
     "progress  2/2  100%  in N  N/s\n" },
   ["map with a buffer, of an iterator"] = {
-    "(function() local n = 0 return pool:with { buffer_size = 2 }:map(work, function() n = n + 1 if n < 4 then return n end end) end)()",
+    "pool:with { buffer_size = 2 }:map(work, (string.gmatch('1 2 3', '%d')))",
     "1 1 10\n2 2 20\n3 3 30\n", "progress  3/3  100%  in N  N/s\n" },
   ["map, inline"] = { "require 'proc_pool'.new { inline = true }:map(work, { 1, 2 })", "1 1 10\n2 2 20\n",
     "progress  2/2  100%  in N  N/s\n" },
   ["map of nothing"] = { "pool:map(work, {})", "", "progress  0/0  in N\n" },
   futures = { "{ pool:submit(work, 1) }, { label = 'one' }", "FUTURE\n", "one  1/1  100%  in N  N/s\n" },
-  as_completed = { "futures.as_completed { pool:submit(work, 1) }, { total = 4 }", "FUTURE\n", "progress  1/4  25%  in N  N/s\n" },
+  as_completed = { "futures.as_completed { pool:submit(work, 1) }, { total = 4 }", "FUTURE\n",
+    "progress  1/4  25%  in N  N/s\n" },
   ["async.map"] = { "async.map(work, { 1, 2, 3 })", "1 1 10\n2 2 20\n3 3 30\n", "progress  3/3  100%  in N  N/s\n" },
-  ["any iterator"] = { "(string.gmatch('a b', '%a')), { label = 'letters', total = 2 }", "a\nb\n", "letters  2/2  100%  in N  N/s\n" },
+  ["any iterator"] = { "(string.gmatch('a b', '%a')), { label = 'letters', total = 2 }", "a\nb\n",
+    "letters  2/2  100%  in N  N/s\n" },
   ["any iterator without a total"] = { "(string.gmatch('a b', '%a'))", "a\nb\n", "progress  2  in N  N/s\n" },
 }
 
@@ -66,7 +68,8 @@ describe("parhost.progress lets through", function()
 
   it("nil, several values and none; collect, add and close", function()
     local script = POOL .. [[
-      for i, a, b in parhost.progress(pool:map(function(n) if n == 1 then return nil, 2 end end, { 1, 2 })) do print(i, a, b) end
+      local function some(n) if n == 1 then return nil, 2 end end
+      for i, a, b in parhost.progress(pool:map(some, { 1, 2 })) do print(i, a, b) end
       local list = parhost.progress(pool:map(work, { 5, 6 })):collect()
       print(list.n, list[1], list[2])
       local it = parhost.progress { pool:submit(work, 1) }
@@ -86,7 +89,8 @@ describe("parhost.progress lets through", function()
   it("the end of a loop to what it has wrapped", function()
     local script = POOL .. [[
       local closed
-      local inner = setmetatable({}, { __call = function() return 1 end, __close = function(_, err) closed = err or "closed" end })
+      local Endless = { __call = function() return 1 end, __close = function(_, err) closed = err or "closed" end }
+      local inner = setmetatable({}, Endless)
       for _ in parhost.progress(inner) do break end
       print(closed)
       print(pcall(function() for _ in parhost.progress(inner) do error("out", 0) end end))
@@ -164,8 +168,10 @@ describe("plain lines of progress", function()
     assert.matches("bad argument #1 to 'progress' %(iterator or array of futures expected, got nil%)", refused())
     assert.matches("bad argument #1 to 'progress' %(iterator or array of futures expected, got number%)", refused(1))
     assert.matches("bad argument #1 to 'as_completed' %(item 1: future expected, got number%)", refused { 1 })
-    assert.matches("bad argument #2 to 'progress' %(unknown option 'lable'; did you mean 'label'%?%)", refused(print, { lable = "x" }))
-    assert.matches("bad argument #2 to 'progress' %(option 'total': integer >= 0 expected, got %-1%)", refused(print, { total = -1 }))
+    assert.matches("bad argument #2 to 'progress' %(unknown option 'lable'; did you mean 'label'%?%)",
+      refused(print, { lable = "x" }))
+    assert.matches("bad argument #2 to 'progress' %(option 'total': integer >= 0 expected, got %-1%)",
+      refused(print, { total = -1 }))
   end)
 end)
 

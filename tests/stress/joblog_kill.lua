@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- parhost tests/stress/joblog_kill.lua [seed [programs]]: programs with a job log, killed by SIGKILL at random moments and started
--- again until all is done. tests/spec/joblog_kill_spec.lua calls it for a few of them.
+-- parhost tests/stress/joblog_kill.lua [seed [programs]]: programs with a job log, killed by SIGKILL at random moments and
+-- started again until all is done. tests/spec/joblog_kill_spec.lua calls it for a few of them.
 --
 -- Tasks leave a line in a file. After each kill, when the last worker is gone, the log is compared with that file: what is
 -- recorded as done has left its line, once more than before at the most, and never again later; and of what has left one but
@@ -121,8 +121,8 @@ end
 -- One log from its beginning to its end; gives how many kills that took, and how often something ran again.
 function kill.run(kind, how, random)
   local self = setmetatable({
-    kind = kind, how = how, script = run.write(SCRIPT:format()), log = os.tmpname(), effects = os.tmpname(), out = os.tmpname(),
-    done_before = {}, effects_before = {}, again = 0,
+    kind = kind, how = how, script = run.write(SCRIPT:format()), log = os.tmpname(), effects = os.tmpname(),
+    out = os.tmpname(), done_before = {}, effects_before = {}, again = 0,
   }, Life)
   local kills = 0
   while not live(self, random() * 0.08 + 0.002) do
