@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- Progress on a terminal: the line, what is printed above it, and how it goes; --progress.
+package.path = "tests/spec/?.lua;" .. package.path
 local gate = require "tests.spec.support.gate"
 local run = require "tests.spec.support.run"
 local terminal = require "tests.spec.support.terminal"
+local world = require "tests.spec.support.world"
 
 -- In front of each script: tasks that stand at a gate until it is opened; a worker that prints.
 local PRELUDE <const> = [[
@@ -208,6 +210,36 @@ describe("progress on a terminal", function()
     t:expect_end "\n>"
     t:enter "bar:close()"
     t:expect_end "bar:close()\n>"
+  end)
+end)
+
+describe("the line", function()
+  local ESCAPE <const> = "\27[?7l" -- each drawing begins with it
+
+  -- What a script with tasks that end all the time writes to its terminal, and how many seconds it says that it took.
+  local function heard(text)
+    local program = world.start { terminal = true, env = { TERM = "screen" }, text = ([[
+      local parhost = require "parhost"
+      local pool <close> = require "proc_pool".new(2)
+      local start, n = parhost.monotonic(), 0
+      local function spend() local stop = os.clock() + 0.001 while os.clock() < stop do end end
+      local function work() n = n + 1 if n <= 400 then return n end end
+      %s
+      print(("took %%.3f"):format(parhost.monotonic() - start))]]):format(text) }
+    local result = program:finish()
+    assert.same({ 0, "" }, { result.code, result.left })
+    return result.out, tonumber(result.out:match "took (%d+%.%d+)")
+  end
+
+  it("is drawn ten times a second at the most", function()
+    local out, seconds = heard [[for _ in parhost.progress(pool:with { buffer_size = 4 }:map_unordered(spend, work)) do end]]
+    local _, drawn = out:gsub("%f[\27]" .. ESCAPE:gsub("%p", "%%%0"), "")
+    assert.is_true(drawn >= 1 and drawn <= seconds * 10 + 1, ("%d times in %.3f s"):format(drawn, seconds))
+  end)
+
+  it("leaves a terminal without it as it is", function()
+    local out = heard [[for _ in pool:map_unordered(spend, { 1, 2 }) do end]]
+    assert.is_nil(out:find "\27")
   end)
 end)
 
