@@ -10,6 +10,7 @@ return {
   monotonic = host.monotonic,
   worker = host.worker,
   check_cancelled = host.check_cancelled,
+  progress = function(...) return require "parhost.progress".of(...) end,
   abort = host.abort,
   on_exit = exit.on_exit,
   register = codec.register,

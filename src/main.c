@@ -19,6 +19,7 @@
 
 #include "lib/edit.h"
 #include "lib/inspect.h"
+#include "lib/progress.h"
 #include "lib/trace_lib.h"
 #include "pool/backend_thread.h"
 #include "pool/zygote.h"
@@ -40,6 +41,7 @@ static void on_signal(int number) {
   int saved = errno;
   if (ended_by != 0) {
     ph_edit_restore();
+    ph_progress_restore();
     signal(number, SIG_DFL);
     raise(number);
   } else {
@@ -332,6 +334,7 @@ static int exit_program(lua_State *L) {
   }
   ph_edit_leave();
   if (program != NULL) ph_vm_run_exit(program, "normal"); /* else: of a finalizer, while the state is closed */
+  ph_progress_leave();
   ph_zygote_dismiss();
   if (close && program != NULL) close_program();
   ph_zygote_stop();
@@ -388,6 +391,7 @@ int main(int argc, char **argv) {
   report(L, "parhost: ", status);
 
   ph_vm_run_exit(program, ended_by != 0 ? "signal" : ok ? "normal" : "error");
+  ph_progress_leave();
   ph_zygote_dismiss();
   close_program();
   ph_zygote_stop();

@@ -76,6 +76,11 @@ end
 
 local function put(self, k, outcome)
   self.running = self.running - 1
+  local counts = self.counts
+  if counts then
+    counts.finished = counts.finished + 1
+    if outcome ~= SKIPPED and not outcome[1] then counts.failed = counts.failed + 1 end
+  end
   if outcome == SKIPPED then self.held = self.held - 1 end
   if self.how.ordered then
     self.results[k] = outcome
@@ -168,6 +173,12 @@ function Map:next()
   self.room:tell()
   if not outcome[1] then error(outcome[2], 0) end
   return k, table.unpack(outcome, 2, outcome.n)
+end
+
+-- From now on `counts` has in finished and failed how many items there are of these. None has begun: iterators are given
+-- away before their tasks run.
+function Map:_count_in(counts)
+  self.counts = counts
 end
 
 -- The first values of all that is left, as an array with n.

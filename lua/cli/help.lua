@@ -16,6 +16,9 @@ Available options are:
   -W        turn warnings on
   -j n, --workers n
             default number of workers of a pool (also: environment variable PARHOST_WORKERS)
+  --progress
+            show on standard error how far the program's pools have come
+  --tag     put the worker's name in front of each line that workers print
   --trace file
             write what happens, and when, into a file for trace viewers (also: environment variable PARHOST_TRACE)
   --stats, --stats=json
@@ -37,7 +40,7 @@ local COMMANDS <const> = [[
        parhost dump [--help] pid
 ]]
 local KNOWN = {
-  "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--trace", "--stats", "--dashboard",
+  "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--progress", "--tag", "--trace", "--stats", "--dashboard",
   "--help", "--version",
 }
 

@@ -32,6 +32,7 @@ local built_in = {
   dump = "cli.dump", ps = "cli.ps", report = "cli.report_command", setup = "cli.setup", test = "cli.test",
 }
 local flags = { ["-v"] = "version", ["-i"] = "interactive", ["-E"] = "no_environment" }
+local views = { ["--progress"] = "progress", ["--tag"] = "tag" }
 local long_names = { ["--help"] = "-h", ["--version"] = "-V" }
 
 local argv = ...
@@ -65,6 +66,8 @@ while argv[i] do
     workers, i = take_text(argv, i, attached or "")
     if not workers then return fail("needs_argument", option) end
     workers_from = letter == "-j" and "-j" or "--workers"
+  elseif views[option] then
+    plan[views[option]] = true
   elseif option == "-h" then
     return fail("help")
   elseif option == "-V" then
@@ -86,6 +89,7 @@ if workers then
   if done ~= nil then return done end
 end
 
+if plan.progress or plan.tag then host.set_views(plan.progress, plan.tag) end
 if argv[i] then
   plan.script = i
   if argv[i - 1] ~= "--" then

@@ -363,6 +363,15 @@ local function current(self, name)
   return known(self)
 end
 
+-- The life of the pool that it is of, if it is of one.
+function Future:_life()
+  local source = self[SOURCE]
+  return type(source) == "table" and source.life or nil
+end
+
+-- Without a look at what the error is.
+function Future:_failed() return self[STATE] > DONE end
+
 function Future:done() return current(self, "done") > RUNNING end
 function Future:running() return current(self, "running") == RUNNING end
 function Future:cancelled() return current(self, "cancelled") == CANCELLED end

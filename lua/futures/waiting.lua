@@ -94,12 +94,19 @@ end
 local Completed = { __name = "parhost.as_completed" }
 Completed.__index = Completed
 
+-- nil: it has been yielded already.
+local function count_settled(counts, f)
+  counts.finished = counts.finished + 1
+  if f and f:_failed() then counts.failed = counts.failed + 1 end
+end
+
 -- Also when it comes a second time, after the first found no memory.
 function Completed:_settled(f)
   if self.pending[f] then
     self.queue[self.last + 1] = f
     self.last = self.last + 1
     self.pending[f] = nil
+    if self.counts then count_settled(self.counts, f) end
   end
   if self.watcher then self.watcher:_settled(self) end
 end
@@ -140,6 +147,12 @@ function Completed:next()
   self.first = at + 1
   self.yielded = self.yielded + 1
   return f
+end
+
+-- Puts into `counts`, in finished and failed, how many futures have settled, and have failed.
+function Completed:_count_in(counts)
+  self.counts = counts
+  for i = 1, self.last do count_settled(counts, self.queue[i]) end
 end
 
 -- Ends the iteration; the futures go on.

@@ -22,6 +22,18 @@ function parhost.monotonic() end
 ---A cancellation point by hand: raises the cancellation signal when this code is asked to stop.
 function parhost.check_cancelled() end
 
+---@class parhost.ProgressOptions
+---@field total? integer how many items there are, where the iterator does not know it
+---@field label? string stands in front
+
+---Gives what it wraps, unchanged, and shows on standard error how far that is: a line at the bottom of the terminal, or plain
+---lines elsewhere. An array of futures is gone through as by as_completed. See docs/progress.md.
+---@generic I
+---@param iterator I of map, starmap, map_unordered, async.map, as_completed; an array of futures; any function
+---@param options? parhost.ProgressOptions
+---@return I
+function parhost.progress(iterator, options) end
+
 ---Calls `fn` at the end of the program, last hook first, before the pools end. An error in it ends in a warning.
 ---@param fn fun()
 function parhost.on_exit(fn) end

@@ -27,6 +27,7 @@ local proc_pool = {}
 ---@field grace? number seconds between asking a task to stop and killing its worker (default 5)
 ---@field seed? integer makes math.random of each task depend on (seed, submission index) alone
 ---@field memory_limit? integer bytes per worker
+---@field tag_output? boolean workers put "[pool/worker] " in front of each line that they print (default: --tag)
 ---@field inline? boolean run every task in the caller at submit
 ---@field start_method? "forkserver"|"fork" default "forkserver"
 ---@field nice? integer added to the niceness of the workers
@@ -43,6 +44,9 @@ local proc_pool = {}
 ---@field chunk_size? integer|"auto" items per message in maps (default 1)
 ---@field buffer_size? integer at most so many results outstanding in maps
 ---@field memory_limit? integer bytes
+---@field joblog? string file with a line for each task that has run; what is done there is skipped. See docs/joblog.md
+---@field key? fun(...): string|integer of the task's arguments: its name in the job log (default: a text of them)
+---@field joblog_sync? boolean each line is on the disk before its result is delivered (default false)
 
 ---@class parhost.MapIterator<T>
 local MapIterator = {}

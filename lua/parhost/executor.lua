@@ -13,7 +13,7 @@ local options = require "parhost.options"
 local pool_options = require "parhost.pool_options"
 local errors = require "futures.error"
 
-local PENDING <const>, ID <const> = 1, 6
+local PENDING <const>, SOURCE <const>, ID <const> = 1, 5, 6
 local Future <const> = future.Future
 local core_submit <const> = core_pool.submit
 local setmetatable, type = setmetatable, type
@@ -35,23 +35,23 @@ local function check_function(fn, name)
   end
 end
 
-local function submit_to_full(h, f, ...)
+local function submit_to_full(h, options_of_task, f, ...)
   if h.on_full == "error" then h:queue_full() end
   if h.on_full == "caller_runs" then
-    f[ID] = h.core:run_here(f, 0, h.options, ...)
+    f[ID] = h.core:run_here(f, 0, options_of_task, ...)
     h:take_in()
     return f
   end
   local args = table.pack(...)
   f[ID] = h:when_room(function()
     h.life:check_open()
-    return h.core:submit(f, 0, h.options, table.unpack(args, 1, args.n))
+    return h.core:submit(f, 0, options_of_task, table.unpack(args, 1, args.n))
   end)
   return f
 end
 
-local function submit_with_retry(h, f, ...)
-  local r = require "parhost.retry".new(h, f, ...)
+local function submit_with_retry(h, options_of_task, f, ...)
+  local r = require "parhost.retry".new(h, f, options_of_task, ...)
   local ok, err = pcall(r.submit, r)
   if not ok then
     r:withdraw()
@@ -61,15 +61,37 @@ local function submit_with_retry(h, f, ...)
   return f
 end
 
+local function submit_at_once(h, options_of_task, f, ...)
+  local id = core_submit(h.core, f, 0, options_of_task, ...)
+  if not id then return submit_to_full(h, options_of_task, f, ...) end
+  f[ID] = id
+  if h.max_queue then h:keep_bounded(id) end
+  if h.inline then h:take_in() end
+  return f
+end
+
+-- With a job log, or with retries after errors. A task that the log has as done is a future without values.
+local function submit_by_detour(h, f, fn, ...)
+  local options_of_task = h.options
+  if h.log then options_of_task = h.log:admit(options_of_task, ...) end
+  if options_of_task == nil then
+    f[SOURCE] = nil
+    future.settle.done(f)
+    return f
+  end
+  local submit_one = h.retry_if and submit_with_retry or submit_at_once
+  return submit_one(h, options_of_task, f, fn, ...)
+end
+
 -- A future's slots are described in futures/future.lua.
 local function submit(self, fn, ...)
   local h = type(self) == "table" and self._home or home_of(self, "submit")
   if type(fn) ~= "function" then check_function(fn, "submit") end
   if h.life.closed then h.life:check_open() end
   local f = setmetatable({ PENDING, nil, nil, nil, h, false }, Future)
-  if h.retry_if then return submit_with_retry(h, f, fn, ...) end
+  if h.detour then return submit_by_detour(h, f, fn, ...) end
   local id = core_submit(h.core, f, 0, h.options, fn, ...)
-  if not id then return submit_to_full(h, f, fn, ...) end
+  if not id then return submit_to_full(h, h.options, f, fn, ...) end
   f[ID] = id
   if h.max_queue then h:keep_bounded(id) end
   if h.inline then h:take_in() end
@@ -102,7 +124,9 @@ end
 function View:with(given)
   local h = home_of(self, "with")
   local o = pool_options.read_view(given, h.given)
-  return setmetatable({ _home = home.new(h.core, h.life, h, o), _pool = self._pool or self }, View)
+  local log = h.log
+  if given.joblog ~= nil or given.key ~= nil or given.joblog_sync ~= nil then log = require "parhost.joblog".open(o) end
+  return setmetatable({ _home = home.new(h.core, h.life, h, o, log), _pool = self._pool or self }, View)
 end
 
 -- The handle ------------------------------------------------------------------------------------------------
@@ -220,7 +244,8 @@ local handles = {} -- name of the kind -> metatable
 
 -- A handle (or view, with `given`) in a state that did not make the pool.
 function executor.guest(life, given)
-  local h = home.new(life.core, life, life.sharing, given)
+  local log = given.joblog and require "parhost.joblog".open(given)
+  local h = home.new(life.core, life, life.sharing, given, log)
   if next(given) then return setmetatable({ _home = h }, View) end
   return setmetatable({ _home = h }, handles[life.kind])
 end

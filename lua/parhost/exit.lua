@@ -93,12 +93,20 @@ local function end_pools(mode)
   end
 end
 
+-- fn(mode) is called last of all.
+local last_of_all
+
+function exit.at_last(fn)
+  last_of_all = fn
+end
+
 -- Goes on where an earlier run was left: by os.exit in a hook, or by a stop request.
 function exit.run(mode)
   mode = run_hooks(mode)
   closing = true
   if mode == "signal" then exit.announce() end
   end_pools(mode)
+  if last_of_all then run_step(mode, "the end of progress", last_of_all, mode) end
 end
 
 return exit

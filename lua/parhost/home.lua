@@ -13,15 +13,17 @@ local home = {}
 
 local ID <const> = 6
 
--- `given`: checked options of pool_options.read_view. What every submit looks at is false rather than absent.
-function home.new(core, life, settings, given)
+-- `given`: checked options of pool_options.read_view; `log`: the job log (joblog.lua) or nil. What every submit looks at is
+-- false rather than absent.
+function home.new(core, life, settings, given, log)
   local self = setmetatable({
     core = core, life = life, given = given, task = given.name,
     inline = settings.inline or false, on_full = settings.on_full, max_queue = settings.max_queue or false,
     take_in_at = settings.max_queue or 0,
     chunk_size = given.chunk_size or 1, buffer_size = given.buffer_size,
-    retry_if = given.retries and given.retries > 0 and given.retry_if or false,
+    retry_if = given.retries and given.retries > 0 and given.retry_if or false, log = log,
   }, Home)
+  self.detour = self.retry_if or log or false
   self.options = self:core_options(given.timeout, given.deadline) or false
   return self
 end

@@ -44,8 +44,12 @@ function lifetime.new(core, settings)
   }, Life)
   lives[life] = true
   exit.add(life)
+  if lifetime.watcher then lifetime.watcher(life) end
   return life
 end
+
+-- lifetime.watcher(life) is called for every pool that is made. With --progress:
+if host.shows_progress() and host.is_program() then require "parhost.progress".whole_program(lifetime) end
 
 -- In a worker that was forked from a state with pools: they stay with the parent.
 function lifetime.leave_behind()

@@ -10,8 +10,9 @@
 --   TAKEN         how many results came out of next()
 --   BUFFER        buffer_size or false
 --   SLOW          true when a single value takes more than putting it into VALUES, as src/lib/deliver.c does:
---                 closed, or a watcher is waiting
+--                 closed, a watcher is waiting, or somebody counts
 --   CHUNK_AT      ordered: where the next chunk begins; `current` is the id of the one before
+-- `log`: the job log, or nil; then keys[k] and `seq`, the number of item 0, for what is being sent.
 -- and ids[k] is the id of a chunk. Ordered: at its first item, until that is taken; unordered: at each of its
 -- items, until that is delivered.
 local block = require "parhost.block"
@@ -24,7 +25,7 @@ local trace = require "futures.trace"
 local map = {}
 
 local VALUES <const>, TAKEN <const>, BUFFER <const>, CHUNK_AT <const>, SLOW <const> = 1, 2, 3, 4, 5
-local SPECIAL <const>, ONE_NIL <const> = {}, { n = 2, true, nil }
+local SPECIAL <const>, ONE_NIL <const>, SKIPPED <const> = {}, { n = 2, true, nil }, {}
 local CHUNK_MAX <const> = 1000
 local select = select
 local pack, unpack = table.pack, table.unpack
@@ -73,21 +74,30 @@ local function chunk_size(self)
   return math.max(1, math.min(CHUNK_MAX, rest // (self.home.life.max_workers * 4)))
 end
 
+local function args_of(self, k)
+  local lists = self.lists
+  if self.star then return unpack(lists[1][k], 1, lists[1][k].n or #lists[1][k]) end
+  local args = {}
+  for j = 1, #lists do args[j] = lists[j][k] end
+  return unpack(args, 1, #lists)
+end
+
+local function options_of(self, first, last)
+  if not self.log then return self.options end
+  return self.log:options(self.options, self.seq + first, self.keys, first, last)
+end
+
 local function run_here(self, first, last)
-  local home, lists = self.home, self.lists
   for k = first, last do
-    local args = { n = #lists }
-    for j = 1, #lists do args[j] = lists[j][k] end
-    if self.star then args = args[1] end
-    home.core:run_here(self, k, self.options, self.fn, unpack(args, 1, args.n or #args))
+    self.home.core:run_here(self, k, options_of(self, k, k), self.fn, args_of(self, k))
   end
-  home:take_in()
+  self.home:take_in()
 end
 
 local function send_chunk(self, first, last)
-  local home = self.home
+  local home, options = self.home, options_of(self, first, last)
   local function submit()
-    return home.core:submit_chunk(self, first, self.options, self.fn, self.lists, first, last, self.star)
+    return home.core:submit_chunk(self, first, options, self.fn, self.lists, first, last, self.star)
   end
   local id = submit()
   if not id and home.on_full == "error" then home:queue_full() end
@@ -129,6 +139,46 @@ local function send(self, first, last)
   end
 end
 
+-- With a job log ----------------------------------------------------------------------------------------------
+
+local function skip(self, k)
+  self.sent = k
+  self[VALUES][k], self.special[k] = SPECIAL, SKIPPED
+  if self.counts then self.counts.skipped = self.counts.skipped + 1 end
+  if self.pulls then forget_input(self, k, k) end
+  if not self.unordered then return end
+  self.last_ready = self.last_ready + 1
+  self.ready[self.last_ready] = k
+end
+
+local function find_keys(self, first, last)
+  local log, keys = self.log, {}
+  for k = first, last do keys[k] = log:key_of(args_of(self, k)) end
+  self.keys, self.seq = keys, log.seq - first + 1
+  log.seq = log.seq + last - first + 1
+end
+
+-- In as many chunks as there are between items that are done.
+local function send_logged(self, first, last)
+  local ok, err = pcall(find_keys, self, first, last)
+  if not ok and not self.started then error(err, 0) end
+  if not ok then
+    self.sent = last
+    return fail_items(self, first, last, err)
+  end
+  local done, keys = self.log.done, self.keys
+  while first <= last and not self.closed do
+    local stop = first
+    if done[keys[first]] then
+      skip(self, first)
+    else
+      while stop < last and not done[keys[stop + 1]] do stop = stop + 1 end
+      send(self, first, stop)
+    end
+    first = stop + 1
+  end
+end
+
 -- Sends items up to `limit`, or to the end of the input.
 local function send_up_to(self, limit)
   while self.sent < limit and not self.closed do
@@ -139,7 +189,8 @@ local function send_up_to(self, limit)
       self.total = self.sent
       break
     end
-    send(self, self.sent + 1, math.tointeger(last))
+    local send_items = self.log and send_logged or send
+    send_items(self, self.sent + 1, math.tointeger(last))
   end
   if self.closed or self.sent >= (self.total or math.huge) then self.pool = nil end
 end
@@ -155,6 +206,11 @@ end
 
 function Map:_deliver(tag, status, ...)
   if self.closed then return end
+  local counts = self.counts
+  if counts then
+    counts.finished = counts.finished + 1
+    if status ~= true then counts.failed = counts.failed + 1 end
+  end
   if status == true and select("#", ...) == 1 then
     local value = ...
     if value == nil then
@@ -178,7 +234,22 @@ function Map:_ready()
 end
 
 function Map:_watch(watcher) self.watcher, self[SLOW] = watcher, true end
-function Map:_unwatch() self.watcher, self[SLOW] = nil, self.closed or false end
+function Map:_unwatch() self.watcher, self[SLOW] = nil, self.closed or self.counts ~= nil end
+
+-- From now on `counts` has in finished, failed and skipped how many items there are of these.
+function Map:_count_in(counts)
+  self.counts, self[SLOW] = counts, true
+  counts.finished = self[TAKEN]
+  for k, value in pairs(self[VALUES]) do
+    local outcome = value == SPECIAL and self.special[k]
+    if outcome == SKIPPED then
+      counts.skipped = counts.skipped + 1
+    else
+      counts.finished = counts.finished + 1
+      if outcome and outcome[1] ~= true then counts.failed = counts.failed + 1 end
+    end
+  end
+end
 function Map:_describe() return "a result of " .. self.name end
 
 local function cancel_chunk(self, id, force)
@@ -234,10 +305,11 @@ local function await(self)
   return not self.closed
 end
 
--- A failure, a cancellation, or any number of values but one.
+-- A failure, a cancellation, any number of values but one; or nothing: it was skipped.
 local function take_special(self, k)
   local outcome = self.special[k]
   self.special[k] = nil
+  if outcome == SKIPPED then return self:next() end
   if outcome[1] == true then return k, unpack(outcome, 2, outcome.n) end
   local err = outcome[2]
   if self.deadline and errors.is(err, "timeout") and host.monotonic() >= self.deadline then
@@ -359,7 +431,7 @@ function map.start(home, name, fn, given, how)
   local limit = math.min(deadline or math.huge, home.given.deadline or math.huge)
   local self = setmetatable({
     {}, 0, home.buffer_size or false, 1, false,
-    home = home, name = name, fn = fn, star = how.star or false, pool = how.pool,
+    home = home, log = home.log, name = name, fn = fn, star = how.star or false, pool = how.pool,
     lists = lists, pulls = pulls, total = total,
     options = home:core_options(nil, limit < math.huge and limit or nil),
     deadline = deadline, seconds = timeout,

@@ -2,6 +2,7 @@
 -- The options of pools and of views on them: rules, defaults, and what the core is told.
 local check = require "parhost.check"
 local environment = require "parhost.environment"
+local host = require "parhost.core.host"
 local errors = require "futures.error"
 local options = require "parhost.options"
 local worker = require "parhost.worker"
@@ -47,6 +48,7 @@ local POOL <const> = {
   seed = { "integer" },
   memory_limit = { "integer", min = 1 },
   inline = { "boolean", default = false },
+  tag_output = { "boolean" },
 }
 
 local PROC_ONLY <const> = {
@@ -144,6 +146,13 @@ local function process_of(kind, o)
   return { cwd = o.cwd or cwd, env = env, nice = nice, is_copy = is_copy }
 end
 
+-- Workers put their name in front of what they print. Inline runs print as the caller does.
+local function tags(o)
+  if o.inline then return false end
+  if o.tag_output ~= nil then return o.tag_output end
+  return host.tags_output()
+end
+
 -- What parhost.core.pool.new takes.
 function pool_options.core_config(kind, o)
   local externs, extern_values
@@ -158,11 +167,16 @@ function pool_options.core_config(kind, o)
     grace = o.grace, seed = o.seed, memory_limit = o.memory_limit, start_method = o.start_method,
     capture = o.capture == "globals",
     surroundings = {
-      name = o.name, depth = worker.depth + 1, process = process_of(kind, o),
+      name = o.name, tag = tags(o), depth = worker.depth + 1, process = process_of(kind, o),
       package_path = package.path, package_cpath = package.cpath, arg = _G.arg,
     },
     setup = { preload = o.preload or {}, initializer = o.initializer, init_args = o.init_args or {} },
   }
+end
+
+local function file_name(value)
+  if type(value) == "string" and value ~= "" and not value:find("\0", 1, true) then return value end
+  return nil, "name of a file"
 end
 
 local VIEW <const> = {
@@ -175,6 +189,9 @@ local VIEW <const> = {
   chunk_size = { "integer", min = 1, also = "auto" },
   buffer_size = { "integer", above = 0 },
   memory_limit = { "integer", min = 1 },
+  joblog = { test = file_name },
+  joblog_sync = { "boolean" },
+  key = { "function" },
 }
 
 -- Checks the argument of with; what it leaves open comes from `base`.
@@ -185,6 +202,11 @@ function pool_options.read_view(given, base)
   end
   if o.retry_if and not o.retries then
     check.bad_argument(1, "with", "option 'retry_if': given without retries")
+  end
+  for _, key in ipairs { "key", "joblog_sync" } do
+    if o[key] ~= nil and not o.joblog then
+      check.bad_argument(1, "with", ("option '%s': given without joblog"):format(key))
+    end
   end
   return o
 end

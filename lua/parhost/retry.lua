@@ -12,16 +12,18 @@ Retry.__index = Retry
 
 local retry = {}
 
-function retry.new(home, future, fn, ...)
+function retry.new(home, future, options, fn, ...)
   home.life.retrying = home.life.retrying + 1
   local left = home.given.retries
-  return setmetatable({ home = home, future = future, left = left, args = pack(fn, ...), over = false }, Retry)
+  return setmetatable({
+    home = home, future = future, options = options, left = left, args = pack(fn, ...), over = false,
+  }, Retry)
 end
 
 function Retry:submit()
   local home = self.home
   local function submit()
-    return home.core:submit(self, 0, home.options, unpack(self.args, 1, self.args.n))
+    return home.core:submit(self, 0, self.options, unpack(self.args, 1, self.args.n))
   end
   local id = submit() or home:when_room(submit)
   self.future[ID] = id

@@ -30,6 +30,7 @@ function worker.enter(surroundings, index)
   local tasks = package.loaded["parhost.core.task"]
   if tasks then tasks.forget() end
   host.set_worker(describe(surroundings, index))
+  if surroundings.tag then host.tag_output(("[%s/%d] "):format(surroundings.name, index)) end
   local process = surroundings.process
   if process then
     core_pool.enter(process)

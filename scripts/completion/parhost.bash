@@ -52,7 +52,7 @@ _parhost() {
       --trace) compopt -o default 2>/dev/null; return ;;
     esac
     case $current in
-      -*) COMPREPLY=($(compgen -W "-e -i -l -v -E -W -j --workers --trace --stats --dashboard -h --help -V --version -- -" -- "$current")) ;;
+      -*) COMPREPLY=($(compgen -W "-e -i -l -v -E -W -j --workers --progress --tag --trace --stats --dashboard -h --help -V --version -- -" -- "$current")) ;;
       *)
         COMPREPLY=($(compgen -W "dump ps report setup test" -- "$current"))
         _parhost_scripts ;;

@@ -40,6 +40,8 @@ complete -c parhost -n 'not __parhost_script' -s j -l workers -x -d 'Default num
 complete -c parhost -n 'not __parhost_script' -l trace -r -F -d 'Write a trace'
 complete -c parhost -n 'not __parhost_script' -l stats -d 'Tell at the end what was done'
 complete -c parhost -n 'not __parhost_script' -l dashboard -d 'Show what happens in a browser'
+complete -c parhost -n 'not __parhost_script' -l progress -d 'Show how far the pools have come'
+complete -c parhost -n 'not __parhost_script' -l tag -d 'Put the name of the worker in front of what it prints'
 complete -c parhost -n 'not __parhost_script' -s h -l help -d 'Show the options'
 complete -c parhost -n 'not __parhost_script' -s V -l version -d 'Show the versions in use'
 complete -c parhost -n 'not __parhost_script' -f -a report -d 'Make a page of a trace'

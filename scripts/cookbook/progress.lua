@@ -11,25 +11,14 @@ local function compute(seconds)
   return steps
 end
 
-local function bar(done, total, start)
-  local elapsed = parhost.monotonic() - start
-  local width = 30 * done // total
-  io.stderr:write(("\r[%s%s] %3d%%  %d of %d, %.1f s left "):format(
-    ("#"):rep(width), ("."):rep(30 - width), 100 * done // total, done, total, elapsed / done * (total - done)))
-end
-
 local total = assert(math.tointeger(tonumber(arg[1] or 40)), "tasks: a whole number expected")
 local seconds = assert(tonumber(arg[2] or 1), "seconds: a number expected")
 local pieces = {}
 for i = 1, total do pieces[i] = seconds / total * (0.5 + i / total) end
 
-local steps, done, start = 0, 0, parhost.monotonic()
+local steps = 0
 do
   local pool <close> = proc_pool.new()
-  for _, more in pool:map_unordered(compute, pieces) do
-    steps, done = steps + more, done + 1
-    bar(done, total, start)
-  end
+  for _, more in parhost.progress(pool:map_unordered(compute, pieces), { label = "pieces" }) do steps = steps + more end
 end
-io.stderr:write "\n"
-print(("%d tasks, %d steps"):format(done, steps))
+print(("%d tasks, %d steps"):format(total, steps))

@@ -27,6 +27,8 @@
   X(futex, EINTR, "a worker thread sleeps")                                                                                 \
   X(getrandom, EAGAIN, "a state is seeded")                                                                                 \
   X(inspect, EMFILE, "the socket by which a program is asked what it does")                                                 \
+  X(joblog_open, EACCES, "the file of a job log")                                                                           \
+  X(joblog_write, ENOSPC, "a line of a job log")                                                                            \
   X(lua_alloc, ENOMEM, "a Lua heap grows (Lua collects garbage then, and asks a second time)")                              \
   X(lua_state, ENOMEM, "a Lua state is made")                                                                               \
   X(memfd, EMFILE, "the memory of a link to a process")                                                                     \

@@ -161,6 +161,8 @@ int luaopen_parhost_core_inspect(lua_State *L);
 int luaopen_parhost_core_task(lua_State *L);
 int luaopen_parhost_core_edit(lua_State *L);
 int luaopen_parhost_core_history(lua_State *L);
+int luaopen_parhost_core_joblog(lua_State *L);
+int luaopen_parhost_core_progress(lua_State *L);
 #ifdef PH_FAULTS
 int luaopen_parhost_core_fault(lua_State *L);
 #endif

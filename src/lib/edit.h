@@ -31,14 +31,17 @@ enum ph_edit_event { PH_EDIT_NOTHING, PH_EDIT_RESIZED, PH_EDIT_RESUMED };
 enum ph_edit_event ph_edit_event(void);
 unsigned ph_edit_width(void);
 
-/* --- what tasks print meanwhile (edit_output.c) -------------------------------------------------------------
- * While the editor waits for a key, other streams stand in for stdout and stderr, in C and in `io`: they write whole lines
- * above the edited one, and keep the beginning of a line until its end comes, or the end of editing. */
+/* --- what is printed meanwhile (edit_output.c) ----------------------------------------------------------------
+ * While the editor waits for a key, or progress is shown, other streams stand in for stdout and stderr, in C and in `io`:
+ * they write whole lines above what stays below. The beginning of a line they keep until its end comes, or the end of
+ * editing; with `passes` they write it, and nothing stays below it. */
 
 /* Once, with the library `io` of the program's state. */
 void ph_edit_output_open(lua_State *L);
-void ph_edit_output_begin(void);
+void ph_edit_output_begin(bool passes);
 void ph_edit_output_end(void);
+/* The beginning of a line is on the terminal: nothing may be drawn now. */
+bool ph_edit_output_is_open(void);
 /* The line is entered: what is still kept goes out. */
 void ph_edit_output_rest(void);
 

@@ -2,6 +2,7 @@
 #include "lib/edit_image.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <wctype.h>
@@ -121,4 +122,16 @@ void ph_edit_draw(struct ph_edit_image *image, const char *prompt, const wchar_t
   image->last_row = p.row;
   image->last_column = p.column;
   go_back(&p);
+}
+
+locale_t ph_edit_choose_locale(void) {
+  locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+  locale_t outer = locale != (locale_t)0 ? uselocale(locale) : uselocale((locale_t)0);
+  bool wide = locale != (locale_t)0 && MB_CUR_MAX > 1;
+  uselocale(outer);
+  if (wide) return locale;
+  locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+  if (utf8 == (locale_t)0) return locale;
+  if (locale != (locale_t)0) freelocale(locale);
+  return utf8;
 }

@@ -4,6 +4,7 @@
 #ifndef PH_LIB_EDIT_IMAGE_H
 #define PH_LIB_EDIT_IMAGE_H
 
+#include <locale.h>
 #include <wchar.h>
 
 #include "base/buf.h"
@@ -13,6 +14,9 @@ struct ph_edit_image {
   unsigned row, column;                  /* of the cursor, from the first row of the prompt on */
   unsigned last_row, last_column, width; /* of the line's end; of the terminal */
 };
+
+/* Characters as the environment says; UTF-8 where it says nothing but bytes. Whoever asks keeps it. */
+locale_t ph_edit_choose_locale(void);
 
 /* The prompt (which may set colours) and `n` characters of text, with the cursor before the one at `cursor`. The image's
  * bytes are used again. */

@@ -22,6 +22,7 @@
 #include "lib/edit.h"
 #include "lib/edit_api.h"
 #include "lib/edit_image.h"
+#include "lib/progress.h"
 #include "loop/oneshot.h"
 #include "vm/error.h"
 #include "vm/screen.h"
@@ -136,7 +137,7 @@ static int edit_ready(lua_State *L) {
 static void give_up_screen(struct edit *e) {
   publish(e);
   ph_edit_terminal_note();
-  ph_edit_output_begin();
+  ph_edit_output_begin(false);
   uselocale(e->outer);
   ph_screen_unlock();
   e->waiting = true;
@@ -168,7 +169,7 @@ static void look_after_terminal(struct edit *e) {
   if (event == PH_EDIT_NOTHING) return;
   if (event == PH_EDIT_RESIZED) {
     publish(e); /* as the terminal has broken it into rows by now */
-    ph_screen_hide();
+    ph_screen_hide(STDOUT_FILENO);
     e->api->el_resize(e->el);
   }
   e->api->el_set(e->el, EL_REFRESH);
@@ -241,7 +242,7 @@ static unsigned char paste(EditLine *el, int key) {
 
 static void show_above(struct edit *e, const char *text) {
   publish(e);
-  ph_screen_hide();
+  ph_screen_hide(STDOUT_FILENO);
   ph_screen_put(STDOUT_FILENO, text, strlen(text));
   ph_screen_show();
   unpublish();
@@ -280,6 +281,7 @@ static void begin(struct edit *e, lua_State *L) {
   fflush(stdout);
   e->L = L;
   e->failed = false;
+  ph_progress_pause(true);
   ph_edit_terminal_begin(ph_vm_of(L));
   take_screen(e);
 }
@@ -290,6 +292,7 @@ static void end(struct edit *e) {
   ph_screen_unlock();
   uselocale(e->outer);
   ph_edit_output_rest();
+  ph_progress_pause(false);
   e->L = NULL;
 }
 
@@ -346,19 +349,6 @@ static int edit_remember(lua_State *L) {
 
 /* --- opening ---------------------------------------------------------------------------------------------- */
 
-/* Characters as the environment says; UTF-8 where it says nothing but bytes. */
-static locale_t choose_locale(void) {
-  locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
-  locale_t outer = locale != (locale_t)0 ? uselocale(locale) : uselocale((locale_t)0);
-  bool wide = locale != (locale_t)0 && MB_CUR_MAX > 1;
-  uselocale(outer);
-  if (wide) return locale;
-  locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-  if (utf8 == (locale_t)0) return locale;
-  if (locale != (locale_t)0) freelocale(locale);
-  return utf8;
-}
-
 static void bind_keys(struct edit *e) {
   static const char *const keys[][2] = {
       {"\t", "parhost-complete"},    {"\033[200~", "parhost-paste"},     {"^R", "em-inc-search-prev"},
@@ -405,7 +395,7 @@ static int edit_open(lua_State *L) {
   watch_input(L, e);
   ph_edit_output_open(L);
   e->api = api;
-  e->locale = choose_locale();
+  e->locale = ph_edit_choose_locale();
   locale_t outer = uselocale(e->locale);
   bool ok = set_up(e, entries);
   uselocale(outer);

@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
-#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "lib/edit.h"
+#include "vm/screen.h"
 
 #define PASTE_ON "\033[?2004h" /* pasted text comes in brackets: libedit can tell it from keys */
 #define PASTE_OFF "\033[?2004l"
@@ -157,6 +157,5 @@ enum ph_edit_event ph_edit_event(void) {
 }
 
 unsigned ph_edit_width(void) {
-  struct winsize size;
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  return ph_screen_columns(STDOUT_FILENO);
 }

@@ -14,11 +14,13 @@
 #include "base/cpu.h"
 #include "base/trace.h"
 #include "lib/core.h"
+#include "lib/progress.h"
 #include "lib/trace_lib.h"
 #include "loop/versions.h"
 #include "vm/embedded.h"
 #include "vm/error.h"
 #include "vm/vm.h"
+#include "vm/worker_stdio.h"
 
 static const char worker_key;
 static int default_workers; /* of the whole process: -j and PARHOST_WORKERS; 0: not given. Set once, at start-up */
@@ -48,6 +50,32 @@ static int set_default_workers(lua_State *L) {
   return 0;
 }
 
+static bool progress_shown; /* --progress. Of the whole process; set once, at start-up, as is the next one */
+static bool output_tagged;  /* --tag */
+
+static int shows_progress(lua_State *L) {
+  lua_pushboolean(L, progress_shown);
+  return 1;
+}
+
+static int tags_output(lua_State *L) {
+  lua_pushboolean(L, output_tagged);
+  return 1;
+}
+
+/* set_views(progress, tag) */
+static int set_views(lua_State *L) {
+  progress_shown = lua_toboolean(L, 1);
+  output_tagged = lua_toboolean(L, 2);
+  return 0;
+}
+
+/* tag_output(text): in a worker, what stands in front of each line of its standard output from now on. */
+static int tag_output(lua_State *L) {
+  ph_worker_stdio_tag(luaL_checkstring(L, 1));
+  return 0;
+}
+
 static int get_worker(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &worker_key);
   return 1;
@@ -66,6 +94,7 @@ static int error_metatable(lua_State *L) {
 }
 
 static int leave_at_once(lua_State *L) {
+  ph_progress_restore();
   _exit((int)luaL_optinteger(L, 1, EXIT_FAILURE));
 }
 
@@ -235,6 +264,10 @@ int luaopen_parhost_core_host(lua_State *L) {
       {"cpu_count", cpu_count},
       {"default_workers", get_default_workers},
       {"set_default_workers", set_default_workers},
+      {"shows_progress", shows_progress},
+      {"tags_output", tags_output},
+      {"set_views", set_views},
+      {"tag_output", tag_output},
       {"worker", get_worker},
       {"set_worker", set_worker},
       {"error_metatable", error_metatable},

@@ -6,12 +6,15 @@
 #include "lib/core.h"
 #include "lib/submit.h"
 
+/* core:busy() -> tasks that run, tasks that wait, items that were ever submitted. */
 int core_busy(lua_State *L) {
   struct core *c = check_core(L, 1);
+  lua_Integer ended = (lua_Integer)c->last.completed + (lua_Integer)c->last.failed + (lua_Integer)c->last.cancelled;
   lua_Integer running = c->pool != NULL ? (lua_Integer)ph_pool_running(c->pool) : 0;
   lua_pushinteger(L, running);
   lua_pushinteger(L, c->pool != NULL ? (lua_Integer)ph_pool_outstanding(c->pool) - running : 0);
-  return 2;
+  lua_pushinteger(L, c->pool != NULL ? (lua_Integer)ph_pool_submitted(c->pool) : ended);
+  return 3;
 }
 
 static void set_quantiles(lua_State *L, const char *key, const double q[2]) {

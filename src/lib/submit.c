@@ -148,6 +148,8 @@ static int full(lua_State *L) {
 /* What the task takes along besides its bytes. */
 struct naming {
   struct ph_task_options options;
+  const uint8_t *log; /* behind the options: job log and keys, for the end of the message */
+  size_t log_len;
   int64_t tag;
   uint32_t label, site;
 };
@@ -155,7 +157,11 @@ struct naming {
 static struct naming name_task(lua_State *L, struct core *c, const struct ph_encoded *e) {
   struct naming n = {.options = PH_TASK_OPTIONS_DEFAULT};
   const struct ph_task_options *o = luaL_testudata(L, 4, OPTIONS_METATABLE);
-  if (o != NULL) n.options = *o;
+  if (o != NULL) {
+    n.options = *o;
+    n.log = (const uint8_t *)(o + 1);
+    n.log_len = lua_rawlen(L, 4) - sizeof *o;
+  }
   n.tag = luaL_checkinteger(L, 3);
   n.label = label_of(L, c, 5, e);
   n.site = site_of_caller(L, c);
@@ -239,9 +245,9 @@ static uint8_t *take_bytes(lua_State *L, const struct core *c, const struct ph_e
 }
 
 /* `e` as a task without anything but its bytes; NULL without memory. */
-static struct ph_task *wrap_task(lua_State *L, const struct core *c, const struct ph_encoded *e) {
-  size_t len = e->len + c->note.len;
-  uint8_t *taken = take_bytes(L, c, e);
+static struct ph_task *wrap_task(lua_State *L, const struct core *c, const struct ph_encoded *e, const struct naming *n) {
+  size_t len = e->len + n->log_len + c->note.len;
+  uint8_t *taken = n->log_len == 0 ? take_bytes(L, c, e) : NULL;
   struct ph_task *t =
       taken != NULL ? ph_task_new_around(c->client, taken, len, e->n_blobs) : ph_task_new(c->client, len, e->n_blobs);
   if (t == NULL) {
@@ -249,6 +255,10 @@ static struct ph_task *wrap_task(lua_State *L, const struct core *c, const struc
     return NULL;
   }
   if (taken == NULL && e->len > 0) memcpy(ph_task_bytes(t), e->data, e->len);
+  if (n->log_len > 0) {
+    memcpy(ph_task_bytes(t) + e->len, n->log, n->log_len);
+    t->flags |= PH_TASK_LOGGED;
+  }
   if (e->n_blobs > 0) memcpy(t->blobs, e->blobs, e->n_blobs * sizeof *e->blobs);
   return t;
 }
@@ -261,7 +271,7 @@ static struct ph_task *make_task(lua_State *L, struct core *c, const struct nami
   uint64_t id = ph_pool_take_ids(c->pool, count);
   uint32_t place = take_place(L, c);
   set_holds(L, c, id);
-  struct ph_task *t = wrap_task(L, c, e);
+  struct ph_task *t = wrap_task(L, c, e, n);
   if (t == NULL) {
     free_place(L, c, place);
     if (e->len > (size_t)INT_MAX) ph_error_raise(L, "not_serializable", "the arguments take more than 2 GiB");

@@ -106,6 +106,10 @@ void ph__move_spares(struct ph_spares *to, struct ph_spares *from) {
   *from = (struct ph_spares){NULL, NULL, 0};
 }
 
+uint64_t ph_pool_submitted(struct ph_pool *p) {
+  return atomic_load_explicit(&p->last_id, memory_order_relaxed);
+}
+
 /* --- records ---------------------------------------------------------------------------------------------- */
 
 void ph__client_deinit(struct ph_client *c) {

@@ -90,7 +90,8 @@ enum {
   PH_TASK_EXPIRED = 8,   /* its deadline has passed: every item that is left */
   PH_TASK_CONSTANT = 16, /* of a chunk: the function has no state, decoded once it serves every item */
   PH_TASK_SPARE = 32,    /* its memory will do for any small task */
-  PH_TASK_TRACED = 64,   /* payload: a note follows (task_trace.h) */
+  PH_TASK_LOGGED = 128,  /* behind the payload: job log and keys (joblog.h) */
+  PH_TASK_TRACED = 64,   /* and behind that: a note (task_trace.h) */
 };
 
 static inline uint8_t *ph_task_bytes(struct ph_task *t) {
@@ -275,6 +276,8 @@ void ph_pool_stats(struct ph_pool *p, struct ph_pool_stats *stats);
 /* Tasks whose last record is not published yet, running ones among them. Cheap. */
 uint64_t ph_pool_outstanding(struct ph_pool *p);
 uint64_t ph_pool_running(struct ph_pool *p);
+/* Items that were ever submitted. Cheap. */
+uint64_t ph_pool_submitted(struct ph_pool *p);
 
 struct ph_worker_info {
   uint32_t index;

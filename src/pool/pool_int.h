@@ -287,7 +287,9 @@ void ph__nudge(struct ph_pool *p);
 /* Unlocks, for whoever is neither the owner nor the dispatcher: a submit that found the lock taken has its turn. */
 void ph__let_go(struct ph_pool *p);
 
-/* task_trace.c: of these, only the last two need no task with a note. */
+/* task_trace.c: of these, the first and the last two need no task with a note. */
+/* Bytes of the payload but for the note, if there is one. */
+size_t ph__len_without_note(struct ph_task *t);
 void ph__note_handed(struct ph_task *t);
 void ph__note_retry(struct ph_task *t);
 /* A task that ends without having run. */

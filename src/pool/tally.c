@@ -27,11 +27,6 @@ void ph__tally_worker(struct ph_pool *p, int change) {
   if (p->n_workers > p->tally.most_workers) p->tally.most_workers = p->n_workers;
 }
 
-static size_t bytes_of(struct ph_task *t) {
-  struct ph_task_about about;
-  return t->flags & PH_TASK_TRACED ? ph_task_note_read(ph_task_bytes(t), t->len, &about) : t->len;
-}
-
 void ph__tally_item(struct ph_pool *p, struct ph_task *t, const struct ph_done *done) {
   if (done->run_ns <= 0 && done->outcome > PH_DONE_ERROR) return; /* has not run */
   bool is_inline = p->backend == &ph_backend_inline;
@@ -42,7 +37,7 @@ void ph__tally_item(struct ph_pool *p, struct ph_task *t, const struct ph_done *
   if (is_inline) ph_histogram_add(&p->run_times, done->run_ns);
   if (!done->last) return;
   p->tally.messages++;
-  p->tally.in += bytes_of(t);
+  p->tally.in += ph__len_without_note(t);
 }
 
 static unsigned count_with_work(const struct ph_pool *p) {

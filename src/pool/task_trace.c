@@ -74,6 +74,11 @@ size_t ph_task_note_read(const uint8_t *payload, size_t len, struct ph_task_abou
   return left;
 }
 
+size_t ph__len_without_note(struct ph_task *t) {
+  struct ph_task_about about;
+  return t->flags & PH_TASK_TRACED ? ph_task_note_read(ph_task_bytes(t), t->len, &about) : t->len;
+}
+
 void ph__note_handed(struct ph_task *t) {
   uint8_t *place = ph_task_bytes(t) + t->len - sizeof(struct ph_task_note);
   memcpy(place + offsetof(struct ph_task_note, first), &t->next_item, sizeof t->next_item);

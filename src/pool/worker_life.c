@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/joblog.h"
 #include "pool/pool_int.h"
 
 #include "base/mem.h"
@@ -137,6 +138,19 @@ static uint8_t death_outcome(const struct ph_worker *w, const struct ph_task *t)
   return w->was_killed ? PH_DONE_CANCELLED : PH_DONE_DIED;
 }
 
+/* The line that the worker has not written. A task that ends its worker by exit(0) has failed as well. */
+static void log_death(struct ph_task *t, const struct ph_done *done) {
+  struct ph_joblog_item item;
+  size_t len = ph__len_without_note(t);
+  struct ph_joblog_result result = {.run_ns = done->run_ns, .signal_number = done->signal_number};
+  if (done->signal_number == 0) result.exit_code = done->exit_code != 0 ? done->exit_code : -1;
+  if (!ph_joblog_split(ph_task_bytes(t), &len, t->next_item, &item)) return;
+  item.sent = len;
+  if (ph_joblog_item_begin(&item, NULL) != 0) return;
+  item.started -= done->run_ns;
+  ph_joblog_item_end(&item, &result, NULL);
+}
+
 static void fail_running(struct ph_worker *w, struct ph_task *t, const struct ph_exit *how) {
   struct ph_pool *p = w->pool;
   const struct ph_slot *s = ph_link_slot(&w->link, t->slot);
@@ -157,6 +171,7 @@ static void fail_running(struct ph_worker *w, struct ph_task *t, const struct ph
   done.source = t->stop != 0 ? t->stop : PH_SOURCE_SHUTDOWN;
   done.limit = ph__limit_of(p, t, outcome);
   t->flags &= (uint8_t)~PH_TASK_TIMED_OUT;
+  if (t->flags & PH_TASK_LOGGED) log_death(t, &done);
   ph__finish(t, &done, NULL);
 }
 

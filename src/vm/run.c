@@ -160,6 +160,31 @@ static bool begin_item(struct ph_run *r) {
   return !must_stop(r) && atomic_load(&r->slot->stop) != PH_STOP_REST;
 }
 
+/* --- the job log ------------------------------------------------------------------------------------------ */
+
+static void begin_log(struct ph_run *r, size_t sent) {
+  struct ph_err err;
+  r->log.sent = sent;
+  if (ph_joblog_item_begin(&r->log, &err) != 0) ph_error_raise_err(r->L, &err);
+}
+
+static int write_log(struct ph_run *r, int exit_code, struct ph_err *err) {
+  const struct ph_joblog_result result = {.run_ns = ph_now() - r->now, .received = r->reply.len, .exit_code = exit_code};
+  return ph_joblog_item_end(&r->log, &result, err);
+}
+
+/* What has run and is not in the log is an error: it will run again. */
+static void log_success(struct ph_run *r) {
+  struct ph_err err;
+  if (write_log(r, 0, &err) != 0) ph_error_raise_err(r->L, &err);
+}
+
+static void log_failure(struct ph_run *r, enum ph_reply reply) {
+  if (r->log.pid != 0) write_log(r, reply == PH_REPLY_STOPPED ? -1 : EXIT_FAILURE, NULL);
+}
+
+/* --- item after item -------------------------------------------------------------------------------------- */
+
 static uint32_t run_time_units(int64_t ns) {
   int64_t units = ns / PH_RUN_TIME_UNIT;
   return units > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)units;
@@ -180,6 +205,7 @@ static bool end_item(struct ph_run *r, enum ph_reply reply) {
                        .flags = (uint8_t)reply,
                        .item = r->item++,
                        .reserved = run_time_units(r->now - started)};
+  if (r->wire->flags & PH_TASK_LOGGED) ph_joblog_next(&r->log);
   r->send_status = r->send(r, &f, r->reply.data);
   return r->send_status == 0;
 }
@@ -188,6 +214,7 @@ static bool end_item(struct ph_run *r, enum ph_reply reply) {
 static int do_items(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
   bool chunk = r->wire->flags & PH_TASK_CHUNK, constant = r->wire->flags & PH_TASK_CONSTANT;
+  bool logged = r->wire->flags & PH_TASK_LOGGED;
   enum ph_reply reply;
   lua_settop(L, 0);
   if (constant) push_function(r);
@@ -198,10 +225,12 @@ static int do_items(lua_State *L) {
     reply = PH_REPLY_STOPPED;
     lua_settop(L, constant);
     if (begin_item(r)) {
+      if (logged) begin_log(r, len);
       if (constant) lua_pushvalue(L, 1);
       if (chunk && !constant) push_function(r);
       decode_part(r, part, len);
       call_item(L, r, constant + 1);
+      if (logged) log_success(r);
       reply = PH_REPLY_OK;
     }
   } while (end_item(r, reply) && r->item < r->wire->count);
@@ -289,6 +318,7 @@ static void run_protected(struct ph_run *r) {
   r->vm->limit = 0;
   if (status == LUA_OK) return;
   enum ph_reply reply = failed(r, status);
+  if (r->wire->flags & PH_TASK_LOGGED) log_failure(r, reply);
   lua_settop(L, 0);
   end_item(r, reply);
 }
@@ -352,6 +382,12 @@ static void find_first(struct ph_run *r) {
   lua_settop(r->L, 0);
 }
 
+/* A message that makes no sense names no file: its items cannot be run. */
+static void read_log(struct ph_run *r) {
+  if (!ph_joblog_split(r->payload, &r->payload_len, r->wire->first, &r->log))
+    r->log = (struct ph_joblog_item){.path = "", .key = r->payload, .end = r->payload};
+}
+
 static int run_items(struct ph_run *r, struct ph_slot *slot, unsigned slot_number, const struct ph_task_wire *wire,
                      const uint8_t *payload, size_t len) {
   struct ph_run_trace trace;
@@ -363,6 +399,7 @@ static int run_items(struct ph_run *r, struct ph_slot *slot, unsigned slot_numbe
   r->slot_number = (uint16_t)slot_number;
   r->now = ph_now();
   if (wire->flags & PH_TASK_TRACED) ph_run_trace_begin(r, &trace);
+  if (wire->flags & PH_TASK_LOGGED) read_log(r);
   if (wire->flags & PH_TASK_CHUNK) find_first(r);
   r->item = wire->first;
   r->send_status = 0;

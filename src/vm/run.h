@@ -5,6 +5,7 @@
 #define PH_VM_RUN_H
 
 #include "codec/codec.h"
+#include "pool/joblog.h"
 #include "pool/link.h"
 #include "pool/wire.h"
 #include "vm/vm.h"
@@ -31,6 +32,7 @@ struct ph_run {
   uint16_t slot_number;
   int64_t now; /* when the item before ended */
   int send_status;
+  struct ph_joblog_item log; /* when the task is LOGGED: of the item; its line is owed while log.pid is not 0 */
   struct ph_encoded reply;
   bool ran_something;
   bool is_fresh;              /* the state was made for this run, and goes with it */

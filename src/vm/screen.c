@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ struct page {
   pthread_mutex_t lock;
   size_t len;             /* of the image; 0: nothing is being edited. What another process may have left here is checked */
   unsigned row, last_row; /* of the cursor, of the line's end */
+  unsigned columns;       /* 0: of standard output, for the editor; else a line of progress, on standard error */
   char image[IMAGE_MAX];
 };
 
@@ -60,10 +62,25 @@ static bool is_edited(void) {
   return page != NULL && page->len > 0 && page->len <= IMAGE_MAX && page->row <= page->last_row && page->last_row < ROWS_MAX;
 }
 
+unsigned ph_screen_columns(int fd) {
+  struct winsize size;
+  return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void ph_screen_clear_line(unsigned columns) {
+  bool broken = ph_screen_columns(STDERR_FILENO) != columns;
+  ph_screen_put(STDERR_FILENO, broken ? "\r\033[J" : "\r\033[K", 4);
+}
+
 /* Row by row, upwards from the last one: "clear to the end of the screen" makes some terminals keep what was there. */
-bool ph_screen_hide(void) {
+bool ph_screen_hide(int fd) {
   char keys[ROWS_MAX * 8 + 32];
   if (!is_edited()) return false;
+  if (page->columns > 0) {
+    if (!isatty(fd)) return false;
+    ph_screen_clear_line(page->columns);
+    return true;
+  }
   unsigned last_row = page->last_row, down = last_row - page->row;
   int n = down > 0 ? snprintf(keys, 32, "\033[%uB\r\033[K", down) : snprintf(keys, 32, "\r\033[K");
   for (unsigned i = 0; i < last_row; i++) {
@@ -75,7 +92,7 @@ bool ph_screen_hide(void) {
 }
 
 void ph_screen_show(void) {
-  if (is_edited()) ph_screen_put(STDOUT_FILENO, page->image, page->len);
+  if (is_edited()) ph_screen_put(page->columns > 0 ? STDERR_FILENO : STDOUT_FILENO, page->image, page->len);
 }
 
 bool ph_screen_set_image(const void *bytes, size_t n, unsigned row, unsigned last_row) {
@@ -83,8 +100,13 @@ bool ph_screen_set_image(const void *bytes, size_t n, unsigned row, unsigned las
   page->len = 0;
   if (n > IMAGE_MAX || last_row >= ROWS_MAX) return false;
   if (n > 0) memcpy(page->image, bytes, n);
+  page->columns = 0;
   page->row = row;
   page->last_row = last_row;
   page->len = n;
   return true;
+}
+
+void ph_screen_set_line(const void *bytes, size_t n, unsigned columns) {
+  if (ph_screen_set_image(bytes, n, 0, 0)) page->columns = columns;
 }

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "vm/screen.h"
 
@@ -30,6 +31,8 @@ struct output {
   size_t buffer;
   char *line; /* the beginning of a line whose end has not come */
   size_t len, cap;
+  char tag[96];   /* stands in front of each line */
+  bool in_a_line; /* that has been written up to here */
 };
 
 static _Thread_local struct output output = {.buffer = BUFFER};
@@ -71,14 +74,44 @@ static bool ends_line(const char *bytes, size_t n) {
   return n > 0 ? bytes[n - 1] == '\n' : output.len == 0 || output.line[output.len - 1] == '\n';
 }
 
+void ph_worker_stdio_tag(const char *text) {
+  snprintf(output.tag, sizeof output.tag, "%s", text);
+}
+
+/* -1: no memory for it. */
+static int add_tagged(struct ph_buf *to, const char *bytes, size_t n) {
+  while (n > 0) {
+    const char *newline = memchr(bytes, '\n', n);
+    size_t len = newline != NULL ? (size_t)(newline - bytes) + 1 : n;
+    if (!output.in_a_line && ph_buf_put(to, output.tag, strlen(output.tag)) != 0) return -1;
+    if (ph_buf_put(to, bytes, len) != 0) return -1;
+    output.in_a_line = newline == NULL;
+    bytes += len;
+    n -= len;
+  }
+  return 0;
+}
+
 /* What was kept, and these bytes. */
+static bool write_both(const char *bytes, size_t n) {
+  struct ph_buf tagged = PH_BUF_INIT;
+  if (output.tag[0] != '\0' && add_tagged(&tagged, output.line, output.len) == 0 && add_tagged(&tagged, bytes, n) == 0) {
+    bool ok = write_all((const char *)tagged.data, tagged.len);
+    ph_buf_deinit(&tagged);
+    return ok;
+  }
+  ph_buf_deinit(&tagged);
+  return write_all(output.line, output.len) && write_all(bytes, n);
+}
+
 static int release(const char *bytes, size_t n) {
   ph_screen_lock();
-  bool edited = ph_screen_hide();
-  bool ok = write_all(output.line, output.len) && write_all(bytes, n);
+  bool edited = ph_screen_hide(STDOUT_FILENO);
+  bool ok = write_both(bytes, n);
   int saved = errno;
   if (edited) {
     if (!ends_line(bytes, n)) write_all("\n", 1);
+    output.in_a_line = false;
     ph_screen_show();
   }
   ph_screen_unlock();
@@ -100,9 +133,30 @@ static ssize_t on_write(void *cookie, const char *bytes, size_t n) {
   return (ssize_t)n;
 }
 
+/* Lines on the terminal, where one may be shown below them. */
+static ssize_t on_error_write(void *cookie, const char *bytes, size_t n) {
+  (void)cookie;
+  ph_screen_lock();
+  bool hidden = ph_screen_hide(STDERR_FILENO);
+  bool ok = ph_screen_put(STDERR_FILENO, bytes, n);
+  if (hidden && n > 0 && bytes[n - 1] != '\n') ph_screen_put(STDERR_FILENO, "\n", 1);
+  ph_screen_show();
+  ph_screen_unlock();
+  return ok ? (ssize_t)n : 0;
+}
+
+static void open_errors(void) {
+  const cookie_io_functions_t functions = {.write = on_error_write};
+  FILE *stream = isatty(STDERR_FILENO) ? fopencookie(NULL, "w", functions) : NULL;
+  if (stream == NULL) return;
+  setvbuf(stream, NULL, _IOLBF, 0);
+  stderr = stream;
+}
+
 void ph_worker_stdio_flush(void) {
   if (output.stream != NULL && __fpending(output.stream) > 0) fflush(output.stream);
   if (__fpending(stdout) > 0) fflush(stdout);
+  if (__fpending(stderr) > 0) fflush(stderr);
   if (output.len > 0) release(NULL, 0);
 }
 
@@ -113,6 +167,7 @@ void ph_worker_stdio_open(void) {
   if (stream == NULL) return;
   setvbuf(stream, buffer, _IOLBF, BUFFER);
   stdout = stream;
+  open_errors();
 }
 
 /* --- threads ---------------------------------------------------------------------------------------------- */

@@ -16,6 +16,9 @@ void ph_worker_stdio_leave(void);
 /* What the lines of threads go through from now on, in place of stdout; NULL: stdout. */
 void ph_worker_stdio_keep(FILE *stream);
 
+/* What stands in front of each line of this worker from now on; cut when it is long. */
+void ph_worker_stdio_tag(const char *text);
+
 /* Writes out everything, also the beginning of a line. Between tasks. */
 void ph_worker_stdio_flush(void);
 

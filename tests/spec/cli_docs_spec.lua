@@ -52,7 +52,7 @@ end
 describe("the options", function()
   it("are found in --help", function()
     assert.same({
-      "--dashboard", "--help", "--stats", "--trace", "--version", "--workers",
+      "--dashboard", "--help", "--progress", "--stats", "--tag", "--trace", "--version", "--workers",
       "-E", "-V", "-W", "-e", "-h", "-i", "-j", "-l", "-v",
     }, list_of(program))
     assert.same({ "--help", "--luacheck", "--modules", "--print", "-h" }, list_of(setup_options))

@@ -29,7 +29,8 @@ end
 
 local PAGE_OF = {
   futures = { "docs/futures.md" }, proc_pool = { "docs/proc_pool.md", "docs/executors.md" },
-  thread_pool = { "docs/thread_pool.md", "docs/executors.md" }, parhost = { "docs/parhost.md" }, http = { "docs/http.md" },
+  thread_pool = { "docs/thread_pool.md", "docs/executors.md" },
+  parhost = { "docs/parhost.md", "docs/progress.md" }, http = { "docs/http.md" },
   async = { "docs/async.md" }, async_sync = { "docs/async-sync.md" }, async_process = { "docs/process.md" },
 }
 
@@ -50,7 +51,8 @@ local OPTIONS = {
   { "lua/async", { "docs/async.md" }, "async" },
   { "lua/http", { "docs/http.md" }, "http" },
   { "lua/futures", { "docs/futures.md" }, "futures" },
-  { "lua/parhost", { "docs/executors.md", "docs/proc_pool.md" }, "proc_pool" },
+  { "lua/parhost/progress.lua", { "docs/progress.md" }, "parhost" },
+  { "lua/parhost", { "docs/executors.md", "docs/proc_pool.md", "docs/joblog.md" }, "proc_pool" },
 }
 
 local function owner_of(path)
@@ -128,6 +130,9 @@ local NUMBERS = {
   { "lua/parhost/pool_options.lua", "grace = { \"number\", min = 0, default = 5 }", "`grace`, 5 s" },
   { "lua/parhost/pool_options.lua", "MAX_DEPTH <const> = 3", "3 deep" },
   { "lua/parhost/pool_options.lua", "3 * o.max_workers", "3 × `max_workers`" },
+  { "lua/parhost/joblog.lua", "KEY_MAX <const> = 65535", "65535 bytes" },
+  { "lua/parhost/joblog.lua", "OPEN_WITHIN <const> = 2 ", "after 2 s: code `EBUSY`" },
+  { "lua/parhost/progress.lua", "plain_every = 10,", "every 10 s where there is no terminal" },
   { "lua/parhost/map.lua", "CHUNK_MAX <const> = 1000", "at most 1000" },
   { "src/pool/link.h", "PH_LINK_SLOTS 64u", "64, and about a millisecond" },
   { "src/pool/schedule.c", "AHEAD_NS 1000000 ", "about a millisecond" },

@@ -25,6 +25,7 @@ local function no_pool(why)
   return why .. "\n1\n1\n"
 end
 
+local NO_LOG <const> = "false parhost.os: cannot %s\n1\n1 0/0 1\n" -- the second try is in the log
 local TOO_MANY <const> = "Too many open files"
 local NO_MEMORY <const> = "Cannot allocate memory"
 local AGAIN <const> = "Resource temporarily unavailable"
@@ -65,6 +66,10 @@ local ROWS <const> = {
   { "ftruncate:1=EFBIG", "processes", no_worker "cannot make a link: File too large" },
   { "futex:1*50", "busy_threads", ("open 1\n"):rep(2) },
   { "getrandom:1+", "processes", GOOD },
+  { "host.joblog_open", "joblog", NO_LOG:format "open the job log 'log': Permission denied" },
+  { "worker.joblog_open", "joblog", NO_LOG:format "open the job log 'log': Permission denied" },
+  { "host.joblog_write", "joblog", NO_LOG:format "write to a job log: No space left on device" },
+  { "worker.joblog_write", "joblog", NO_LOG:format "write to the job log 'log': No space left on device" },
   { "lua_alloc:500*2", "processes", "", "parhost: not enough memory\n", 1 },
   { "worker.lua_alloc:1+", "processes", NO_WORKER:format(NO_MEMORY):rep(4) },
   { "thread.lua_alloc:1+", "threads", NO_WORKER:format(NO_MEMORY):rep(4) },

@@ -55,6 +55,24 @@ pool:close()]]
 scripts.much_processes = MUCH:gsub("KIND", "proc_pool")
 scripts.much_threads = MUCH:gsub("KIND", "thread_pool")
 
+-- Tries until it is in the log; prints what has been recorded. The name of the file is left out of messages.
+scripts.joblog = [[
+local path = os.tmpname()
+local pool = require("proc_pool").new(1)
+local function submit()
+  local ok, value = pcall(function()
+    return pool:with({ joblog = path, key = function() return "1" end }):submit(math.abs, -1):result(30)
+  end)
+  print(ok and value or "false " .. tostring(value):gsub("'/[^']*'", "'log'"))
+  return ok
+end
+if not submit() then submit() end
+local file = io.open(path)
+local last = file:read "a":match "[^\n]+\n$"
+print("1", last:match("(%d+)\t(%d+)\t[^\t]+\n$") .. "/" .. last:match("\t(%d+)\t[^\t]+\n$"), last:match("([^\t]+)\n$"))
+os.remove(path)
+pool:close()]]
+
 scripts.inline = [[
 local pool = require("proc_pool").new { name = "p", inline = true }
 local function spin()
