@@ -4,6 +4,8 @@
  * off.
  *
  *   payload | pool's name | name | function | place of submission | struct ph_task_note
+ *
+ * The keys of a job log (joblog.h) are part of this payload.
  */
 #ifndef PH_POOL_TASK_TRACE_H
 #define PH_POOL_TASK_TRACE_H

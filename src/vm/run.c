@@ -400,6 +400,7 @@ static int run_items(struct ph_run *r, struct ph_slot *slot, unsigned slot_numbe
   r->now = ph_now();
   if (wire->flags & PH_TASK_TRACED) ph_run_trace_begin(r, &trace);
   if (wire->flags & PH_TASK_LOGGED) read_log(r);
+  if (r->trace != NULL) r->trace->in = r->payload_len;
   if (wire->flags & PH_TASK_CHUNK) find_first(r);
   r->item = wire->first;
   r->send_status = 0;

@@ -11,7 +11,7 @@
 
 void ph_run_trace_begin(struct ph_run *r, struct ph_run_trace *t) {
   *t = (struct ph_run_trace){.error = PH_BUF_INIT, .traceback = PH_BUF_INIT};
-  r->payload_len = t->in = ph_task_note_read(r->payload, r->payload_len, &t->about);
+  r->payload_len = ph_task_note_read(r->payload, r->payload_len, &t->about);
   t->started = r->now;
   r->trace = t;
 }
