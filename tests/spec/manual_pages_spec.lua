@@ -31,6 +31,7 @@ local PAGE_OF = {
   futures = { "docs/futures.md" }, proc_pool = { "docs/proc_pool.md", "docs/executors.md" },
   thread_pool = { "docs/thread_pool.md", "docs/executors.md" }, parhost = { "docs/parhost.md" }, http = { "docs/http.md" },
   async = { "docs/async.md" }, async_sync = { "docs/async-sync.md" }, async_process = { "docs/process.md" },
+  plot = { "docs/plot.md" },
 }
 
 describe("names", function()
@@ -48,6 +49,7 @@ local OPTIONS = {
   { "lua/async/command.lua", { "docs/process.md" }, "async_process" },
   { "lua/async/queue.lua", { "docs/async-sync.md" }, "async_sync" },
   { "lua/async", { "docs/async.md" }, "async" },
+  { "lua/plot", { "docs/plot.md" }, "plot" },
   { "lua/http", { "docs/http.md" }, "http" },
   { "lua/futures", { "docs/futures.md" }, "futures" },
   { "lua/parhost", { "docs/executors.md", "docs/proc_pool.md" }, "proc_pool" },
