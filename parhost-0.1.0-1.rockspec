@@ -27,6 +27,7 @@ build = {
       futures = "lua/stock/module.lua",
       http = "lua/stock/module.lua",
       parhost = "lua/stock/module.lua",
+      plot = "lua/stock/module.lua",
       proc_pool = "lua/stock/module.lua",
       thread_pool = "lua/stock/module.lua",
     },

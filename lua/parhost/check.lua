@@ -7,6 +7,7 @@ local own_source = debug.getinfo(1, "S").source
 local root = own_source:match("^(.*)parhost/check%.lua$") or ""
 local own_modules = {
   parhost = true, futures = true, proc_pool = true, thread_pool = true, async = true, http = true,
+  plot = true,
 }
 
 local function is_own(source)

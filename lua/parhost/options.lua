@@ -101,36 +101,36 @@ local function read(rule, value)
   return nil, rule[1]
 end
 
-local function refuse_unknown(spec, key, n, name)
+local function refuse_unknown(spec, key, n, name, where)
   local is_word = type(key) == "string"
   local shown = is_word and ("'%s'%s"):format(key, hint(key, spec)) or ("[%s]"):format(show(key))
-  check.bad_argument(n, name, "unknown option " .. shown)
+  check.bad_argument(n, name, where .. "unknown option " .. shown)
 end
 
-local function read_all(spec, given, n, name)
+local function read_all(spec, given, n, name, where)
   local values = {}
   for key, value in next, given do
     local rule = spec[key]
-    if rule == nil then refuse_unknown(spec, key, n, name) end
-    if rule.refused then check.bad_argument(n, name, ("option '%s' is %s"):format(key, rule.refused)) end
+    if rule == nil then refuse_unknown(spec, key, n, name, where) end
+    if rule.refused then check.bad_argument(n, name, ("%soption '%s' is %s"):format(where, key, rule.refused)) end
     local result, expected = read(rule, value)
     if expected then
       if rule.also ~= nil then expected = ("%s or %s"):format(expected, show(rule.also)) end
       local text = expected:find(", got ", 1, true) and expected
         or ("%s expected, got %s"):format(expected, show(value))
-      check.bad_argument(n, name, ("option '%s': %s"):format(key, text))
+      check.bad_argument(n, name, ("%soption '%s': %s"):format(where, key, text))
     end
     values[key] = result
   end
   return values
 end
 
--- Checks `given`, argument #n of the function `name`.
-function options.check(spec, given, n, name)
+-- Checks `given`, argument #n of the function `name`. `where` ("series[2]: ") says so when it is a part of that.
+function options.check(spec, given, n, name, where)
   if type(given) ~= "table" or getmetatable(given) ~= nil then
     check.expected(n, name, "table of options", given)
   end
-  local values = read_all(spec, given, n, name)
+  local values = read_all(spec, given, n, name, where or "")
   for key, rule in next, spec do
     if values[key] == nil then values[key] = rule.default end
   end

@@ -62,11 +62,11 @@ install(FILES ${PROJECT_BINARY_DIR}/parhost.pc DESTINATION ${CMAKE_INSTALL_LIBDI
 install(FILES ${PROJECT_BINARY_DIR}/parhostConfig.cmake ${PROJECT_BINARY_DIR}/parhostConfigVersion.cmake
         DESTINATION ${config_dir})
 install(TARGETS parhost_stock LIBRARY DESTINATION ${PARHOST_LUA_CDIR}/parhost)
-foreach(module async futures http parhost proc_pool thread_pool)
+foreach(module async futures http parhost plot proc_pool thread_pool)
   install(FILES lua/stock/module.lua DESTINATION ${PARHOST_LUA_DIR} RENAME ${module}.lua)
 endforeach()
 install(DIRECTORY lua/meta DESTINATION ${CMAKE_INSTALL_DATADIR}/parhost FILES_MATCHING PATTERN "*.lua")
-install(DIRECTORY docs/ TYPE DOC FILES_MATCHING PATTERN "*.md" PATTERN "*.png" PATTERN man EXCLUDE)
+install(DIRECTORY docs/ TYPE DOC FILES_MATCHING PATTERN "*.md" PATTERN "*.png" PATTERN "*.svg" PATTERN man EXCLUDE)
 install(FILES docs/man/parhost.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES scripts/completion/parhost.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME parhost)
 install(FILES scripts/completion/_parhost DESTINATION ${PARHOST_ZSH_DIR})

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The public surface: every function that a module shows at run time has a stub in lua/meta, a line in docs/, and is
 -- named in some spec.
-local MODULES = { "futures", "proc_pool", "thread_pool", "parhost", "http", "async", "async.process" }
+local MODULES = { "futures", "proc_pool", "thread_pool", "parhost", "http", "async", "async.process", "plot" }
 
 local function read(command)
   local pipe <close> = assert(io.popen(command))

@@ -17,6 +17,7 @@ struct ph_curl_multi {
   struct ph_list exchanges; /* those that are not freed */
   struct ph_list idle;      /* freed, and kept to be used again: making a handle costs more than a request */
   size_t n_idle;
+  long running, kept; /* exchanges under way; connections that libcurl may have before it closes idle ones */
 };
 
 const struct ph_curl_api *ph__curl_functions(const struct ph_curl *c);

@@ -299,6 +299,11 @@ static int share_cookies(struct ph_curl_multi *m) {
   return m->curl->api->share_setopt(m->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE) == CURLSHE_OK ? 0 : -1;
 }
 
+static void keep_connections(struct ph_curl_multi *m, long kept) {
+  m->kept = kept;
+  m->curl->api->multi_setopt(m->handle, CURLMOPT_MAXCONNECTS, kept);
+}
+
 struct ph_curl_multi *ph_curl_multi_new(struct ph_curl *c, const struct ph_curl_limits *limits, struct ph_err *err) {
   struct ph_curl_multi *m = ph_calloc(1, sizeof *m);
   CURLM *handle = m != NULL && !PH_FAULT(curl) ? c->api->multi_init() : NULL;
@@ -317,7 +322,7 @@ struct ph_curl_multi *ph_curl_multi_new(struct ph_curl *c, const struct ph_curl_
   c->api->multi_setopt(handle, CURLMOPT_SOCKETDATA, m);
   c->api->multi_setopt(handle, CURLMOPT_TIMERFUNCTION, on_timer_change);
   c->api->multi_setopt(handle, CURLMOPT_TIMERDATA, m);
-  c->api->multi_setopt(handle, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
+  keep_connections(m, KEPT_CONNECTIONS);
   c->api->multi_setopt(handle, CURLMOPT_MAX_TOTAL_CONNECTIONS, limits->max_connections);
   c->api->multi_setopt(handle, CURLMOPT_MAX_HOST_CONNECTIONS, limits->max_per_host);
   if (limits->cookies && share_cookies(m) != 0) {
@@ -384,12 +389,16 @@ int ph__curl_refused(struct ph_curl_multi *m) {
   return refused;
 }
 
+/* libcurl counts connections in use as well: with more of them than it may keep, each request would close one and the
+ * next one open another. */
 void ph__curl_started(struct ph_curl_multi *m) {
   m->curl->running++;
+  if (++m->running > m->kept) keep_connections(m, 2 * m->running);
 }
 
 void ph__curl_ended(struct ph_curl_multi *m) {
   m->curl->running--;
+  if (--m->running == 0 && m->kept > KEPT_CONNECTIONS) keep_connections(m, KEPT_CONNECTIONS);
 }
 
 void ph__curl_tell(struct ph_curl *c, struct ph_list *news_node) {

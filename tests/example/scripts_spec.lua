@@ -27,6 +27,25 @@ describe("scripts/", function()
     assert.same({ out = "", err = "cpu.lua: n: a whole number >= 1 expected, got 'many'\n", code = 1 }, result)
   end)
 
+  it("speedup.lua draws what it has measured", function()
+    local path = os.tmpname()
+    local lines = lines_of(("speedup.lua %s 2 0.01 3"):format(path))
+    assert.equal("Speed-up of cpu.lua", lines[1])
+    assert.matches("^%d+ processors; median of 2, error bars from least to greatest$", lines[2])
+    assert.matches("%f[%d]1 .*2 .*3$", lines[#lines - 2])
+    local file <close> = assert(io.open(path))
+    local text = file:read "a"
+    os.remove(path)
+    assert.matches("<desc>Line chart: .* measured: 3 points, first 1 at 1, last %d%S* at 3,", text)
+    assert.matches("ideal: 2 points, first 1 at 1, last 3 at 3,", text)
+  end)
+
+  it("speedup.lua refuses what is no number", function()
+    local result = run.sh(run.parhost .. " scripts/speedup.lua /dev/null 0")
+    assert.same({ "", 1 }, { result.out, result.code })
+    assert.equal("speedup.lua: repetitions: a number >= 1 expected, got '0'\n", result.err)
+  end)
+
   for script, head in pairs { ["io.lua"] = "启动线程池处理 3 个URL...", ["io_processes.lua"] = "启动进程池处理 3 个URL..." } do
     it(script .. " gives a line for each URL, in their order", function()
       local server <close> = servers.bad()

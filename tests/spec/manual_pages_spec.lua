@@ -32,6 +32,7 @@ local PAGE_OF = {
   thread_pool = { "docs/thread_pool.md", "docs/executors.md" },
   parhost = { "docs/parhost.md", "docs/progress.md" }, http = { "docs/http.md" },
   async = { "docs/async.md" }, async_sync = { "docs/async-sync.md" }, async_process = { "docs/process.md" },
+  plot = { "docs/plot.md" },
 }
 
 describe("names", function()
@@ -49,6 +50,7 @@ local OPTIONS = {
   { "lua/async/command.lua", { "docs/process.md" }, "async_process" },
   { "lua/async/queue.lua", { "docs/async-sync.md" }, "async_sync" },
   { "lua/async", { "docs/async.md" }, "async" },
+  { "lua/plot", { "docs/plot.md" }, "plot" },
   { "lua/http", { "docs/http.md" }, "http" },
   { "lua/futures", { "docs/futures.md" }, "futures" },
   { "lua/parhost/progress.lua", { "docs/progress.md" }, "parhost" },

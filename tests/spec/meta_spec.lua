@@ -3,6 +3,7 @@
 local async = require "async"
 local futures = require "futures"
 local http = require "http"
+local plot = require "plot"
 local proc_pool = require "proc_pool"
 package.path = "tests/spec/?.lua;" .. package.path
 local servers = require "support.servers"
@@ -127,6 +128,7 @@ local samples = {
   ["parhost.Process"] = function() return async.process { "true" } end,
   ["parhost.Stream"] = stream,
   ["parhost.Error"] = function() return futures.error("os", "x") end,
+  ["plot.Chart"] = function() return plot.bar { y = { 1 } } end,
   ["http.Session"] = function() return http.session() end,
   ["http.Response"] = function() return http.get(server.url) end,
   ["http.Headers"] = function() return http.get(server.url).headers end,

@@ -25,14 +25,14 @@ end
 
 local NGINX <const> = [[
 worker_processes 1; pid "%s/pid"; error_log "%s/error.log"; daemon on;
-events { worker_connections 1024; }
+events { worker_connections %d; }
 http { access_log off; keepalive_requests 1000000; client_body_temp_path "%s"; proxy_temp_path "%s";
   fastcgi_temp_path "%s"; uwsgi_temp_path "%s"; scgi_temp_path "%s";
-  server { listen 127.0.0.1:%d; location / { return 200 "%s"; } } }
+  server { listen 127.0.0.1:%d backlog=4096; location / { return 200 "%s"; } } }
 ]]
 
--- 1 KB for every request.
-function servers.nginx(folder)
+-- 1 KB for every request, on so many connections (default 1000).
+function servers.nginx(folder, connections)
   local nginx = "PATH=$PATH:/usr/sbin nginx"
   if not os.execute(nginx .. " -v >/dev/null 2>&1") then return nil, "nginx is not installed here" end
   folder = folder .. "/nginx"
@@ -41,8 +41,8 @@ function servers.nginx(folder)
   folder = pipe:read "l"
   for _ = 1, 20 do
     local port = math.random(20000, 50000)
-    local f = folder
-    write_file(folder .. "/nginx.conf", NGINX:format(f, f, f, f, f, f, f, port, ("x"):rep(1024)))
+    local f, most = folder, (connections or 1000) + 24
+    write_file(folder .. "/nginx.conf", NGINX:format(f, f, most, f, f, f, f, f, port, ("x"):rep(1024)))
     if os.execute(("%s -p %s -c %s 2>/dev/null"):format(nginx, quote(folder), quote(folder .. "/nginx.conf"))) then
       return { url = ("http://127.0.0.1:%d/"):format(port), stop = stopper(tonumber(read_line(folder .. "/pid"))) }
     end
