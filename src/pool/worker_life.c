@@ -205,11 +205,11 @@ static void note_death(struct ph_worker *w, const struct ph_exit *how, bool duri
 }
 
 void ph__worker_gone(struct ph_worker *w, const struct ph_exit *how) {
+  ph__read_replies(w); /* which may say more of its end than its exit code */
   if (w->state == PH_WORKER_STARTING && how->exit_code == PH_WORKER_EXIT_NO_MEMORY) {
     ph__worker_spawn_failed(w, ENOMEM);
     return;
   }
-  ph__read_replies(w);
   bool death = counts_as_death(w), during_setup = w->state == PH_WORKER_STARTING;
   fail_interrupted(w, how);
   if (w->state != PH_WORKER_STOPPING && !w->pool->terminating) w->pool->restarts++;
