@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ struct ph_loop {
   int wake_fd, timer_fd;
   int64_t armed;   /* when the timer goes off; PH_NEVER: it does not */
   unsigned events; /* callbacks so far */
-  bool gives_way;
+  bool gives_way, lost;
 };
 
 struct ph_loop_watch {
@@ -74,7 +75,15 @@ struct ph_loop *ph_loop_new(struct ph_err *err) {
   return NULL;
 }
 
+/* libuv aborts when it finds its epoll closed, or something else in its place. */
+static bool is_intact(struct ph_loop *loop) {
+  struct epoll_event event;
+  return epoll_wait(uv_backend_fd(&loop->uv), &event, 1, 0) >= 0 || errno == EINTR;
+}
+
+/* Of one that is not intact the descriptors may be somebody else's by now, and what libuv holds is lost. */
 void ph_loop_free(struct ph_loop *loop) {
+  if (!is_intact(loop)) return;
   if (loop->wake != NULL) ph_loop_unwatch(loop->wake);
   if (loop->timer != NULL) ph_loop_unwatch(loop->timer);
   uv_run(&loop->uv, UV_RUN_DEFAULT);
@@ -140,7 +149,13 @@ static void sleep_lightly(struct ph_loop *loop) {
   if (poll(&fd, 1, uv_backend_timeout(&loop->uv)) >= 0) ph_loop_turn(loop);
 }
 
+bool ph_loop_is_lost(const struct ph_loop *loop) {
+  return loop->lost;
+}
+
 void ph_loop_run_once(struct ph_loop *loop, int64_t deadline) {
+  loop->lost = !is_intact(loop);
+  if (loop->lost) return;
   if (deadline != PH_NEVER && deadline <= ph_now()) {
     uv_run(&loop->uv, UV_RUN_NOWAIT);
     return;
