@@ -62,6 +62,8 @@ struct ph_backend {
   /* Makes the running code look at the stop word of its slot. */
   void (*interrupt)(struct ph_pool *p, struct ph_worker *w);
   void (*kill)(struct ph_pool *p, struct ph_worker *w, bool hard);
+  /* Or NULL. A worker has been told to leave, and its end will be news. */
+  void (*expect_end)(struct ph_pool *p);
   pid_t (*thread_id)(const struct ph_worker *w); /* or NULL: workers are processes */
   /* Reports what happened to workers through ph__worker_*; called when the watched descriptor is readable, and by the
    * next pump when p->poll_soon is set. */

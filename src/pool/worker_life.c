@@ -251,6 +251,7 @@ void ph__worker_stop(struct ph_worker *w) {
   w->state = PH_WORKER_STOPPING;
   w->since = ph_now();
   if (ph__write_frame(w, &f, NULL, 0, NULL, 0) != 0) w->pool->backend->kill(w->pool, w, true);
+  if (w->pool->backend->expect_end != NULL) w->pool->backend->expect_end(w->pool);
   if (in_setup || w->pool->terminating || w->pool->state == PH_POOL_BROKEN) ph__kill_later(w, w->pool->config.grace_ns);
 }
 
