@@ -53,10 +53,30 @@ static struct ph_loop_watch *watch_own(struct ph_loop *loop, int fd, struct ph_e
   return w;
 }
 
+enum { LOOP_FDS = 4, FIRST_LOOP_FDS = 6 };
+
+/* libuv (1.44) leaves its epoll open when it finds no more descriptors for a loop, and aborts without those of a pipe that
+ * it makes with the first one. */
+static int check_descriptors(int needed) {
+  int fds[FIRST_LOOP_FDS], n = 0, status = 0;
+  while (n < needed && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0) n++;
+  if (n < needed) status = -errno;
+  while (n > 0) close(fds[--n]);
+  return status;
+}
+
+static int open_uv(uv_loop_t *uv) {
+  static atomic_bool opened;
+  int status = check_descriptors(atomic_load(&opened) ? LOOP_FDS : FIRST_LOOP_FDS);
+  if (status == 0) status = uv_loop_init(uv);
+  if (status == 0) atomic_store(&opened, true);
+  return status;
+}
+
 struct ph_loop *ph_loop_new(struct ph_err *err) {
   struct ph_loop *loop = ph_calloc(1, sizeof *loop);
   atomic_store(&used, true);
-  int status = loop == NULL ? UV_ENOMEM : PH_FAULT(uv_loop) ? -errno : uv_loop_init(&loop->uv);
+  int status = loop == NULL ? UV_ENOMEM : PH_FAULT(uv_loop) ? -errno : open_uv(&loop->uv);
   if (status != 0) {
     ph_err_set(err, "os", -status, "cannot open an event loop: %s", uv_strerror(status));
     free(loop);
