@@ -22,8 +22,8 @@ core.set_deliver(function(exchange)
   exchange.arrived = true
   local watcher = exchange.watcher
   if not watcher then return end
+  watcher:_settled(exchange) -- without memory for this call the news comes again, for the same watcher
   exchange.watcher = nil
-  watcher:_settled(exchange)
 end)
 
 function Exchange:_ready() return self.arrived end

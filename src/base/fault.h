@@ -47,6 +47,7 @@
   X(send, EAGAIN, "the zygote tells a pool what happened")                                                                  \
   X(sendmsg, ENOBUFS, "a pool asks the zygote for something")                                                               \
   X(signalfd, EMFILE, "the zygote listens for the ends of its children")                                                    \
+  X(slab, ENOMEM, "the small blocks of a Lua heap get more room")                                                           \
   X(socket, EMFILE, "libcurl opens a connection")                                                                           \
   X(socketpair, EMFILE, "the bell of a link, a pool's way to the zygote")                                                   \
   X(timer_create, EAGAIN, "the time limit of a task that runs inline, the watchdog of slow steps")                          \

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
+
 #define PAGE 512u /* bytes, and its alignment: the page of a block is found by masking */
 #define CHUNK_PAGES 8u
 #define MALLOC_HEAD 16u /* left free at the end of a chunk: the next one follows without a gap */
@@ -51,7 +53,7 @@ static struct page *leave_empty(struct ph_slab *s, struct page *p) {
 
 static bool add_chunk(struct ph_slab *s) {
   void *block;
-  if (posix_memalign(&block, PAGE, CHUNK_PAGES * PAGE - MALLOC_HEAD) != 0) return false;
+  if (PH_FAULT(slab) || posix_memalign(&block, PAGE, CHUNK_PAGES * PAGE - MALLOC_HEAD) != 0) return false;
   struct page *first = block;
   first->idle = 0;
   for (unsigned i = CHUNK_PAGES; i-- > 0;) {

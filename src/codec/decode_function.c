@@ -68,7 +68,9 @@ static void keep_loaded(lua_State *L, struct ph_reader *r, uint64_t number) {
 }
 
 static int load_function(lua_State *L, struct ph_reader *r, const void *bytes, size_t len, uint64_t n) {
-  if (luaL_loadbufferx(L, bytes, len, "=function", "b") != LUA_OK)
+  int status = luaL_loadbufferx(L, bytes, len, "=function", "b");
+  if (status == LUA_ERRMEM) lua_error(L);
+  if (status != LUA_OK)
     return ph_err_set(r->err, "not_serializable", 0, "cannot load a function: %.200s", lua_tostring(L, -1));
   if ((n > 0 && (n > 255 || lua_getupvalue(L, -1, (int)n) == NULL)) ||
       lua_getupvalue(L, n > 0 ? -2 : -1, (int)n + 1) != NULL)

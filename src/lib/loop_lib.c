@@ -82,6 +82,10 @@ static void sleep_now(lua_State *L, struct lib_state *s, int64_t deadline) {
   end_waits(s, last);
 }
 
+static bool is_lost(const struct lib_state *s) {
+  return s->loop != NULL && ph_loop_is_lost(s->loop);
+}
+
 static int64_t deadline_argument(lua_State *L, int idx) {
   if (lua_isnoneornil(L, idx)) return PH_NEVER;
   lua_Number seconds = luaL_checknumber(L, idx);
@@ -152,6 +156,8 @@ static bool wait_once(lua_State *L, struct lib_state *s, int64_t deadline, int s
       sleep_now(L, s, deadline);
   }
   ph_worker_helped();
+  if (is_lost(s))
+    ph_error_raise(L, "os", "the event loop cannot wait: something in this process has closed its descriptors");
   return stuck;
 }
 
@@ -257,7 +263,7 @@ static int wait_idly(lua_State *L) {
 
 bool lib_idle(lua_State *L, struct ph_link *link) {
   const struct lib_state *s = lib_state_if_any(L);
-  if (s == NULL || !any_alive(s)) return false;
+  if (s == NULL || !any_alive(s) || is_lost(s)) return false;
   lua_pushcfunction(L, wait_idly);
   lua_pushlightuserdata(L, link);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);

@@ -37,6 +37,7 @@ static int worker_main(void *ud, uint32_t index, int memfd, int bell) {
     place.L = ph_vm_become_worker(start->vm);
   else
     place.vm = start->vm;
+  if (start->goes_on && place.L == NULL) return PH_WORKER_EXIT_NO_MEMORY;
   return ph_worker_run(&link, &place);
 }
 

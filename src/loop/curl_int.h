@@ -38,6 +38,9 @@ CURLcode ph__request_apply(const struct ph_curl_api *api, CURL *easy, const stru
 
 /* In exchange.c. */
 void ph__exchange_over(struct ph_exchange *x, CURLcode code);
+/* There was no memory to watch a socket of it: noted, and then its end. */
+void ph__exchange_unwatched(struct ph_exchange *x);
+void ph__exchange_end_unwatched(struct ph_list *node);
 /* Its multi goes. Without `touch` what is libcurl's stays as it is. */
 void ph__exchange_drop(struct ph_list *node, bool touch);
 /* The same for an idle one. */

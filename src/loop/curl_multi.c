@@ -42,6 +42,7 @@ struct ph_curl {
   bool readable; /* the loop found something on the epoll */
   size_t running;
   int refused;        /* why no socket could be made: to libcurl that is a connection that failed */
+  bool unwatched;     /* there are exchanges that wait for a socket that nobody watches */
   struct slot *slots; /* by descriptor */
   size_t n_slots;
 };
@@ -70,12 +71,23 @@ static void set_interest(struct ph_curl *c, int fd, struct slot *s, uint32_t eve
   s->registered = events;
 }
 
+/* No memory to watch it: its exchange ends soon. An error here would be the whole multi's, and leave libcurl (7.88) with
+ * handles in its tables that are freed. */
+static int leave_unwatched(struct ph_curl *c, CURL *easy, int what) {
+  struct ph_exchange *x = NULL;
+  if (what == CURL_POLL_REMOVE) return 0;
+  c->api->easy_getinfo(easy, CURLINFO_PRIVATE, &x);
+  if (x != NULL) ph__exchange_unwatched(x);
+  c->unwatched = true;
+  return 0;
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ud, void *socket_ud) {
-  (void)easy, (void)socket_ud;
+  (void)socket_ud;
   struct ph_curl_multi *m = ud;
   if (m->curl == NULL) return 0;
   struct slot *s = slot_of(m->curl, fd);
-  if (s == NULL) return -1;
+  if (s == NULL) return leave_unwatched(m->curl, easy, what);
   s->multi = m;
   s->wanted = what == CURL_POLL_REMOVE ? 0 : (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
   bool keep = s->wanted == 0 && s->ours && s->registered == EPOLLIN;
@@ -87,10 +99,17 @@ static curl_socket_t open_socket(void *ud, curlsocktype purpose, struct curl_soc
   (void)purpose;
   struct ph_curl *c = ud;
   int fd = PH_FAULT(socket) ? -1 : socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-  struct slot *s = fd >= 0 ? slot_of(c, fd) : NULL;
-  if (s != NULL) *s = (struct slot){.ours = true};
-  if (fd < 0) c->refused = errno;
-  return fd >= 0 ? fd : CURL_SOCKET_BAD;
+  if (fd >= 0 && slot_of(c, fd) == NULL) {
+    close(fd);
+    errno = ENOMEM;
+    fd = -1;
+  }
+  if (fd < 0) {
+    c->refused = errno;
+    return CURL_SOCKET_BAD;
+  }
+  c->slots[fd] = (struct slot){.ours = true};
+  return fd;
 }
 
 static int close_socket(void *ud, curl_socket_t fd) {
@@ -123,7 +142,7 @@ static void on_timer(uv_timer_t *timer) {
 }
 
 static int64_t next_due(const struct ph_curl *c) {
-  int64_t due = PH_NEVER;
+  int64_t due = c->unwatched ? 0 : PH_NEVER;
   for (struct ph_list *n = c->multis.next; n != &c->multis; n = n->next) {
     const struct ph_curl_multi *m = ph_list_entry(n, struct ph_curl_multi, node);
     if (m->due < due) due = m->due;
@@ -263,6 +282,14 @@ static void on_event(struct ph_curl *c, const struct epoll_event *event) {
   act(s->multi, fd, bits);
 }
 
+static void end_unwatched(struct ph_curl *c) {
+  c->unwatched = false;
+  for (struct ph_list *n = c->multis.next; n != &c->multis; n = n->next) {
+    struct ph_curl_multi *m = ph_list_entry(n, struct ph_curl_multi, node);
+    for (struct ph_list *x = m->exchanges.next; x != &m->exchanges; x = x->next) ph__exchange_end_unwatched(x);
+  }
+}
+
 static void run_timers(struct ph_curl *c) {
   int64_t now = ph_now();
   for (struct ph_list *n = c->multis.next; n != &c->multis; n = n->next) {
@@ -280,6 +307,7 @@ void ph_curl_turn(struct ph_curl *c) {
   int n = epoll_wait(c->epoll_fd, events, BATCH, 0);
   for (int i = 0; i < n; i++) on_event(c, &events[i]);
   run_timers(c);
+  if (c->unwatched) end_unwatched(c);
 }
 
 struct ph_exchange *ph_curl_news(struct ph_curl *c) {

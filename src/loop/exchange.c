@@ -37,7 +37,7 @@ struct ph_exchange {
   int status;
   enum ph_want want;
   enum ph_ending ending;
-  bool over, head_done, body_begun, paused, skip, moved;
+  bool over, head_done, body_begun, paused, skip, moved, unwatched;
   bool skip_redirects, digest;
   CURLcode code;
   long version;
@@ -225,6 +225,17 @@ void ph__exchange_over(struct ph_exchange *x, CURLcode code) {
   if (code != CURLE_OK && !skipped_enough && x->ending == PH_END_OK) x->ending = PH_END_FAILED;
   finish(x);
   tell(x);
+}
+
+void ph__exchange_unwatched(struct ph_exchange *x) {
+  x->unwatched = true;
+}
+
+void ph__exchange_end_unwatched(struct ph_list *node) {
+  struct ph_exchange *x = ph_list_entry(node, struct ph_exchange, node);
+  if (!x->unwatched || x->over) return;
+  snprintf(x->text, sizeof x->text, "not enough memory to watch a socket");
+  ph__exchange_over(x, CURLE_OUT_OF_MEMORY);
 }
 
 static void cancel(struct ph_exchange *x) {

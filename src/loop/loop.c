@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ struct ph_loop {
   int wake_fd, timer_fd;
   int64_t armed;   /* when the timer goes off; PH_NEVER: it does not */
   unsigned events; /* callbacks so far */
-  bool gives_way;
+  bool gives_way, lost;
 };
 
 struct ph_loop_watch {
@@ -55,10 +56,30 @@ static struct ph_loop_watch *watch_own(struct ph_loop *loop, int fd, struct ph_e
   return w;
 }
 
+enum { LOOP_FDS = 4, FIRST_LOOP_FDS = 6 };
+
+/* libuv (1.44) leaves its epoll open when it finds no more descriptors for a loop, and aborts without those of a pipe that
+ * it makes with the first one. */
+static int check_descriptors(int needed) {
+  int fds[FIRST_LOOP_FDS], n = 0, status = 0;
+  while (n < needed && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0) n++;
+  if (n < needed) status = -errno;
+  while (n > 0) close(fds[--n]);
+  return status;
+}
+
+static int open_uv(uv_loop_t *uv) {
+  static atomic_bool opened;
+  int status = check_descriptors(atomic_load(&opened) ? LOOP_FDS : FIRST_LOOP_FDS);
+  if (status == 0) status = uv_loop_init(uv);
+  if (status == 0) atomic_store(&opened, true);
+  return status;
+}
+
 struct ph_loop *ph_loop_new(struct ph_err *err) {
   struct ph_loop *loop = ph_calloc(1, sizeof *loop);
   atomic_store(&used, true);
-  int status = loop == NULL ? UV_ENOMEM : PH_FAULT(uv_loop) ? -errno : uv_loop_init(&loop->uv);
+  int status = loop == NULL ? UV_ENOMEM : PH_FAULT(uv_loop) ? -errno : open_uv(&loop->uv);
   if (status != 0) {
     ph_err_set(err, "os", -status, "cannot open an event loop: %s", uv_strerror(status));
     free(loop);
@@ -77,7 +98,15 @@ struct ph_loop *ph_loop_new(struct ph_err *err) {
   return NULL;
 }
 
+/* libuv aborts when it finds its epoll closed, or something else in its place. */
+static bool is_intact(struct ph_loop *loop) {
+  struct epoll_event event;
+  return epoll_wait(uv_backend_fd(&loop->uv), &event, 1, 0) >= 0 || errno == EINTR;
+}
+
+/* Of one that is not intact the descriptors may be somebody else's by now, and what libuv holds is lost. */
 void ph_loop_free(struct ph_loop *loop) {
+  if (!is_intact(loop)) return;
   if (loop->wake != NULL) ph_loop_unwatch(loop->wake);
   if (loop->timer != NULL) ph_loop_unwatch(loop->timer);
   uv_run(&loop->uv, UV_RUN_DEFAULT);
@@ -152,7 +181,13 @@ static void sleep_lightly(struct ph_loop *loop) {
   if (poll(&fd, 1, uv_backend_timeout(&loop->uv)) >= 0) ph_loop_turn(loop);
 }
 
+bool ph_loop_is_lost(const struct ph_loop *loop) {
+  return loop->lost;
+}
+
 void ph_loop_run_once(struct ph_loop *loop, int64_t deadline) {
+  loop->lost = !is_intact(loop);
+  if (loop->lost) return;
   if (deadline != PH_NEVER && deadline <= ph_now()) {
     uv_run(&loop->uv, UV_RUN_NOWAIT);
     return;

@@ -28,8 +28,10 @@ struct ph_loop_watch *ph_loop_watch_by(struct ph_loop *loop, int fd, void (*call
 void ph_loop_unwatch(struct ph_loop_watch *watch);
 
 /* Runs the loop until something has happened or the absolute deadline (ph_now(), PH_NEVER: none) has passed, or
- * for no reason. */
+ * for no reason, such as that the loop is lost. */
 void ph_loop_run_once(struct ph_loop *loop, int64_t deadline);
+/* Somebody has closed its descriptors: it could not be run. */
+bool ph_loop_is_lost(const struct ph_loop *loop);
 
 /* From now on a wait ends when a signal handler has run, so that what the handler has asked for may happen. */
 void ph_loop_give_way(struct ph_loop *loop);

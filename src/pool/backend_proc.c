@@ -44,6 +44,12 @@ static int proc_open(struct ph_pool *p, struct ph_err *err) {
   return -1;
 }
 
+/* What is asked of the zygote, it is to do. */
+static void proc_expect_end(struct ph_pool *p) {
+  const struct proc_backend *b = p->backend_data;
+  ph_zygote_continue(b->own_zygote);
+}
+
 static int proc_spawn(struct ph_pool *p, struct ph_worker *w, struct ph_err *err) {
   struct proc_backend *b = p->backend_data;
   int fds[2];
@@ -53,12 +59,14 @@ static int proc_spawn(struct ph_pool *p, struct ph_worker *w, struct ph_err *err
   int status = ph_zygote_spawn(b->connection, w->index, name, fds[0], fds[1], err);
   close(fds[0]);
   close(fds[1]);
+  ph_zygote_continue(b->own_zygote);
   return status;
 }
 
 static void proc_interrupt(struct ph_pool *p, struct ph_worker *w) {
   struct proc_backend *b = p->backend_data;
   ph_zygote_signal(b->connection, w->index, PH_STOP_SIGNAL_NUMBER, false);
+  ph_zygote_continue(b->own_zygote);
 }
 
 static void proc_poke(struct ph_pool *p, struct ph_worker *w, bool asleep) {
@@ -69,6 +77,7 @@ static void proc_poke(struct ph_pool *p, struct ph_worker *w, bool asleep) {
 static void proc_kill(struct ph_pool *p, struct ph_worker *w, bool hard) {
   struct proc_backend *b = p->backend_data;
   ph_zygote_signal(b->connection, w->index, hard ? SIGKILL : SIGTERM, hard);
+  ph_zygote_continue(b->own_zygote);
 }
 
 /* The zygote is gone, and its workers with it. */
@@ -109,6 +118,7 @@ const struct ph_backend ph_backend_proc = {
     .interrupt = proc_interrupt,
     .kill = proc_kill,
     .poke = proc_poke,
+    .expect_end = proc_expect_end,
     .poll = proc_poll,
     .close = proc_close,
 };

@@ -64,6 +64,8 @@ struct ph_backend {
   /* Makes the running code look at the stop word of its slot. */
   void (*interrupt)(struct ph_pool *p, struct ph_worker *w);
   void (*kill)(struct ph_pool *p, struct ph_worker *w, bool hard);
+  /* Or NULL. A worker has been told to leave, and its end will be news. */
+  void (*expect_end)(struct ph_pool *p);
   pid_t (*thread_id)(const struct ph_worker *w); /* or NULL: workers are processes */
   /* Makes the running code look at its question, unless it sleeps somewhere; asleep: in any case. Or NULL. */
   void (*poke)(struct ph_pool *p, struct ph_worker *w, bool asleep);

@@ -225,11 +225,11 @@ static void note_death(struct ph_worker *w, const struct ph_exit *how, bool duri
 }
 
 void ph__worker_gone(struct ph_worker *w, const struct ph_exit *how) {
+  ph__read_replies(w); /* which may say more of its end than its exit code */
   if (w->state == PH_WORKER_STARTING && how->exit_code == PH_WORKER_EXIT_NO_MEMORY) {
     ph__worker_spawn_failed(w, ENOMEM);
     return;
   }
-  ph__read_replies(w);
   if (ph_traced()) ph__trace_exit(w, how);
   bool death = counts_as_death(w), during_setup = w->state == PH_WORKER_STARTING;
   fail_interrupted(w, how);
@@ -272,6 +272,7 @@ void ph__worker_stop(struct ph_worker *w) {
   w->state = PH_WORKER_STOPPING;
   w->since = ph_now();
   if (ph__write_frame(w, &f, NULL, 0, NULL, 0) != 0) w->pool->backend->kill(w->pool, w, true);
+  if (w->pool->backend->expect_end != NULL) w->pool->backend->expect_end(w->pool);
   if (in_setup || w->pool->terminating || w->pool->state == PH_POOL_BROKEN) ph__kill_later(w, w->pool->config.grace_ns);
 }
 

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -124,7 +125,13 @@ void ph_zygote_disconnect(int connection) {
   close(connection);
 }
 
+void ph_zygote_continue(pid_t pid) {
+  if (pid == 0 && ph_zygote_running()) pid = the_zygote.pid != 0 ? the_zygote.pid : getppid();
+  if (pid > 1) kill(pid, SIGCONT);
+}
+
 void ph_zygote_reap(pid_t pid) {
+  ph_zygote_continue(pid);
   while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
   }
 }

@@ -47,6 +47,8 @@ void ph_zygote_disconnect(int connection);
 int ph_zygote_fork(const struct ph_zygote_program *program, int allowed_threads, pid_t *pid, struct ph_err *err);
 /* Reaps the process of ph_zygote_fork after its connection was closed. */
 void ph_zygote_reap(pid_t pid);
+/* Somebody may have stopped it (SIGSTOP), and now it is needed. pid 0: the process-wide one. */
+void ph_zygote_continue(pid_t pid);
 
 /* Asks for a worker; takes nothing (the caller closes memfd and bell afterwards). `name` is shown by ps (15 bytes). */
 int ph_zygote_spawn(int connection, uint32_t index, const char *name, int memfd, int bell, struct ph_err *err);

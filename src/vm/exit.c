@@ -65,10 +65,13 @@ void ph_vm_run_exit(struct ph_vm *vm, const char *mode) {
 
 void ph__exit_install(lua_State *L, struct ph_vm *vm) {
   if (!vm->is_worker) return;
-  lua_getglobal(L, LUA_OSLIBNAME);
-  lua_pushcfunction(L, vm->exit_raises ? raise_worker_exit : exit_worker_process);
-  lua_setfield(L, -2, "exit");
-  lua_pop(L, 1);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE); /* the globals are the program's, and may be gone */
+  if (lua_getfield(L, -1, LUA_OSLIBNAME) == LUA_TTABLE) {
+    lua_pushliteral(L, "exit");
+    lua_pushcfunction(L, vm->exit_raises ? raise_worker_exit : exit_worker_process);
+    lua_rawset(L, -3);
+  }
+  lua_pop(L, 2);
 }
 
 /* --- adopted states --------------------------------------------------------------------------------------- */

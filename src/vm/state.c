@@ -28,12 +28,14 @@ struct ph_vm *ph_vm_of(lua_State *L) {
 static void seed_random(lua_State *L) {
   lua_Integer seed[2] = {0, 0};
   if (PH_FAULT(getrandom) || getrandom(seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) return;
-  lua_getglobal(L, LUA_MATHLIBNAME);
-  lua_getfield(L, -1, "randomseed");
-  lua_pushinteger(L, seed[0]);
-  lua_pushinteger(L, seed[1]);
-  lua_call(L, 2, 0);
-  lua_pop(L, 1);
+  int top = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE); /* the globals are the program's, and may be gone */
+  if (lua_getfield(L, -1, LUA_MATHLIBNAME) == LUA_TTABLE && lua_getfield(L, -1, "randomseed") == LUA_TFUNCTION) {
+    lua_pushinteger(L, seed[0]);
+    lua_pushinteger(L, seed[1]);
+    lua_call(L, 2, 0);
+  }
+  lua_settop(L, top);
 }
 
 static void init_vm(struct ph_vm *vm, lua_State *L) {
@@ -164,13 +166,21 @@ void ph_vm_part_ways(struct ph_vm *vm) {
   if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) lua_pop(vm->L, 1);
 }
 
-lua_State *ph_vm_become_worker(struct ph_vm *vm) {
-  lua_State *L = lua_newthread(vm->L);
-  lua_rawsetp(vm->L, LUA_REGISTRYINDEX, L); /* for as long as the process lives */
-  vm->is_worker = true;
-  vm->wake_fd = -1;
-  vm->running = L;
+static int do_become_worker(lua_State *L) {
+  struct ph_vm *vm = lua_touserdata(L, 1);
+  lua_State *co = lua_newthread(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, co); /* for as long as the process lives */
   ph__exit_install(L, vm);
   seed_random(L);
-  return L;
+  vm->running = co;
+  return 0;
+}
+
+lua_State *ph_vm_become_worker(struct ph_vm *vm) {
+  vm->is_worker = true;
+  vm->wake_fd = -1;
+  if (!lua_checkstack(vm->L, LUA_MINSTACK)) return NULL;
+  lua_pushcfunction(vm->L, do_become_worker);
+  lua_pushlightuserdata(vm->L, vm);
+  return lua_pcall(vm->L, 1, 0, 0) == LUA_OK ? vm->running : NULL;
 }

@@ -143,7 +143,7 @@ for i = 1, #parts do
   local ok, err = run(i)
   if not ok then errors[i] = err end
 end
-local tripped = fault.tripped "alloc" + fault.tripped "lua_alloc" > 0
+local tripped = fault.tripped "alloc" + fault.tripped "lua_alloc" + fault.tripped "slab" > 0
 fault.arm ""
 local good = true
 for i = 1, #parts do

@@ -31,6 +31,14 @@ local NO_MEMORY <const> = "Cannot allocate memory"
 local AGAIN <const> = "Resource temporarily unavailable"
 local NO_LOOP <const> = "false parhost.os: cannot open an event loop: %s\n"
 
+-- Sanitizers watch each block, and there is no slab; how a row ends then.
+local maps = io.open("/proc/self/maps"):read("a")
+local has_slab = not (maps:find("libasan", 1, true) or maps:find("libtsan", 1, true))
+local function slab(point, script, ...)
+  if has_slab then return { point, script, ... } end
+  return { point, script, GOOD .. "untripped slab\n" }
+end
+
 -- what is armed, script, standard output [, standard error [, exit code]]. What begins with "arm " is armed by the script.
 local NO_TRACE <const> = "Lua warning: parhost: the trace /dev/null is not complete: No space left on device\n"
 local ROWS <const> = {
@@ -112,6 +120,9 @@ local ROWS <const> = {
   { "sendmsg:2", "processes", no_worker "cannot reach the fork server: No buffer space available" },
   { "sendmsg:2=EPIPE", "processes", no_worker "the fork server died: no worker can be started" },
   { "signalfd", "processes", "the fork server died\n" }, -- for good; who notices first is open
+  slab("slab", "processes", "", "parhost: cannot create state: not enough memory\n", 1),
+  slab("zygote.slab:1+", "processes", GOOD), -- the state for workers: they make their own
+  slab("thread.slab:1+", "threads", NO_WORKER:format(NO_MEMORY):rep(4)),
   { "socket", "get", "false parhost.http: GET http://127.0.0.1:1/: cannot open a socket: Too many open files\n" .. REFUSED },
   { "socketpair", "processes", GOOD }, -- as with fork
   { "socketpair:2", "processes", no_pool("parhost.os: cannot make a socket for a pool: " .. TOO_MANY) },

@@ -105,9 +105,9 @@ for _ = 1, 2 do
   end)
 end]]
 
--- The program computes while a task is under way: workers and the dispatcher sleep meanwhile, up to the fault.
+-- The program computes while a task is under way: the other worker and the dispatcher sleep meanwhile, up to the fault.
 local BUSY <const> = [[
-local pool = require("KIND").new { max_workers = 2, name = "p" }
+local pool = require("KIND").new { min_workers = 2, max_workers = 2, name = "p" }
 local gate = require("tests.spec.support.gate")
 local now = require("parhost").monotonic
 for _ = 1, 2 do
