@@ -40,8 +40,8 @@ local COMMANDS <const> = [[
        parhost dump [--help] pid
 ]]
 local KNOWN = {
-  "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--progress", "--tag", "--trace", "--stats", "--dashboard",
-  "--help", "--version",
+  "-e", "-i", "-l", "-v", "-E", "-W", "-j", "-h", "-V", "--workers", "--progress", "--tag", "--trace", "--stats",
+  "--dashboard", "--help", "--version",
 }
 
 local function complain(...)
