@@ -11,7 +11,7 @@ local function name_of(plan, argv)
   return plan.reads_stdin and "stdin" or "(command line)"
 end
 
--- Takes option i into the plan: gives the place of its last word, or nil: it is none of ours [, what is wrong with it [, how]].
+-- Takes option i into the plan: gives the place of its last word; or nil, if it is none of ours [, what is wrong [, how]].
 function trace.option(plan, option, argv, i)
   local name, text = option:match "^%-%-(%l+)=?(.*)$"
   if name == "stats" and (text == "" or text == "json") then

@@ -18,7 +18,7 @@ end
 
 local function check(watch)
   local watcher = forgetful_watcher()
-  local close <close> = watch(watcher)
+  local _ <close> = watch(watcher)
   local ok, err = pcall(block.wait, watcher, block.deadline(20))
   fault.arm ""
   assert.is_false(ok)

@@ -41,6 +41,7 @@ end
   end
 
   it("is an error of the task that runs inline", function()
-    assert.equal("parhost.os: not enough memory to run a task\n", try("proc_pool", "host", "inline = true, preload = { NAME }"))
+    assert.equal("parhost.os: not enough memory to run a task\n",
+      try("proc_pool", "host", "inline = true, preload = { NAME }"))
   end)
 end)
