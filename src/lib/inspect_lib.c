@@ -19,6 +19,7 @@
 #define ANSWER_MAX ((off_t)16 << 20) /* bytes that are believed to be one */
 #define FIRST_PATIENCE_MS 2          /* for one that waits in its loop */
 #define PATIENCE_MS 50
+#define BUSY_PAUSE_MS 5
 
 struct peer {
   int pid, tid, signal; /* as its name says */
@@ -34,8 +35,16 @@ static socklen_t set_name(struct sockaddr_un *address, const char *name) {
   return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n);
 }
 
+/* While too many others wait to be accepted, it waits. -1 with errno. */
+static int connect_in_time(int fd, const struct sockaddr_un *address, socklen_t len, int64_t deadline) {
+  int status;
+  while ((status = connect(fd, (const struct sockaddr *)address, len)) != 0 && errno == EAGAIN && ph_now() < deadline)
+    if (poll(NULL, 0, BUSY_PAUSE_MS) < 0) break;
+  return status;
+}
+
 /* Gives NULL, or why not. */
-static const char *connect_to(struct peer *p, const char *name, const char *what) {
+static const char *connect_to(struct peer *p, const char *name, const char *what, int64_t deadline) {
   struct sockaddr_un address;
   struct ucred cred;
   socklen_t len = sizeof cred;
@@ -49,7 +58,8 @@ static const char *connect_to(struct peer *p, const char *name, const char *what
   socklen_t n = set_name(&address, own);
   if (bind(p->fd, (struct sockaddr *)&address, n) != 0) return "os";
   n = set_name(&address, name);
-  if (connect(p->fd, (struct sockaddr *)&address, n) != 0) return errno == EAGAIN ? "busy" : "gone";
+  if (connect_in_time(p->fd, &address, n, deadline) != 0)
+    return errno == EAGAIN ? "busy" : errno == EINTR ? "interrupted" : "gone";
   if (getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0) return "os";
   if (cred.uid != geteuid()) return "other";
   return cred.pid == p->pid ? NULL : "other"; /* a name that does not belong to whom it names */
@@ -127,7 +137,7 @@ static int ask(lua_State *L) {
   const char *name = luaL_checkstring(L, 1), *what = luaL_checkstring(L, 2);
   int64_t deadline = ph_now() + ph_seconds_to_ns(luaL_checknumber(L, 3));
   struct peer p = {.fd = -1};
-  const char *trouble = connect_to(&p, name, what);
+  const char *trouble = connect_to(&p, name, what, deadline);
   int status = trouble == NULL ? await(&p, deadline) : 0;
   int answer = status > 0 ? receive(p.fd) : -1;
   if (p.fd >= 0) close(p.fd);

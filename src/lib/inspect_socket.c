@@ -22,7 +22,6 @@
 #include "pool/backend_thread.h"
 
 #define ANSWER_MAX ((size_t)4 << 20)
-#define BACKLOG 16
 #define AT_ONCE 8 /* who is answered together; the next ones later */
 #define TEXT_MAX 4096
 
@@ -188,7 +187,7 @@ static int listen_at(int signal_number) {
   int n = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "parhost.%d.%d.%d.%016" PRIx64, (int)getpid(),
                    (int)syscall(SYS_gettid), signal_number, random);
   socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
-  if (bind(fd, (struct sockaddr *)&address, len) == 0 && listen(fd, BACKLOG) == 0) return fd;
+  if (bind(fd, (struct sockaddr *)&address, len) == 0 && listen(fd, SOMAXCONN) == 0) return fd;
   close(fd);
   return -1;
 }

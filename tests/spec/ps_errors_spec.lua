@@ -147,6 +147,16 @@ describe("who connects and says nothing", function()
     assert.same({ code = 0, out = "true\t2\n", err = "", left = "" }, result)
   end)
 
+  it("is no trouble while a program computes, either", function()
+    asked.run(BUSY, function(program)
+      local name, held = asked.sockets(program)[1], {}
+      for _ = 1, 200 do held[#held + 1] = starter.dial(name) end
+      assert.equal(200, #held)
+      assert.equal("p", asked.ps(program).pools[1].name)
+      for _, fd in ipairs(held) do starter.close(fd) end
+    end)
+  end)
+
   it("does not make a program spin that has no descriptors left", function()
     local result = asked.run([[
       local async = require "async"
