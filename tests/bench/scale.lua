@@ -12,6 +12,7 @@ usage: parhost tests/bench/scale.lua [curve...] [options]
   curve        curves to measure; default: all
   --runs N     runs of each point (default 5, of payload 3)
   --big        the largest points as well, which want gigabytes
+  --add        keep the runs that were measured before
   --draw       measure nothing, draw what was measured before
   --smoke      the smallest point of each curve once, and nothing is written
   --out PATH   folder for scale-CURVE.tsv and scale-CURVE-WHAT.svg (default docs/img)
@@ -35,7 +36,7 @@ local function read_options(words)
     elseif word == "--out" then
       i = i + 1
       o.out = words[i] or fail("--out wants a folder")
-    elseif word == "--big" or word == "--draw" or word == "--smoke" or word == "--list" then
+    elseif word == "--big" or word == "--add" or word == "--draw" or word == "--smoke" or word == "--list" then
       o[word:sub(3)] = true
     elseif word == "--point" then -- in a process of its own
       o.point = { curve = words[i + 1], series = words[i + 2], x = math.tointeger(tonumber(words[i + 3])) }
@@ -87,12 +88,12 @@ end
 
 local stop_server = { __close = function(server) server.stop() end }
 
--- data[what][series][x] = { value... }
-local function measure(curve, o)
+-- Adds to data[what][series][x] = { value... }.
+local function measure(curve, o, data)
   local server = curve.setup and assert(curve.setup())
   local _ <close> = server and setmetatable(server, stop_server) or nil
   sides.url = server and server.url
-  local data, xs = {}, o.smoke and { curve.x[1] } or table.move(curve.x, 1, #curve.x, 1, {})
+  local xs = o.smoke and { curve.x[1] } or table.move(curve.x, 1, #curve.x, 1, {})
   if o.big then table.move(curve.big or {}, 1, #(curve.big or {}), #xs + 1, xs) end
   for _ = 1, o.smoke and 1 or o.runs or curve.runs or 5 do -- the whole curve again: each point sees all weathers
     for _, x in ipairs(xs) do
@@ -175,12 +176,12 @@ end
 local function work_on(curve, o)
   local path = ("%s/scale-%s.tsv"):format(o.out, curve.id)
   if o.smoke then
-    local data = measure(curve, o)
+    local data = measure(curve, o, {})
     for what in pairs(curve.charts) do assert(data[what], what) end
     return print(("%-12s works"):format(curve.id))
   end
-  if not o.draw then write_data(path, measure(curve, o)) end
-  local data = read_data(path)
+  local data = (o.draw or o.add) and read_data(path) or {}
+  if not o.draw then write_data(path, measure(curve, o, data)) end
   for _, what in ipairs(sorted_keys(curve.charts)) do
     draw(curve, data, what, ("%s/scale-%s-%s.svg"):format(o.out, curve.id, what))
   end

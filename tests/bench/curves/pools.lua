@@ -42,12 +42,8 @@ local tasks = {
   id = "tasks", what = "cost of a task, 10^3 to 10^6 of them at once", series = SERIES,
   x = { 1000, 3000, 10000, 30000, 100000, 300000, 1000000 },
   charts = {
-    time = {
-      title = "What a task takes when there are many", subtitle = "submitted one by one to 2 workers, then all results",
-      x_label = "tasks at once", y_label = "time per task", x_scale = "log", y_format = "seconds", y_min = 0,
-    },
     cpu = {
-      title = "What a task costs when there are many", subtitle = "the same, in processor time of all threads and processes",
+      title = "What a task costs when there are many", subtitle = "submitted one by one to 2 workers, then all results",
       x_label = "tasks at once", y_label = "processor time per task", x_scale = "log", y_format = "seconds", y_min = 0,
     },
   },
@@ -66,10 +62,11 @@ local function spin(rounds)
   return s
 end
 
+-- Seconds of processor time.
 local function whole_work(pool, pieces)
-  local start = clock()
+  local before = system.processor_time(pool)
   pool:map(spin, pieces):collect()
-  return clock() - start
+  return system.processor_time(pool) - before
 end
 
 local workers = {
@@ -84,7 +81,7 @@ local workers = {
     },
     work = {
       title = "The same work on more workers than processors",
-      subtitle = "1000 tasks of about 0.4 ms, in a map", x_label = "workers", y_label = "time of all",
+      subtitle = "1000 tasks of about 0.4 ms, in a map", x_label = "workers", y_label = "processor time of all",
       x_scale = "log2", y_format = "seconds", y_min = 0, marks = { { x = 2, label = "processors" } },
     },
   },
@@ -101,36 +98,41 @@ function workers.measure(series, count)
 end
 
 local payload = {
-  id = "payload", what = "a string there and back, 1 B to 256 MiB (--big: 1 GiB)", series = SERIES,
-  x = {}, big = { 2 ^ 30 }, runs = 3,
+  id = "payload", what = "a string there and back, 1 B to 64 MiB (--big: 1 GiB)", series = SERIES,
+  x = {}, big = { 2 ^ 27, 2 ^ 28, 2 ^ 30 }, runs = 3,
   charts = {
-    time = {
+    cpu = {
       title = "What a string costs, there and back", subtitle = "one in flight, 2 workers",
-      x_label = "size of the string", y_label = "round trip", x_scale = "log2", x_format = "bytes",
+      x_label = "size of the string", y_label = "processor time of a round trip", x_scale = "log2", x_format = "bytes",
       y_scale = "log", y_format = "seconds",
     },
     byte = {
       title = "What each byte costs, there and back", subtitle = "the same round trips, divided by the size",
-      x_label = "size of the string", y_label = "time per byte", x_scale = "log2", x_format = "bytes", x_min = 2 ^ 12,
-      y_scale = "linear", y_format = "seconds", y_min = 0, y_max = 4e-9,
-      marks = { { x = 2 ^ 15, label = "L1" }, { x = 2 ^ 20, label = "L2" }, { x = 2 ^ 25, label = "L3" } },
+      x_label = "size of the string", y_label = "processor time per byte", x_scale = "log2", x_format = "bytes",
+      x_min = 2 ^ 12,
+      y_scale = "log", y_format = "seconds",
+      marks = {
+        { x = 2 ^ 15, label = "L1" }, { x = 2 ^ 18, label = "ring" }, { x = 2 ^ 20, label = "L2" },
+        { x = 2 ^ 25, label = "L3" },
+      },
     },
   },
 }
-for e = 0, 28 do payload.x[#payload.x + 1] = (e % 2 == 0 or e > 12) and math.tointeger(2 ^ e) or nil end
+for e = 0, 26 do payload.x[#payload.x + 1] = (e % 2 == 0 or e > 12) and math.tointeger(2 ^ e) or nil end
 
-local function round_trip(pool, text)
-  local start = clock()
-  assert(#pool:submit(same, text):result() == #text)
-  local time = clock() - start
-  return { time = time, byte = time / #text }
+local function round_trips(pool, text, n)
+  for _ = 1, n do assert(#pool:submit(same, text):result() == #text) end
 end
 
 function payload.measure(series, size)
   local pool <close> = new_pool(series, 2)
   local text = ("x"):rep(size // 1)
-  for _ = 1, size > 1e8 and 1 or 3 do round_trip(pool, text) end
-  return middle(math.max(3, math.min(500, 1e8 // size)), round_trip, pool, text)
+  round_trips(pool, text, size > 1e8 and 1 or 3)
+  local n = math.max(2, math.min(500, 1e8 // size))
+  local start, before = clock(), system.processor_time(pool)
+  round_trips(pool, text, n)
+  local cpu = (system.processor_time(pool) - before) / n
+  return { time = (clock() - start) / n, cpu = cpu, byte = cpu / size }
 end
 
 return { tasks, workers, payload }

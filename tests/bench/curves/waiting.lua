@@ -9,29 +9,38 @@ local system = require "support.system"
 
 local clock = parhost.monotonic
 
+local SIZES <const> = { 100, 300, 1000, 3000, 10000, 30000, 100000, 300000, 1000000 }
+
 local sleepers = {
-  id = "sleepers", what = "10^2 to 10^6 tasks that sleep at the same time", series = { "tasks" },
-  x = { 100, 300, 1000, 3000, 10000, 30000, 100000, 300000, 1000000 },
+  id = "sleepers", what = "processor time of tasks that sleep, 10^2 to 10^6 at once", series = { "tasks" }, x = SIZES,
+  charts = { cpu = {
+    title = "What a sleeping task costs", subtitle = "started, asleep for 1 ms, and ended, in one group",
+    x_label = "tasks at once", y_label = "processor time per task", x_scale = "log", y_format = "seconds", y_min = 0,
+  } },
+}
+
+local asleep = {
+  id = "asleep", what = "memory of 10^2 to 10^6 sleeping tasks, and after their end", series = { "tasks" }, x = SIZES,
+  runs = 1,
   charts = {
-    cpu = {
-      title = "What a sleeping task costs", subtitle = "started, asleep for 1 ms, and ended, in one group",
-      x_label = "tasks at once", y_label = "processor time per task", x_scale = "log", y_format = "seconds", y_min = 0,
-    },
     bytes = {
       title = "What memory a sleeping task takes", x_label = "tasks at once", y_label = "bytes per task",
       x_scale = "log", y_min = 0,
     },
     left = {
-      title = "Memory after so many tasks have ended", x_label = "tasks that were asleep at once",
-      y_label = "resident memory, more than before", x_scale = "log", y_format = "bytes", y_min = 0,
+      title = "Memory after so many tasks were cancelled", subtitle = "and their garbage collected",
+      x_label = "tasks that were asleep at once", y_label = "resident memory, more than before", x_scale = "log",
+      y_scale = "log2", y_format = "bytes",
     },
   },
 }
 
+local QUIET <const> = { slow_step = 3600 } -- a million tasks hold the loop for a while
+
 -- Seconds of processor time for each of n tasks.
 local function start_and_end(n)
   local start = os.clock()
-  async.run(function()
+  async.run(QUIET, function()
     local group <close> = async.task_group()
     for _ = 1, n do group:create_task(async.sleep, 0.001) end
   end)
@@ -44,10 +53,15 @@ local function middle_of(rounds, measure, n)
   return report.median(values)
 end
 
+function sleepers.measure(_, n)
+  start_and_end(100)
+  return { cpu = middle_of(math.max(1, 30000 // n), start_and_end, n) }
+end
+
 -- Bytes for each of n tasks while all of them sleep. Then they are cancelled.
-local function asleep(n)
+local function sleep_and_cancel(n)
   local bytes
-  async.run(function()
+  async.run(QUIET, function()
     collectgarbage()
     local before = system.resident()
     async.group(function(group)
@@ -60,14 +74,13 @@ local function asleep(n)
   return bytes
 end
 
-function sleepers.measure(_, n)
-  start_and_end(100)
+function asleep.measure(_, n)
+  sleep_and_cancel(10)
   local before = system.resident()
-  local bytes = asleep(n)
+  local bytes = sleep_and_cancel(n)
   collectgarbage()
   collectgarbage()
-  local left = system.resident() - before
-  return { bytes = bytes, left = math.max(0, left), cpu = middle_of(math.max(1, 30000 // n), start_and_end, n) }
+  return { bytes = bytes, left = math.max(1, system.resident() - before) }
 end
 
 local requests = {
@@ -75,12 +88,9 @@ local requests = {
   names = { one = "one session", many = "a session for each 500 tasks" },
   x = { 100, 200, 500, 1000, 2000, 5000, 10000 },
   charts = {
-    rate = {
-      title = "Requests per second with many in flight", subtitle = "GETs of 1 KB from nginx on the same two processors",
-      x_label = "in flight", y_label = "requests per second", x_scale = "log", y_format = "si", y_min = 0, more = true,
-    },
     cpu = {
-      title = "Processor time of a request", subtitle = "of the program alone, without nginx",
+      title = "What a request costs with many in flight",
+      subtitle = "GETs of 1 KB; processor time of the program, without nginx",
       x_label = "in flight", y_label = "processor time", x_scale = "log", y_format = "seconds", y_min = 0,
     },
     bytes = {
@@ -126,4 +136,4 @@ function requests.measure(series, in_flight)
   return measured
 end
 
-return { sleepers, requests }
+return { sleepers, asleep, requests }
