@@ -38,7 +38,7 @@ describe("cmake --install", function()
       "./share/man/man1/parhost.1", "./share/bash-completion/completions/parhost",
       "./share/zsh/site-functions/_parhost", "./share/fish/vendor_completions.d/parhost.fish",
     }
-    for _, name in ipairs { "async", "futures", "http", "parhost", "proc_pool", "thread_pool" } do
+    for _, name in ipairs { "async", "futures", "http", "parhost", "plot", "proc_pool", "thread_pool" } do
       expected[#expected + 1] = ("./share/lua/5.4/%s.lua"):format(name)
     end
     table.sort(expected)

@@ -28,7 +28,7 @@ describe("stock Lua", function()
   end
 
   it("has every module, each on its own", function()
-    for _, name in ipairs { "proc_pool", "thread_pool", "async", "http", "futures", "parhost" } do
+    for _, name in ipairs { "proc_pool", "thread_pool", "async", "http", "futures", "parhost", "plot" } do
       assert_prints("table\n", ("print(type(require %q))"):format(name))
     end
     assert_prints(require "parhost".version .. "\n", "print(require 'parhost'.version)")
