@@ -4,6 +4,7 @@
 -- body: what is cancelled around the loop is cancelled in it, but the body is not.
 local block = require "parhost.block"
 local check = require "parhost.check"
+local collect = require "parhost.collect"
 local core = require "parhost.core.task"
 local errors = require "futures.error"
 local group = require "async.group"
@@ -181,18 +182,7 @@ function Map:_count_in(counts)
   self.counts = counts
 end
 
--- The first values of all that is left, as an array with n.
-function Map:collect()
-  local list, n = {}, 0
-  while true do
-    local k, value = self:next()
-    if k == nil then break end
-    n = n + 1
-    list[n] = value
-  end
-  list.n = n
-  return list
-end
+Map.collect = collect
 
 -- Ends the iteration: cancels what runs, and waits for its end.
 function Map:close()

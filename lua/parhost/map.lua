@@ -17,6 +17,7 @@
 -- items, until that is delivered.
 local block = require "parhost.block"
 local check = require "parhost.check"
+local collect = require "parhost.collect"
 local core_pool = require "parhost.core.pool"
 local errors = require "futures.error"
 local host = require "parhost.core.host"
@@ -366,19 +367,6 @@ function Unordered:next()
   self[TAKEN] = at
   if value == SPECIAL then return take_special(self, k) end
   return k, value
-end
-
--- The first values of all that is left, as an array with n.
-local function collect(self)
-  local list, n = {}, 0
-  while true do
-    local k, value = self:next()
-    if k == nil then break end
-    n = n + 1
-    list[n] = value
-  end
-  list.n = n
-  return list
 end
 
 for _, class in ipairs { Map, Unordered } do

@@ -2,6 +2,7 @@
 -- parhost.progress and --progress: how far it has come, as a line that stays at the bottom of the terminal, or as plain
 -- lines where standard error is none. The clock runs in the state's loop, so the line goes on while the program waits.
 local check = require "parhost.check"
+local collect = require "parhost.collect"
 local core = require "parhost.core.progress"
 local host = require "parhost.core.host"
 local options = require "parhost.options"
@@ -159,18 +160,7 @@ function Progress:next()
   return passed(self, self.inner())
 end
 
--- As of the maps of pools: the first values of all that is left.
-function Progress:collect()
-  local list, n = {}, 0
-  while true do
-    local k, value = self:next()
-    if k == nil then break end
-    n = n + 1
-    list[n] = value
-  end
-  list.n = n
-  return list
-end
+Progress.collect = collect
 
 -- Another future, where the iterator is as_completed's.
 function Progress:add(f)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define RESERVE 256 /* for the ends of what is open, and marks of what was cut */
 
 static void put_up_to(struct ph_json *j, size_t cap, const char *bytes, size_t n) {
@@ -53,26 +55,11 @@ bool ph_json_fits(struct ph_json *j, size_t mark) {
   return false;
 }
 
-/* How many bytes the character at s has, 0: it is none. RFC 3629: no surrogates, nothing longer than it need be. */
-static size_t utf8_length(const unsigned char *s, size_t n) {
-  size_t len = s[0] < 0x80                   ? 1
-               : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-               : (s[0] & 0xf0) == 0xe0       ? 3
-               : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-                                             : 0;
-  if (len == 0 || len > n) return 0;
-  for (size_t i = 1; i < len; i++)
-    if ((s[i] & 0xc0) != 0x80) return 0;
-  if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0)) return 0;
-  if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90)) return 0;
-  return len;
-}
-
 /* Gives how many bytes of the text were taken. */
 static size_t put_character(struct ph_json *j, const char *s, size_t n) {
   char escape[8];
   unsigned char c = (unsigned char)*s;
-  size_t len = utf8_length((const unsigned char *)s, n);
+  size_t len = ph_utf8_at((const uint8_t *)s, n);
   if (len == 0 || c == 0) {
     put(j, "\xef\xbf\xbd", 3);
     return 1;

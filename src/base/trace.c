@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/utf8.h"
 
 uint8_t ph_observed;
 
@@ -110,21 +111,6 @@ static void put_string(struct ph_event *e, const char *text) {
   put(e, text, strlen(text));
 }
 
-/* Bytes of the UTF-8 character at `s`, 0: that is none. */
-static size_t character_at(const uint8_t *s, size_t len) {
-  static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (s[0] < 0x80) return 1;
-  size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-  if (s[0] < 0xc0 || s[0] >= 0xf8 || n > len) return 0;
-  uint32_t code = s[0] & (0xffu >> (n + 1));
-  for (size_t i = 1; i < n; i++) {
-    if ((s[i] & 0xc0) != 0x80) return 0;
-    code = code << 6 | (s[i] & 0x3fu);
-  }
-  bool surrogate = code >= 0xd800 && code <= 0xdfff;
-  return code >= smallest[n] && code <= 0x10ffff && !surrogate ? n : 0;
-}
-
 static bool is_plain(uint8_t c) {
   return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
@@ -151,7 +137,7 @@ static void put_quoted(struct ph_event *e, const char *text, size_t len) {
       put(e, text + i, n);
       continue;
     }
-    n = character_at(s + i, len - i);
+    n = ph_utf8_at(s + i, len - i);
     if (n > 1 && i + n > PH_TRACE_TEXT_MAX) break; /* not in the middle of a character */
     if (n == 0) put_string(e, "\xef\xbf\xbd");
     if (n == 1) put_special(e, s[i]);
