@@ -98,7 +98,8 @@ void ph_vm_exit_in_order(lua_State *L);
 void ph_vm_exit_unwinds(lua_State *L);
 
 /* Makes the state of a forked copy of this process a worker's: os.exit leaves the worker, random numbers differ, no loop
- * wakes up. Gives a fresh coroutine to run tasks in, since the fork happened in the middle of what ran; NULL without memory. */
+ * wakes up. Gives a fresh coroutine to run tasks in, since the fork happened in the middle of what ran; NULL without memory.
+ */
 lua_State *ph_vm_become_worker(struct ph_vm *vm);
 
 /* In a forked copy of the process: the state, which was made before and has run nothing, gets random numbers of its own. */

@@ -23,8 +23,8 @@ enum { TIME_LIMIT_S = 60, LEFTOVER_LIMIT_S = 10, OUTPUT_MAX = 65536 };
 static const char *const default_points[] = {
     "start.alloc",        "start.lua_alloc*2",   "host.alloc",         "host.alloc*4",        "host.lua_alloc*2",
     "host.lua_alloc*20",  "thread.alloc",        "thread.lua_alloc*2", "thread.lua_alloc*20", "worker.alloc",
-    "worker.lua_alloc*2", "worker.lua_alloc*20", "zygote.alloc",       "start.slab*2",       "host.slab",
-    "host.slab*2",        "host.slab*20",        "thread.slab*2",      "thread.slab*20",     "worker.slab*20",
+    "worker.lua_alloc*2", "worker.lua_alloc*20", "zygote.alloc",       "start.slab*2",        "host.slab",
+    "host.slab*2",        "host.slab*20",        "thread.slab*2",      "thread.slab*20",      "worker.slab*20",
 };
 
 struct outcome {
