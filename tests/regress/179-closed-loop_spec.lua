@@ -22,7 +22,7 @@ describe("a program that has closed the descriptors of its loop", function()
       check(([[
         local pool = require("%s").new(1)
         pool:submit(math.abs, -1):result()
-        require("async").sleep(0.001)
+        require("async").sleep(0.05)
         local function compute()
           local limit = os.clock() + 0.05
           while os.clock() < limit do end
@@ -31,11 +31,11 @@ describe("a program that has closed the descriptors of its loop", function()
   end
 
   it("gets an error where it sleeps", function()
-    check("local async = require 'async' async.sleep(0.001)", "async.sleep(1)")
+    check("local async = require 'async' async.sleep(0.05)", "async.sleep(1)")
   end)
 
   it("gets an error in a run", function()
-    check("local async = require 'async' async.sleep(0.001)", "async.run(async.sleep, 1)", true)
+    check("local async = require 'async' async.sleep(0.05)", "async.run(async.sleep, 1)", true)
   end)
 
   it("gets an error where it waits for a response", function()
