@@ -48,10 +48,11 @@ local function status(url, options)
   return http.request(options).status
 end
 
--- The beginning of the stream, up to what matches the pattern.
-local function stream(d, pattern, headers)
+-- The beginning of the stream, up to what matches the pattern. on_begin: called when there is some of it.
+local function stream(d, pattern, headers, on_begin)
   local text = ""
-  for chunk in http.get(d.url .. "events", { stream = true, timeout = 10, headers = headers }):chunks() do
+  for chunk in http.get(d.url .. "events", { stream = true, timeout = 30, headers = headers }):chunks() do
+    if text == "" and on_begin then on_begin(d) end
     text = text .. chunk
     if text:find(pattern) then return text end
   end
@@ -130,8 +131,7 @@ describe("the dashboard", function()
     assert.match("data: %[\n", text)
     assert.match('data: {"ph":"M".-"name":"parhost"', text)
     local place = text:match("\nid: (%d+)\n\n")
-    tell_to_end(d) -- that is news
-    local rest = stream(d, "event: ended", { ["Last-Event-ID"] = place })
+    local rest = stream(d, "event: ended", { ["Last-Event-ID"] = place }, tell_to_end)
     assert.is_nil(rest:find('"name":"parhost",', 1, true))
     assert.match('"name":"parhost_end"', rest)
     assert.match("event: ended\ndata: .\n\n$", rest)
