@@ -24,9 +24,11 @@ local function names_in(script)
   return names
 end
 
--- Declares the tests of a script, with busted's functions; they are pending where there is no browser.
-function browser.declare(script, busted)
-  local names, why, results = names_in(script), hindrance(), {}
+-- Declares the tests of a script, with busted's functions; they are pending where there is no browser, or for what reason
+-- (`why`) the caller has.
+function browser.declare(script, busted, why)
+  local names, results = names_in(script), {}
+  why = why or hindrance()
   if why then
     busted.pending(("%d tests of %s: %s"):format(#names, script, why))
     return
