@@ -28,11 +28,12 @@ class Painter {
     ctx.fillStyle = theme.ofItem(scene, i);
     const gap = x1 - x0 > 4 ? 1 : 0; // neighbours are seen apart
     const wide = Math.max(1, x1 - x0 - gap);
-    if (items.kind[i] === KIND.REQUEST && wide > 8 && height > 3) this.phases(i, y, height, x0, x1 - gap);
+    const hasPhases = items.kind[i] === KIND.REQUEST && wide > 8 && height > 3;
+    if (hasPhases) this.phases(i, y, height, x0, x1 - gap);
     else ctx.fillRect(x0, y, wide, height);
     ctx.globalAlpha = 1;
     if (items.state[i] === STATE.running) this.open(x0, y, wide, height);
-    if (wide > 40 && height >= 10) this.label(scene.trace.texts.list[items.name[i]], x0, y, wide, height, items.kind[i]);
+    if (wide > 40 && height >= 10 && !hasPhases) this.label(scene.trace.texts.list[items.name[i]], x0, y, wide, height, items.kind[i]);
   }
 
   // Not ended: striped.
