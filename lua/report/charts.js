@@ -121,6 +121,7 @@ class Histogram {
   constructor(holder) {
     this.holder = holder;
     this.plot = null;
+    this.bins = [];
   }
 
   show(scene, list) {

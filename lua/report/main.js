@@ -118,10 +118,16 @@ class Page {
     const { from, to } = this.view;
     byId("range").textContent = `${format.duration(from)} to ${format.duration(to)} (${format.duration(to - from)})`;
     clearTimeout(this.timer);
-    if (this.scene && !this.live) this.timer = setTimeout(() => this.showInView(), 120);
+    if (this.scene && !this.live && this.range !== this.rangeOfTable) this.timer = setTimeout(() => this.showInView(), 120);
+  }
+
+  get range() {
+    return `${this.view.from} ${this.view.to}`;
   }
 
   showInView() {
+    if (this.range !== this.rangeOfTable && !this.live) this.table.page = 0;
+    this.rangeOfTable = this.range;
     const inView = itemsInView(this.scene, this.view);
     this.histogram.show(this.scene, inView);
     this.table.show(this.scene, inView);
@@ -135,7 +141,7 @@ class Page {
     }
     for (const curves of this.curves) curves.resize();
     this.showLegend();
-    this.showInView();
+    this.histogram.make();
   }
 
   // item -1: nothing. `moves`: the view and the page go there.

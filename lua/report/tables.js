@@ -188,7 +188,10 @@ class ItemTable {
 
   fill(select, names) {
     names.forEach((name, i) => select.append(make("option", { value: String(i - 1) }, name)));
-    select.addEventListener("change", () => this.show(this.scene, this.inView));
+    select.addEventListener("change", () => {
+      this.page = 0;
+      this.show(this.scene, this.inView);
+    });
   }
 
   turn(by) {
@@ -197,7 +200,7 @@ class ItemTable {
   }
 
   show(scene, inView) {
-    Object.assign(this, { scene, inView, page: 0 });
+    Object.assign(this, { scene, inView });
     const { items } = scene;
     const kind = Number(byId("kind").value), state = Number(byId("state").value);
     const list = inView.filter((i) => (kind < 0 || items.kind[i] === kind) && (state < 0 || items.state[i] === state));
@@ -208,7 +211,7 @@ class ItemTable {
 
   sort(column) {
     const down = this.sorted.column === column ? !this.sorted.down : Boolean(itemColumns(this.scene, this.onSelect)[column].down);
-    this.sorted = { column, down };
+    Object.assign(this, { sorted: { column, down }, page: 0 });
     this.show(this.scene, this.inView);
     this.holder.querySelectorAll("thead button")[column]?.focus();
   }

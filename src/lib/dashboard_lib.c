@@ -22,7 +22,7 @@
 
 #define END_MS 2000 /* for a dashboard that has been told to end; it needs half of it at most */
 
-static pid_t dashboard_pid;
+static pid_t dashboard_pid, launcher_pid; /* a copy of the program that has forked has no say in it */
 
 static int push_failure(lua_State *L, const char *message) {
   luaL_pushfail(L);
@@ -72,12 +72,13 @@ static int launch(lua_State *L) {
   close(out[0]);
   if (pid < 0) return push_failure(L, err.message);
   dashboard_pid = pid;
+  launcher_pid = getpid();
   lua_pushlstring(L, line, len);
   return 1;
 }
 
 void lib_dashboard_end(void) {
-  if (dashboard_pid > 0) ph_spawn_end(dashboard_pid, SIGTERM, END_MS);
+  if (dashboard_pid > 0 && launcher_pid == getpid()) ph_spawn_end(dashboard_pid, SIGTERM, END_MS);
   dashboard_pid = 0;
 }
 

@@ -14,7 +14,7 @@ def test(function):
 
 
 def same(a, b):
-    assert a == b, "%r, expected %r" % (a, b)
+    assert a == b, "%.300r, expected %.300r" % (a, b)
 
 
 def findings(page):

@@ -3,6 +3,7 @@
 -- dashboard_browser_spec.lua.
 package.path = "tests/spec/?.lua;" .. package.path
 local http = require "http"
+local hostile = require "support.hostile"
 local run = require "support.run"
 local world = require "support.world"
 
@@ -181,6 +182,20 @@ describe("the dashboard", function()
     local result = d.program:finish()
     d.keeper:close()
     assert.same({ -2, "" }, { result.code, result.left })
+  end)
+
+  it("does not end with a copy of the program", function()
+    local result = world.run {
+      options = { "--dashboard" },
+      text = hostile.prelude .. [[
+        local crash = require "crash"
+        local pid = crash.fork()
+        if pid == 0 then return end
+        crash.wait(pid)
+        local url = io.open((os.getenv "READY":gsub("ready$", "err"))):read("a"):match("http%S+")
+        print(require "http".get(url, { timeout = 10 }).status)]],
+    }
+    assert.same({ "200\n", 0, "" }, { result.out, result.code, result.left })
   end)
 
   it("ends also while clients read", function()
