@@ -18,6 +18,7 @@
 #include "vm/worker.h"
 
 /* Of the program, set at start-up. */
+static pid_t observer;    /* the process that tells of the end; a copy of it that has forked does not */
 static char *trace_path;  /* NULL: in memory */
 static char *report_path; /* what is made of it at the end; NULL: nothing */
 
@@ -29,6 +30,7 @@ static int open_trace(lua_State *L) {
   struct ph_err err;
   const char *path = luaL_optstring(L, 1, NULL);
   int fd = ph_trace_open(path, &err);
+  observer = getpid();
   if (fd < 0) {
     luaL_pushfail(L);
     lua_pushstring(L, err.message);
@@ -148,6 +150,7 @@ static bool counts_as_json;
 static int count(lua_State *L) {
   struct ph_err err;
   counts_as_json = lua_toboolean(L, 1);
+  observer = getpid();
   if (ph_tally_open(&err) == 0) return 0;
   lua_pushstring(L, err.message);
   return 1;
@@ -278,7 +281,7 @@ static void protect(lua_State *L, lua_CFunction f) {
 }
 
 void lib_observe_end(int exit_code) {
-  if (!ph_watched()) return;
+  if (!ph_watched() || getpid() != observer) return;
   if (ph_traced()) write_end(exit_code);
   lib_dashboard_end();
   struct ph_vm *vm = ph_vm_open(&(struct ph_vm_options){0});
