@@ -175,18 +175,30 @@ bool ph_link_readable(const struct ph_link *l) {
   return available_before(l, l->seen_head) > l->known || available(l) > l->known || gathered;
 }
 
+#define BIG_AT_ONCE ((size_t)64 << 20) /* what is said to be longer gets its memory as it comes */
+
 static void begin_big(struct ph_link *l, const struct ph_frame *f) {
-  l->big = ph_big_advise(ph_malloc(f->len), f->len); /* NULL: its bytes are dropped as they come */
+  l->big_cap = f->len < BIG_AT_ONCE ? f->len : BIG_AT_ONCE;
+  l->big = ph_big_advise(ph_malloc(l->big_cap), l->big_cap); /* NULL: its bytes are dropped as they come */
   l->big_frame = *f;
   l->big_len = f->len;
   l->big_have = 0;
   consume(l, sizeof *f);
 }
 
+static void make_room(struct ph_link *l, size_t n) {
+  if (l->big == NULL || l->big_have + n <= l->big_cap) return;
+  l->big_cap = l->big_len / 2 < l->big_cap ? l->big_len : 2 * l->big_cap;
+  uint8_t *bigger = ph_realloc(l->big, l->big_cap);
+  if (bigger == NULL) free(l->big);
+  l->big = ph_big_advise(bigger, l->big_cap);
+}
+
 static int gather(struct ph_link *l, struct ph_frame *frame, const uint8_t **body) {
   size_t want = l->big_len - l->big_have, n = available_for(l, want);
   if (n == SIZE_MAX) return -1;
   if (n > want) n = want;
+  make_room(l, n);
   if (l->big != NULL) memcpy(l->big + l->big_have, in_position(l), n);
   consume(l, n);
   l->big_have += n;

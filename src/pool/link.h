@@ -74,7 +74,7 @@ struct ph_link {
   uint64_t seen_tail; /* of the outgoing ring */
   uint64_t seen_head; /* of the incoming ring */
   uint8_t *big;       /* a frame that is larger than half the ring is gathered here */
-  size_t big_len, big_have;
+  size_t big_len, big_have, big_cap;
   struct ph_frame big_frame;
 };
 
