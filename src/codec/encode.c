@@ -133,33 +133,8 @@ static bool put_extern(lua_State *L, struct ph_codec *c) {
   return known;
 }
 
-static void enter_named(lua_State *L, struct ph_codec *c, int idx, enum ph_named what) {
-  const void *p = lua_topointer(L, idx);
-  if (p != NULL && lua_type(L, idx) != LUA_TSTRING && ph_ptrmap_add(&c->named, p, &(uint32_t){what}) < 0) ph__no_memory(L);
-}
-
-/* A class that is a module, too, is one. */
-static void find_named(lua_State *L, struct ph_codec *c) {
-  int top = lua_gettop(L);
-  c->named_known = true;
-  ph_ptrmap_clear(&c->named);
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (lua_pushnil(L); lua_next(L, top + 1); lua_pop(L, 1))
-    if (lua_type(L, -2) == LUA_TSTRING) enter_named(L, c, -1, PH_NAMED_MODULE);
-  lua_getiuservalue(L, c->self, PH_UV_CLASSES);
-  for (lua_pushnil(L); lua_next(L, top + 2); lua_pop(L, 1)) enter_named(L, c, -1, PH_NAMED_CLASS);
-  luaL_getmetatable(L, PH_ERROR_CLASS);
-  if (lua_istable(L, -1)) enter_named(L, c, -1, PH_NAMED_CLASS);
-  lua_settop(L, top);
-}
-
-static uint32_t named_kind(lua_State *L, struct ph_codec *c) {
-  if (!c->named_known) find_named(L, c);
-  return ph_ptrmap_get(&c->named, lua_topointer(L, -1));
-}
-
 static bool put_module(lua_State *L, struct ph_codec *c) {
-  if (named_kind(L, c) != PH_NAMED_MODULE || !ph__push_module_name(L, -1)) return false;
+  if (!ph__push_module_name(L, -1)) return false;
   ph__put_tag(L, c, PH_TAG_MODULE);
   ph__put_string(L, c, -1);
   lua_pop(L, 1);
@@ -208,8 +183,10 @@ static int put_table(lua_State *L, struct ph_codec *c) {
     ph__put_tag(L, c, PH_TAG_GLOBALS);
     return PH_WRITTEN;
   }
-  if (put_extern(L, c) || put_module(L, c)) return PH_WRITTEN;
-  if (named_kind(L, c) == PH_NAMED_CLASS) return ph__put_class(L, c);
+  if (put_extern(L, c)) return PH_WRITTEN;
+  uint32_t named = ph__named(L, c, object);
+  if (named == PH_NAMED_MODULE && put_module(L, c)) return PH_WRITTEN;
+  if (named == PH_NAMED_CLASS || (named == PH_NAMED_MODULE && ph__is_listed_class(c, object))) return ph__put_class(L, c);
   if (lua_getmetatable(L, -1)) return ph__put_instance(L, c);
   if (ph__put_reference(L, c, object, PH_TAG_TABLE)) return PH_WRITTEN;
   return ph__begin_table(L, c);
@@ -295,7 +272,8 @@ static int refuse_userdata(lua_State *L, struct ph_codec *c, int object) {
 
 static int put_userdata(lua_State *L, struct ph_codec *c) {
   int object = lua_gettop(L);
-  if (put_extern(L, c) || put_module(L, c)) return PH_WRITTEN;
+  if (put_extern(L, c)) return PH_WRITTEN;
+  if (ph__named(L, c, lua_topointer(L, object)) == PH_NAMED_MODULE && put_module(L, c)) return PH_WRITTEN;
   if (lua_getmetatable(L, object) && ph__push_nested(L, object + 1)) return ph__refuse_nested(L, c, object);
   return refuse_userdata(L, c, object);
 }
