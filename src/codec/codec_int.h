@@ -198,8 +198,6 @@ void ph__put_varint(lua_State *L, struct ph_codec *c, uint64_t v);
 /* scalar.c: the message of one number, boolean or nil */
 #define PH_NUMBER_MAX 11                  /* bytes: tag, varint */
 #define PH_SCALAR_MAX (PH_NUMBER_MAX + 2) /* count, END */
-/* Writes the number at idx, at most PH_NUMBER_MAX bytes; gives where they end. */
-uint8_t *ph__write_number(lua_State *L, int idx, uint8_t *to);
 /* Writes it for the value at idx; gives its length, 0: it is something else. */
 size_t ph__scalar_message(lua_State *L, int idx, uint8_t bytes[PH_SCALAR_MAX]);
 /* Pushes the number of such a message; false: the decoder is to look at it. The stack must have room. */
