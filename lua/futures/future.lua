@@ -21,9 +21,17 @@ local errors = require "futures.error"
 local options = require "parhost.options"
 local trace = require "futures.trace"
 
-local STATE <const>, VALUE <const>, COUNT <const>, CALLBACKS <const> = 1, 2, 3, 4
-local SOURCE <const>, ID <const> = 5, 6
-local PENDING <const>, RUNNING <const>, DONE <const>, FAILED <const>, CANCELLED <const> = 1, 2, 3, 4, 5
+local STATE <const> = 1
+local VALUE <const> = 2
+local COUNT <const> = 3
+local CALLBACKS <const> = 4
+local SOURCE <const> = 5
+local ID <const> = 6
+local PENDING <const> = 1
+local RUNNING <const> = 2
+local DONE <const> = 3
+local FAILED <const> = 4
+local CANCELLED <const> = 5
 local NAMES <const> = { "pending", "running", "done", "failed", "cancelled" }
 
 local getmetatable, setmetatable, select, type = getmetatable, setmetatable, select, type

@@ -13,7 +13,9 @@ local options = require "parhost.options"
 local pool_options = require "parhost.pool_options"
 local errors = require "futures.error"
 
-local PENDING <const>, SOURCE <const>, ID <const> = 1, 5, 6
+local PENDING <const> = 1
+local SOURCE <const> = 5
+local ID <const> = 6
 local Future <const> = future.Future
 local core_submit <const> = core_pool.submit
 local setmetatable, type = setmetatable, type
