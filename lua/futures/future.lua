@@ -43,6 +43,7 @@ Future.__index = Future
 -- The metatables of everything that is a future.
 local kinds = { [Future] = true }
 local future = { Future = Future, kinds = kinds }
+local _, quick_value <const> = core.quick_ways(Future)
 core.set_keeper("future", Future) -- one value for a future without callbacks is put in by src/lib/deliver.c
 
 function future.is_future(value)
@@ -307,8 +308,9 @@ local function values(self)
 end
 
 function Future:result(timeout)
-  if timeout == nil and getmetatable(self) == Future and self[STATE] == DONE then
-    return values(self)
+  if timeout == nil then
+    local value = quick_value(self)
+    if value ~= nil then return value end
   end
   local ok, err = settle(self, timeout, "result")
   if not ok then error(err, 0) end
