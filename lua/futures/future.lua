@@ -21,9 +21,17 @@ local errors = require "futures.error"
 local options = require "parhost.options"
 local trace = require "futures.trace"
 
-local STATE <const>, VALUE <const>, COUNT <const>, CALLBACKS <const> = 1, 2, 3, 4
-local SOURCE <const>, ID <const> = 5, 6
-local PENDING <const>, RUNNING <const>, DONE <const>, FAILED <const>, CANCELLED <const> = 1, 2, 3, 4, 5
+local STATE <const> = 1
+local VALUE <const> = 2
+local COUNT <const> = 3
+local CALLBACKS <const> = 4
+local SOURCE <const> = 5
+local ID <const> = 6
+local PENDING <const> = 1
+local RUNNING <const> = 2
+local DONE <const> = 3
+local FAILED <const> = 4
+local CANCELLED <const> = 5
 local NAMES <const> = { "pending", "running", "done", "failed", "cancelled" }
 
 local getmetatable, setmetatable, select, type = getmetatable, setmetatable, select, type
@@ -35,6 +43,7 @@ Future.__index = Future
 -- The metatables of everything that is a future.
 local kinds = { [Future] = true }
 local future = { Future = Future, kinds = kinds }
+local _, quick_value <const> = core.quick_ways(Future)
 core.set_keeper("future", Future) -- one value for a future without callbacks is put in by src/lib/deliver.c
 
 function future.is_future(value)
@@ -299,8 +308,9 @@ local function values(self)
 end
 
 function Future:result(timeout)
-  if timeout == nil and getmetatable(self) == Future and self[STATE] == DONE then
-    return values(self)
+  if timeout == nil then
+    local value = quick_value(self)
+    if value ~= nil then return value end
   end
   local ok, err = settle(self, timeout, "result")
   if not ok then error(err, 0) end

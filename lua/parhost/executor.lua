@@ -13,9 +13,12 @@ local options = require "parhost.options"
 local pool_options = require "parhost.pool_options"
 local errors = require "futures.error"
 
-local PENDING <const>, SOURCE <const>, ID <const> = 1, 5, 6
+local PENDING <const> = 1
+local SOURCE <const> = 5
+local ID <const> = 6
 local Future <const> = future.Future
 local core_submit <const> = core_pool.submit
+local quick_submit <const> = core_pool.quick_ways(Future)
 local setmetatable, type = setmetatable, type
 
 local executor = {}
@@ -85,6 +88,8 @@ end
 
 -- A future's slots are described in futures/future.lua.
 local function submit(self, fn, ...)
+  local quick = quick_submit(self, fn, ...)
+  if quick then return quick end
   local h = type(self) == "table" and self._home or home_of(self, "submit")
   if type(fn) ~= "function" then check_function(fn, "submit") end
   if h.life.closed then h.life:check_open() end

@@ -25,7 +25,11 @@ local trace = require "futures.trace"
 
 local map = {}
 
-local VALUES <const>, TAKEN <const>, BUFFER <const>, CHUNK_AT <const>, SLOW <const> = 1, 2, 3, 4, 5
+local VALUES <const> = 1
+local TAKEN <const> = 2
+local BUFFER <const> = 3
+local CHUNK_AT <const> = 4
+local SLOW <const> = 5
 local SPECIAL <const>, ONE_NIL <const>, SKIPPED <const> = {}, { n = 2, true, nil }, {}
 local CHUNK_MAX <const> = 1000
 local select = select

@@ -20,6 +20,7 @@ static int codec_gc(lua_State *L) {
   ph_buf_deinit(&c->refs);
   ph_ptrmap_deinit(&c->seen);
   ph_ptrmap_deinit(&c->named);
+  ph_buf_deinit(&c->listed);
   free(c->levels.array);
   c->levels = (struct ph_levels){NULL, 0, 0};
   return 0;
@@ -114,6 +115,7 @@ void ph__call_out(lua_State *L, struct ph_codec *c, int nargs, int nresults) {
   c->calling_out = true;
   int status = lua_pcall(L, nargs, nresults, 0);
   c->calling_out = false;
+  c->named_known = false; /* it may have loaded a module */
   if (status != LUA_OK) lua_error(L);
 }
 

@@ -101,6 +101,8 @@ struct ph_codec {
   struct ph_buf out, refs; /* refs: blob numbers used */
   struct ph_ptrmap seen;   /* object, string, cell -> offset */
   struct ph_ptrmap named;  /* values of package.loaded, classes -> enum ph_named */
+  struct ph_buf listed;    /* their addresses when that was made, in order; NULL: a number or boolean */
+  size_t n_loaded;         /* of them: the first ones, of package.loaded */
   struct ph_levels levels;
   size_t limit;                         /* what would take more bytes is refused */
   uint32_t tried, found, passed;        /* short strings looked up; those that had come before; those not looked up */
@@ -109,7 +111,8 @@ struct ph_codec {
   struct ph_plain_function plain, task; /* the last in this message; the last one that was a task, in PH_UV_TASK */
   const void *globals;                  /* identity of the globals table */
   int self;                             /* stack index of this userdata */
-  bool named_known, has_code;
+  bool named_known;                     /* `named` is what holds now */
+  bool has_code;
   bool has_state; /* a table, an upvalue or a captured global is in the message */
   bool has_anchors;
   bool calling_out; /* user code runs (__dump, __load, require): use another codec */
@@ -148,6 +151,11 @@ void ph__warn_big_upvalue(lua_State *L, struct ph_codec *c, const struct ph_leve
 int ph__scan_globals(lua_State *L, const uint8_t *dump, size_t len, uint64_t env_upvalues, int names);
 
 /* names.c */
+/* Is the object of that address, which is alive, a module or a class: enum ph_named, or PH_PTRMAP_NONE. What package.loaded
+ * holds under something else than a name passes for a module. */
+uint32_t ph__named(lua_State *L, struct ph_codec *c, const void *object);
+/* Of an object that passes for a module: is it a class? */
+bool ph__is_listed_class(const struct ph_codec *c, const void *object);
 /* Pushes module and field name of the function at idx; false (nothing pushed): it has none. */
 bool ph__push_name(lua_State *L, struct ph_codec *c, int idx);
 /* Pushes the function that "_G", field meant before user code ran; false: none. Both are strings on the stack. */
@@ -190,8 +198,6 @@ void ph__put_varint(lua_State *L, struct ph_codec *c, uint64_t v);
 /* scalar.c: the message of one number, boolean or nil */
 #define PH_NUMBER_MAX 11                  /* bytes: tag, varint */
 #define PH_SCALAR_MAX (PH_NUMBER_MAX + 2) /* count, END */
-/* Writes the number at idx, at most PH_NUMBER_MAX bytes; gives where they end. */
-uint8_t *ph__write_number(lua_State *L, int idx, uint8_t *to);
 /* Writes it for the value at idx; gives its length, 0: it is something else. */
 size_t ph__scalar_message(lua_State *L, int idx, uint8_t bytes[PH_SCALAR_MAX]);
 /* Pushes the number of such a message; false: the decoder is to look at it. The stack must have room. */

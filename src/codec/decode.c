@@ -188,14 +188,15 @@ static int get_extern(lua_State *L, struct ph_reader *r) {
 
 /* --- any value -------------------------------------------------------------------------------------------- */
 
-static int get_number(lua_State *L, struct ph_reader *r, uint8_t tag) {
+static inline int get_integer(lua_State *L, struct ph_reader *r) {
   uint64_t v;
+  if (!ph__get_varint(r, &v)) return ph__bad(r, "integer");
+  lua_pushinteger(L, (lua_Integer)((v >> 1) ^ (0 - (v & 1))));
+  return PH_WHOLE;
+}
+
+static inline int get_float(lua_State *L, struct ph_reader *r) {
   lua_Number d = 0;
-  if (tag == PH_TAG_INT) {
-    if (!ph__get_varint(r, &v)) return ph__bad(r, "integer");
-    lua_pushinteger(L, (lua_Integer)((v >> 1) ^ (0 - (v & 1))));
-    return PH_WHOLE;
-  }
   if (ph__get_bytes(r, &d, sizeof d) != PH_WHOLE) return PH_BAD;
   lua_pushnumber(L, d);
   return PH_WHOLE;
@@ -214,8 +215,8 @@ int ph__get_value(lua_State *L, struct ph_reader *r) {
     case PH_TAG_NIL: lua_pushnil(L); return PH_WHOLE;
     case PH_TAG_FALSE: lua_pushboolean(L, 0); return PH_WHOLE;
     case PH_TAG_TRUE: lua_pushboolean(L, 1); return PH_WHOLE;
-    case PH_TAG_INT:
-    case PH_TAG_FLOAT: return get_number(L, r, tag);
+    case PH_TAG_INT: return get_integer(L, r);
+    case PH_TAG_FLOAT: return get_float(L, r);
     case PH_TAG_STRING: return get_string(L, r);
     case PH_TAG_STRING_SHARED: return get_shared_string(L, r, offset);
     case PH_TAG_STRING_REF: return get_string_ref(L, r);
@@ -244,6 +245,26 @@ int ph__get_value(lua_State *L, struct ph_reader *r) {
 
 /* --- levels ----------------------------------------------------------------------------------------------- */
 
+/* Elements, as long as they are numbers. */
+static int read_numbers(lua_State *L, struct ph_reader *r, struct ph_level *l) {
+  for (; l->i < l->n && ph__left(r) > 0; lua_rawseti(L, l->index, ++l->i)) {
+    uint8_t tag = *r->p++;
+    int status = PH_WHOLE;
+    if (tag >= PH_TAG_SMALL) {
+      lua_pushinteger(L, tag - PH_TAG_SMALL);
+    } else if (tag == PH_TAG_INT) {
+      status = get_integer(L, r);
+    } else if (tag == PH_TAG_FLOAT) {
+      status = get_float(L, r);
+    } else {
+      r->p--;
+      break;
+    }
+    if (status != PH_WHOLE) return PH_BAD;
+  }
+  return PH_WHOLE;
+}
+
 /* Reading on: PH_WHOLE, PH_BAD, or PH_BEGUN: a container in this one comes first; then a part of this one is whole. The
  * level may have moved when PH_BEGUN. */
 static int read_table(lua_State *L, struct ph_reader *r, struct ph_level *l) {
@@ -251,6 +272,7 @@ static int read_table(lua_State *L, struct ph_reader *r, struct ph_level *l) {
   for (;;) {
     switch (l->state) {
       case AT_ELEMENT:
+        if (read_numbers(L, r, l) != PH_WHOLE) return PH_BAD;
         if (l->i == l->n) {
           l->state = AT_PAIR;
           break;

@@ -133,33 +133,8 @@ static bool put_extern(lua_State *L, struct ph_codec *c) {
   return known;
 }
 
-static void enter_named(lua_State *L, struct ph_codec *c, int idx, enum ph_named what) {
-  const void *p = lua_topointer(L, idx);
-  if (p != NULL && lua_type(L, idx) != LUA_TSTRING && ph_ptrmap_add(&c->named, p, &(uint32_t){what}) < 0) ph__no_memory(L);
-}
-
-/* A class that is a module, too, is one. */
-static void find_named(lua_State *L, struct ph_codec *c) {
-  int top = lua_gettop(L);
-  c->named_known = true;
-  ph_ptrmap_clear(&c->named);
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (lua_pushnil(L); lua_next(L, top + 1); lua_pop(L, 1))
-    if (lua_type(L, -2) == LUA_TSTRING) enter_named(L, c, -1, PH_NAMED_MODULE);
-  lua_getiuservalue(L, c->self, PH_UV_CLASSES);
-  for (lua_pushnil(L); lua_next(L, top + 2); lua_pop(L, 1)) enter_named(L, c, -1, PH_NAMED_CLASS);
-  luaL_getmetatable(L, PH_ERROR_CLASS);
-  if (lua_istable(L, -1)) enter_named(L, c, -1, PH_NAMED_CLASS);
-  lua_settop(L, top);
-}
-
-static uint32_t named_kind(lua_State *L, struct ph_codec *c) {
-  if (!c->named_known) find_named(L, c);
-  return ph_ptrmap_get(&c->named, lua_topointer(L, -1));
-}
-
 static bool put_module(lua_State *L, struct ph_codec *c) {
-  if (named_kind(L, c) != PH_NAMED_MODULE || !ph__push_module_name(L, -1)) return false;
+  if (!ph__push_module_name(L, -1)) return false;
   ph__put_tag(L, c, PH_TAG_MODULE);
   ph__put_string(L, c, -1);
   lua_pop(L, 1);
@@ -208,8 +183,10 @@ static int put_table(lua_State *L, struct ph_codec *c) {
     ph__put_tag(L, c, PH_TAG_GLOBALS);
     return PH_WRITTEN;
   }
-  if (put_extern(L, c) || put_module(L, c)) return PH_WRITTEN;
-  if (named_kind(L, c) == PH_NAMED_CLASS) return ph__put_class(L, c);
+  if (put_extern(L, c)) return PH_WRITTEN;
+  uint32_t named = ph__named(L, c, object);
+  if (named == PH_NAMED_MODULE && put_module(L, c)) return PH_WRITTEN;
+  if (named == PH_NAMED_CLASS || (named == PH_NAMED_MODULE && ph__is_listed_class(c, object))) return ph__put_class(L, c);
   if (lua_getmetatable(L, -1)) return ph__put_instance(L, c);
   if (ph__put_reference(L, c, object, PH_TAG_TABLE)) return PH_WRITTEN;
   return ph__begin_table(L, c);
@@ -295,7 +272,8 @@ static int refuse_userdata(lua_State *L, struct ph_codec *c, int object) {
 
 static int put_userdata(lua_State *L, struct ph_codec *c) {
   int object = lua_gettop(L);
-  if (put_extern(L, c) || put_module(L, c)) return PH_WRITTEN;
+  if (put_extern(L, c)) return PH_WRITTEN;
+  if (ph__named(L, c, lua_topointer(L, object)) == PH_NAMED_MODULE && put_module(L, c)) return PH_WRITTEN;
   if (lua_getmetatable(L, object) && ph__push_nested(L, object + 1)) return ph__refuse_nested(L, c, object);
   return refuse_userdata(L, c, object);
 }
@@ -357,6 +335,45 @@ static int next_by_index(lua_State *L, struct ph_codec *c, struct ph_level *l) {
   return PH_WRITTEN;
 }
 
+/* Is the key at this index that of the next element? */
+static bool is_next(lua_State *L, const struct ph_level *l, int key) {
+  return lua_isinteger(L, key) && lua_tointeger(L, key) == l->i + 1;
+}
+
+#define RUN 32     /* numbers between two looks at stack and buffer */
+#define RUN_FROM 4 /* elements left, for which it pays */
+
+/* Writes up to RUN - 1 elements more, as long as they are numbers and come in order; the key of the last one is on the stack
+ * top. True: something else came, and lies there with its key. The stack is let grow, which takes less than clearing it. */
+static bool put_run(lua_State *L, struct ph_codec *c, struct ph_level *l) {
+  int at = l->index + 1, left = l->n - l->i < RUN - 1 ? (int)(l->n - l->i) : RUN - 1;
+  bool other = false;
+  if (!lua_checkstack(L, 2 * RUN)) return false;
+  if (ph_buf_reserve(&c->out, RUN * PH_NUMBER_MAX) != 0) ph__no_memory(L);
+  uint8_t *to = c->out.data + c->out.len;
+  for (; left > 0 && lua_next(L, l->index); left--, at += 2) {
+    bool integer = lua_isinteger(L, at + 1);
+    other = !is_next(L, l, at) || !(integer || lua_type(L, at + 1) == LUA_TNUMBER);
+    if (other) break;
+    to = integer ? ph__write_integer(lua_tointeger(L, at + 1), to) : ph__write_float(lua_tonumber(L, at + 1), to);
+    lua_pushinteger(L, ++l->i);
+  }
+  c->out.len = (size_t)(to - c->out.data);
+  if (!other) {
+    lua_settop(L, l->index);
+    lua_pushinteger(L, l->i);
+    return false;
+  }
+  lua_copy(L, at, l->index + 1);
+  lua_copy(L, at + 1, l->index + 2);
+  lua_settop(L, l->index + 2);
+  return true;
+}
+
+static bool begins_run(lua_State *L, const struct ph_level *l) {
+  return l->n - l->i >= RUN_FROM && l->i % RUN == 1 && lua_type(L, -1) == LUA_TNUMBER;
+}
+
 static bool is_element(lua_State *L, const struct ph_level *l, int key) {
   if (l->n == 0 || !lua_isinteger(L, key)) return false;
   lua_Integer k = lua_tointeger(L, key);
@@ -373,9 +390,9 @@ static int next_in_table(lua_State *L, struct ph_codec *c, struct ph_level *l) {
     if (!ph__put_scalar(L, c, -1)) return PH_PUSHED;
     lua_pop(L, 1);
   }
-  while (lua_next(L, l->index)) {
+  for (bool at_hand = false; at_hand || lua_next(L, l->index);) {
     if (l->i < l->n) {
-      if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != l->i + 1) {
+      if (!is_next(L, l, -2)) {
         l->state = BY_INDEX;
         return next_in_table(L, c, l);
       }
@@ -394,7 +411,9 @@ static int next_in_table(lua_State *L, struct ph_codec *c, struct ph_level *l) {
       }
     }
     if (!ph__put_scalar(L, c, -1)) return PH_PUSHED;
+    bool run = begins_run(L, l);
     lua_pop(L, 1);
+    at_hand = run && put_run(L, c, l);
   }
   c->out.data[l->start] = pairs_byte(l->pairs);
   ph__put_tag(L, c, PH_TAG_END);

@@ -6,6 +6,78 @@
 
 #include "codec/codec_int.h"
 
+/* --- what may be named --------------------------------------------------------------------------------------- */
+
+/* The program may change package.loaded at any time, so every message walks it and the classes. The map that comes of it is
+ * kept, and holds as long as the walk meets the same addresses: what lies there is alive, so each stands for one object. */
+struct walk {
+  const void *const *before; /* what the last walk met; NULL: this one takes notes */
+  size_t n, at;
+};
+
+/* False: something else than before. */
+static bool meet(lua_State *L, struct ph_codec *c, struct walk *w, int idx) {
+  const void *object = lua_topointer(L, idx);
+  if (w->before != NULL) return w->at < w->n && w->before[w->at++] == object;
+  if (ph_buf_put(&c->listed, &object, sizeof object) != 0) ph__no_memory(L);
+  return true;
+}
+
+/* The values of the table on the stack top. */
+static bool meet_values(lua_State *L, struct ph_codec *c, struct walk *w) {
+  int table = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, table); lua_settop(L, table + 1))
+    if (!meet(L, c, w, table + 2)) return false;
+  return true;
+}
+
+static bool meet_all(lua_State *L, struct ph_codec *c, struct walk *w) {
+  int top = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  bool same = meet_values(L, c, w);
+  if (w->before == NULL)
+    c->n_loaded = c->listed.len / sizeof *w->before;
+  else
+    same = same && w->at == c->n_loaded;
+  lua_getiuservalue(L, c->self, PH_UV_CLASSES);
+  same = same && meet_values(L, c, w);
+  luaL_getmetatable(L, PH_ERROR_CLASS);
+  same = same && meet(L, c, w, -1);
+  lua_settop(L, top);
+  return same && w->at == w->n;
+}
+
+static void map_named(lua_State *L, struct ph_codec *c) {
+  struct walk w = {NULL, 0, 0};
+  c->listed.len = 0;
+  meet_all(L, c, &w);
+  size_t n = c->listed.len / sizeof(void *);
+  const void *const *listed = (const void *const *)(const void *)c->listed.data;
+  ph_ptrmap_clear(&c->named);
+  c->listed.len = 0; /* until the map is whole */
+  for (size_t i = 0; i < n; i++) {
+    uint32_t what = i < c->n_loaded ? PH_NAMED_MODULE : PH_NAMED_CLASS; /* a class that is a module, too, is one */
+    if (listed[i] != NULL && ph_ptrmap_add(&c->named, listed[i], &what) < 0) ph__no_memory(L);
+  }
+  c->listed.len = n * sizeof *listed;
+}
+
+uint32_t ph__named(lua_State *L, struct ph_codec *c, const void *object) {
+  struct walk w = {(const void *const *)(const void *)c->listed.data, c->listed.len / sizeof(void *), 0};
+  if (!c->named_known && (w.n == 0 || !meet_all(L, c, &w))) map_named(L, c);
+  c->named_known = true;
+  return ph_ptrmap_get(&c->named, object);
+}
+
+bool ph__is_listed_class(const struct ph_codec *c, const void *object) {
+  const void *const *listed = (const void *const *)(const void *)c->listed.data;
+  for (size_t i = c->n_loaded; i < c->listed.len / sizeof *listed; i++)
+    if (listed[i] == object) return true;
+  return false;
+}
+
+/* --- names --------------------------------------------------------------------------------------------------- */
+
 bool ph__push_module_name(lua_State *L, int idx) {
   idx = lua_absindex(L, idx);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

@@ -63,15 +63,16 @@ static inline size_t ph__left(const struct ph_reader *r) {
 }
 
 static inline bool ph__get_varint(struct ph_reader *r, uint64_t *v) {
-  int shift = 0;
-  *v = 0;
-  while (r->p < r->end && shift < 64) {
-    uint8_t b = *r->p++;
-    *v |= (uint64_t)(b & 0x7f) << shift;
-    if (!(b & 0x80)) return true;
-    shift += 7;
+  const uint8_t *p = r->p;
+  uint64_t value = 0;
+  bool whole = false;
+  for (int shift = 0; p < r->end && shift < 64 && !whole; shift += 7) {
+    value |= (uint64_t)(*p & 0x7f) << shift;
+    whole = *p++ < 0x80;
   }
-  return false;
+  r->p = p;
+  *v = value;
+  return whole;
 }
 
 static inline int ph__get_bytes(struct ph_reader *r, void *out, size_t n) {

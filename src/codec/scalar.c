@@ -3,27 +3,7 @@
  * the codec's own machinery. */
 #include <string.h>
 
-#include "codec/codec_int.h"
-
-static uint8_t *put_integer(uint8_t *p, lua_Integer v) {
-  if (v >= 0 && v < 0x80) {
-    *p++ = (uint8_t)(PH_TAG_SMALL | v);
-    return p;
-  }
-  uint64_t rest = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
-  *p++ = PH_TAG_INT;
-  for (; rest >= 0x80; rest >>= 7) *p++ = (uint8_t)(rest | 0x80);
-  *p++ = (uint8_t)rest;
-  return p;
-}
-
-uint8_t *ph__write_number(lua_State *L, int idx, uint8_t *p) {
-  if (lua_isinteger(L, idx)) return put_integer(p, lua_tointeger(L, idx));
-  lua_Number v = lua_tonumber(L, idx);
-  *p++ = PH_TAG_FLOAT;
-  memcpy(p, &v, sizeof v);
-  return p + sizeof v;
-}
+#include "codec/writer.h"
 
 size_t ph__scalar_message(lua_State *L, int idx, uint8_t bytes[PH_SCALAR_MAX]) {
   uint8_t *p = bytes;

@@ -23,6 +23,10 @@ enum {
   CORE_USERVALUES = 5,
 };
 
+/* Slots and states of a future: see lua/futures/future.lua. */
+enum { FUTURE_STATE = 1, FUTURE_VALUE, FUTURE_COUNT, FUTURE_CALLBACKS, FUTURE_SOURCE, FUTURE_ID };
+enum { FUTURE_PENDING = 1, FUTURE_RUNNING, FUTURE_DONE };
+
 enum core_kind { CORE_PROC, CORE_THREAD, CORE_INLINE };
 
 #define CORE_SITES 64

@@ -313,17 +313,16 @@ static bool slot_is_false(lua_State *L, int slot) {
   return is;
 }
 
-/* Takes the value on the stack top, if there is one. See lua/futures/future.lua for the slots. */
+/* Takes the value on the stack top, if there is one. */
 static bool settle_future(lua_State *L, int n) {
-  enum { STATE = 1, VALUE, COUNT, CALLBACKS, RUNNING = 2, DONE };
-  lua_rawgeti(L, SINK, STATE);
-  bool open = lua_tointeger(L, -1) <= RUNNING;
+  lua_rawgeti(L, SINK, FUTURE_STATE);
+  bool open = lua_tointeger(L, -1) <= FUTURE_RUNNING;
   lua_pop(L, 1);
-  if (!open || !slot_is_false(L, CALLBACKS)) return false;
+  if (!open || !slot_is_false(L, FUTURE_CALLBACKS)) return false;
   if (n == 0) lua_pushinteger(L, 0);
-  lua_rawseti(L, SINK, n == 0 ? COUNT : VALUE);
-  lua_pushinteger(L, DONE);
-  lua_rawseti(L, SINK, STATE);
+  lua_rawseti(L, SINK, n == 0 ? FUTURE_COUNT : FUTURE_VALUE);
+  lua_pushinteger(L, FUTURE_DONE);
+  lua_rawseti(L, SINK, FUTURE_STATE);
   return true;
 }
 

@@ -11,6 +11,7 @@
 #include "lib/core.h"
 #include "lib/inspect.h"
 #include "lib/station_lib.h"
+#include "lib/quick.h"
 #include "lib/submit.h"
 #include "pool/wire.h"
 #include "pool/zygote.h"
@@ -411,6 +412,7 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                        {"drain", pool_drain},
                                        {"set_deliver", set_deliver},
                                        {"set_keeper", set_keeper},
+                                       {"quick_ways", quick_ways},
                                        {"stop_zygote", pool_stop_zygote},
                                        {"enter", process_enter},
                                        {"environment", process_environment},

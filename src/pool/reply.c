@@ -233,6 +233,7 @@ static bool others_to_stop(const struct ph_worker *w, const struct ph_task *repl
 
 /* The time that the others have begins anew: perhaps this one lay on top of them. */
 static void note_stopped(struct ph_worker *w, const struct ph_task *replied) {
+  if (w->kill_at == PH_NEVER && w->grace_ns == PH_NEVER) return; /* no stop has a time */
   bool others = others_to_stop(w, replied);
   if (others && w->terminated) return;
   w->kill_at = PH_NEVER;

@@ -35,6 +35,9 @@ describe("a value that cannot travel is named", function()
       { "args[1]: a key", { [thread] = 1 } },
       { "args[1]: a key.x", { [{ x = thread }] = 1 } },
       { "args[1][3]", { 1, nil, thread } },
+      { "args[1][4]", { 1, 2, 3, thread, 5, 6 } },
+      { "args[1][40].x", table.move({ { x = thread } }, 1, 1, 40, table.pack(("x"):rep(39):byte(1, -1))) },
+      { "args[1].x", { 1, 2, 3, 4, 5, 6, x = thread } },
     }
     for _, case in ipairs(cases) do
       assert_refused(case[1], "thread", A_COROUTINE, pool.submit, pool, echo, case[2])

@@ -9,6 +9,8 @@ local function bits(number)
   return math.type(number) .. string.pack(math.type(number) == "integer" and "j" or "n", number)
 end
 
+local function dump_and_load(value) return parhost.load_value(parhost.dump_value(value)) end
+
 describe("the codec", function()
   ways.it("SE-01 keeps subtypes and bits of numbers", function(copy)
     local numbers = { 0, 1, -1, 127, 128, -128, 255, 256, 2^53 | 0, (2^53 | 0) + 1, math.maxinteger, math.mininteger,
@@ -67,6 +69,43 @@ describe("the codec", function()
     for _, t in ipairs { backwards, holes, queue, mixed, {}, { nil, nil, 3 }, table.pack(nil, nil) } do
       assert.same(t, copy(t))
       assert.equal(next(t) == nil, next(copy(t)) == nil)
+    end
+  end)
+
+  it("keeps numbers in a row, wherever something else comes between", function()
+    for _, n in ipairs { 3, 5, 32, 33, 34, 70 } do
+      local ints, floats, both = {}, {}, {}
+      for i = 1, n do ints[i], floats[i], both[i] = i << i % 63, i / 3, i % 2 == 0 and i or i + 0.0 end
+      for _, list in ipairs { ints, floats, both } do
+        local same = dump_and_load(list)
+        for i = 1, n do assert.equal(bits(list[i]), bits(same[i])) end
+        assert.equal(n, #same)
+        for _, k in ipairs { 1, 2, n // 2, n - 1, n } do
+          local kept = list[k]
+          for _, other in ipairs { "7", {}, true } do
+            list[k] = other
+            assert.same(list, dump_and_load(list))
+          end
+          list[k] = nil -- a hole
+          assert.same(list, dump_and_load(list))
+          list[k] = kept
+        end
+      end
+    end
+  end)
+
+  it("keeps elements and pairs that lie in one hash", function()
+    for _, n in ipairs { 5, 32, 40, 100 } do
+      for _, first in ipairs { 1, 3, n } do
+        -- made as a hash: each element is preceded, or followed, by its own number as a string, or by another integer
+        local before, after, integers = {}, {}, {}
+        for i = n, 1, -1 do before[tostring(i)] = -i end
+        for i = first, n do before[i], after[i], integers[i] = i, i, i end
+        for i = 1, first - 1 do before[i], after[i], integers[i] = i, i, i end
+        for i = 1, n do after[tostring(i)] = -i end
+        for i = 1, n do integers[-i], integers[n + 1 + i] = i, i end
+        for _, t in ipairs { before, after, integers } do assert.same(t, dump_and_load(t)) end
+      end
     end
   end)
 
