@@ -52,6 +52,8 @@ int task_keep_trace(lua_State *L);
 const char *task_state_name(const struct sched_task *t);
 /* Whether it is inside of a cancelled scope, protected or not. */
 bool task_is_cancelling(const struct sched_task *t);
+/* What its _settled does. False: at idx is no task. Never raises. */
+bool task_wake(lua_State *L, struct sched *s, int idx);
 
 /* --- task_park.c ------------------------------------------------------------------------------------------ */
 extern const luaL_Reg task_park_functions[];
