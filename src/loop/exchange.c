@@ -26,6 +26,8 @@ struct ph_exchange {
   struct ph_curl_multi *multi; /* NULL, as `easy`: the multi is gone */
   CURL *easy;
   struct curl_slist *headers;
+  CURLU *parsed; /* of a plain request: so libcurl need not read the same URL again and again; NULL: it has to */
+  struct ph_buf url; /* what is parsed, with its NUL */
   struct ph_buf head, body;
   bool plain; /* the handle has the options of a plain request */
 
@@ -248,9 +250,16 @@ static void cancel(struct ph_exchange *x) {
   finish(x);
 }
 
+static void forget_url(struct ph_exchange *x) {
+  api_of(x)->url_cleanup(x->parsed);
+  x->parsed = NULL;
+  x->url.len = 0;
+}
+
 static void drop_handle(struct ph_exchange *x) {
   api_of(x)->easy_cleanup(x->easy);
   api_of(x)->slist_free_all(x->headers);
+  forget_url(x);
   ph_list_remove(&x->node);
   x->easy = NULL;
   x->headers = NULL;
@@ -259,6 +268,7 @@ static void drop_handle(struct ph_exchange *x) {
 
 static void free_memory(struct ph_exchange *x) {
   ph_list_remove(&x->news);
+  ph_buf_deinit(&x->url);
   ph_buf_deinit(&x->head);
   ph_buf_deinit(&x->body);
   free(x->trace); /* still there in a forked copy of the process alone */
@@ -353,22 +363,39 @@ static struct ph_exchange *take(struct ph_curl_multi *m, const struct ph_request
   x->plain = x->plain && r->plain;
   if (x->plain) return x;
   ph__curl_reset(m, x->easy);
+  forget_url(x);
   api_of(x)->slist_free_all(x->headers);
   x->headers = NULL;
   return x;
 }
 
+/* libcurl 7.88 does not copy the zone of an address in brackets. */
+static void parse_url(const struct ph_curl_api *api, struct ph_exchange *x, const char *url, size_t size) {
+  const unsigned flags = CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME; /* as libcurl itself reads what it is given */
+  if (memchr(url, '[', size) != NULL || ph_buf_put(&x->url, url, size) != 0) return;
+  x->parsed = api->url();
+  if (x->parsed == NULL || api->url_set(x->parsed, CURLUPART_URL, url, flags) != CURLUE_OK) forget_url(x);
+}
+
+static CURLcode set_plain_url(const struct ph_curl_api *api, struct ph_exchange *x, const char *url) {
+  size_t size = strlen(url) + 1;
+  if (size == x->url.len && memcmp(url, x->url.data, size) == 0) return CURLE_OK;
+  forget_url(x);
+  parse_url(api, x, url, size);
+  api->easy_setopt(x->easy, CURLOPT_CURLU, x->parsed);
+  return api->easy_setopt(x->easy, CURLOPT_URL, url);
+}
+
 static int configure(struct ph_exchange *x, const struct ph_request *r, struct ph_err *err) {
   const struct ph_curl_api *api = api_of(x);
   const char *refused = "url";
-  CURLcode code;
-  if (x->plain) {
-    code = api->easy_setopt(x->easy, CURLOPT_URL, r->url);
-  } else {
+  CURLcode code = CURLE_OK;
+  if (!x->plain) {
     set_callbacks(api, x, r->progress);
     code = ph__request_apply(api, x->easy, r, &x->headers, &refused);
   }
   x->plain = r->plain;
+  if (code == CURLE_OK && r->plain) code = set_plain_url(api, x, r->url);
   if (code == CURLE_OK) return 0;
   return ph_err_set(err, "http", (int)code, "option '%s': %s", refused, api->easy_strerror(code));
 }
