@@ -17,7 +17,7 @@ local Exchange = core.Exchange
 Exchange._lively = true
 
 local wait = block.wait
-local finish, start, new = Exchange.result, plans.start, Response.new
+local finish, pause, start = Exchange.result, Exchange.pause, plans.start
 
 core.set_deliver(function(exchange, watcher)
   watcher:_settled(exchange) -- without memory for this call the news comes again, for the same watcher
@@ -64,7 +64,6 @@ end
 
 -- A response of more than one exchange, with what was before the last of them.
 local function after(history, response)
-  if not history then return response end
   response.history, response.elapsed = history, host.monotonic() - history.begun
   history.begun = nil
   return response
@@ -154,60 +153,60 @@ local function await_head(exchange, plan)
   until head
 end
 
--- Nil and the plan that a response leads to.
-local function redirected(plan, response, history)
-  history = history or { begun = host.monotonic() - response.elapsed }
-  local next_plan = plans.next(plan, response.status, response.headers:all("Location")[1], #history)
-  history[#history + 1] = response
-  return nil, next_plan, history
-end
-
--- The same as `hop` for a body that is taken piece by piece.
-local function hop_in_pieces(exchange, plan, history)
+-- The response to an exchange whose body is taken piece by piece, and whether it leads elsewhere.
+local function receive_in_pieces(exchange, plan)
   await_head(exchange, plan)
   local status, head = exchange:head()
   if status == 0 then ended(exchange) end
-  local url = plan.url.whole
-  if plans.redirects(plan, status, head) then
+  local redirected, body, reader = plans.redirects(plan, status, head), "", nil
+  if redirected then
     await(exchange, "end")
     ended(exchange)
-    return redirected(plan, new { head, exchange:facts(), status = status, url = url, body = "" }, history)
-  end
-  local body, reader
-  if plan.o.stream then
+  elseif plan.o.stream then
     exchange:keep(true)
-    reader = setmetatable({ exchange = exchange }, Reader)
+    body, reader = nil, setmetatable({ exchange = exchange }, Reader)
   elseif plan.o.sink ~= nil then
     fill_sink(exchange, plan)
+    body = nil
   else
     body = gather(exchange)
   end
-  return after(history, new { head, exchange:facts(), reader, status = status, url = url, body = body })
+  local fields = { head, exchange:facts(), reader, status = status, url = plan.whole, body = body }
+  return setmetatable(fields, Response), redirected
 end
 
--- The response, or nil and the plan that it leads to, with the responses so far; nothing when the session is not open.
-local function hop(session, plan, deadline, history)
-  local exchange <close>, number, text = start(plan, session, deadline)
-  if not exchange then
-    if exchange == nil then error(http_errors.of_curl(plan, number, text), 0) end
-    if history then error(failed(plan, "cancelled"), 0) end
-    return
-  end
-  if plan.window then return hop_in_pieces(exchange, plan, history) end
-  local ready, err = wait(exchange, deadline)
-  if not ready then error(err or timed_out(exchange), 0) end
-  local status, head, body, facts = finish(exchange)
-  if not status then ended(exchange) end
-  local response = new { head, facts, status = status, url = plan.url.whole, body = body }
-  if status < 300 or not plans.redirects(plan, status, head) then return after(history, response) end
-  return redirected(plan, response, history)
+-- What there is of an exchange that could not be started: nothing when the session is not open.
+local function refused(plan, exchange, number, text, history)
+  if exchange == nil then error(http_errors.of_curl(plan, number, text), 0) end
+  if history then error(failed(plan, "cancelled"), 0) end
 end
 
 -- Makes the request, and those that it is redirected to. Nil when the session is not open.
 function client.perform(session, plan, deadline)
-  local response, new_plan, history = hop(session, plan, deadline)
-  while new_plan do response, new_plan, history = hop(session, new_plan, deadline, history) end
-  return response
+  local history
+  while true do
+    local exchange <close>, number, text = start(plan, session, deadline)
+    if not exchange then return refused(plan, exchange, number, text, history) end
+    local response, redirected
+    if plan.window then
+      response, redirected = receive_in_pieces(exchange, plan)
+    else
+      local status, head, body, facts
+      if pause(exchange, deadline) then status, head, body, facts = finish(exchange) end
+      if not status then
+        local ready, err = wait(exchange, deadline)
+        if not ready then error(err or timed_out(exchange), 0) end
+        status, head, body, facts = finish(exchange)
+        if not status then ended(exchange) end
+      end
+      response = setmetatable({ head, facts, status = status, url = plan.whole, body = body }, Response)
+      redirected = status >= 300 and plans.redirects(plan, status, head)
+    end
+    if not redirected then return history and after(history, response) or response end
+    history = history or { begun = host.monotonic() - response.elapsed }
+    plan = plans.next(plan, response.status, response.headers:all("Location")[1], #history)
+    history[#history + 1] = response
+  end
 end
 
 return client

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- A plan: one request as it is about to be made, with everything decided.
 --
---   method, url (parts, see url.lua), shown (the URL for people)
+--   method, url (parts, see url.lua), whole (the URL as it is asked for), shown (for people)
 --   headers   name in lower case -> false or lines          body, content_type
 --   o         the options
 --   plain     a GET that says nothing but its URL           window      the body is taken piece by piece
@@ -74,6 +74,7 @@ function plan.new(method, text, o, n, name)
   }
   if not parts then error(http_errors.new(self, "url", "invalid URL: " .. why), 0) end
   check_scheme(self, false)
+  self.whole = parts.whole
   add_body(self, o, n, name)
   if o.auth then
     self.auth = o.auth
@@ -133,7 +134,7 @@ local start = core.Session.start
 -- less work.
 function plan.start(self, session, deadline)
   local o = self.o
-  return start(session, self, self.url.whole, self.protocols, AGENT, o.max_body, self.window, o.follow, deadline,
+  return start(session, self, self.whole, self.protocols, AGENT, o.max_body, self.window, o.follow, deadline,
     not self.plain and more_of(self) or nil)
 end
 
@@ -174,7 +175,7 @@ function plan.next(self, status, location, hops)
   if not parts then error(http_errors.new(self, "url", "redirected to an invalid URL: " .. why), 0) end
   local new = {}
   copy(self, new)
-  new.url, new.shown = parts, parts.shown
+  new.url, new.whole, new.shown = parts, parts.whole, parts.shown
   check_scheme(new, true)
   if (status == 303 and self.method ~= "HEAD") or (status <= 302 and self.method == "POST") then
     new.method, new.body, new.content_type = "GET", nil, nil

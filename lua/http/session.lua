@@ -41,16 +41,14 @@ local function remember(self, url, plan)
   known[url], self.n_plans = plan, self.n_plans + 1
 end
 
-local function perform_plan(self, plan, deadline)
-  local session = self.core
-  return session and client.perform(session, plan, deadline) or client.perform(core_of(self), plan, deadline)
-end
+local perform_plan = client.perform
 
 local function perform(self, method, url, given, n, name, whole)
   local o = options.read_request(given, self.o, n, name, whole)
   local plan = plans.new(method, options.check_url(url, 1, name), o, n, name)
+  local response = perform_plan(core_of(self), plan, block.deadline(o.timeout, n, name))
   if given == nil and plan.plain then remember(self, url, plan) end
-  return perform_plan(self, plan, block.deadline(o.timeout, n, name))
+  return response
 end
 
 local function check_self(self, name)
@@ -70,7 +68,8 @@ function Session:get(url, given)
   local plan = known and known[url]
   if plan then
     local timeout = plan.o.timeout
-    return perform_plan(self, plan, timeout and block.deadline(timeout))
+    local response = perform_plan(self.core, plan, timeout and block.deadline(timeout))
+    if response then return response end -- the session is open
   end
   check_self(self, "get")
   return perform(self, "GET", url, given, 2, "get")

@@ -19,8 +19,10 @@
 
 struct http_state { /* one per Lua state, in its registry */
   struct lib_source source;
-  struct ph_curl *curl; /* NULL: not yet, or no longer */
-  int deliver, watched; /* registry references: a function (exchange, watcher); place -> exchange that is watched */
+  struct lib_state *state;
+  struct ph_curl *curl;           /* NULL: not yet, or no longer */
+  int deliver, watched, exchange; /* registry references: a function (exchange, watcher); place -> exchange that is watched;
+                                     the class of exchanges */
 };
 
 struct session {
@@ -31,11 +33,17 @@ enum { EXCHANGE_SESSION = 1, EXCHANGE_PLAN, EXCHANGE_WATCHER }; /* its user valu
 
 struct exchange {
   struct ph_exchange *x; /* NULL: closed */
+  struct sched_task *task; /* it waits for news, and has this exchange open; or NULL */
   int place;             /* in the table of those that are watched, or LUA_NOREF */
   bool kept;             /* survives the block that it was made in */
   lua_Number deadline;   /* infinite: none */
   int64_t begun;
 };
+
+/* The state's, as lib_state_of gives it. */
+static inline struct lib_state *http_lib_state(lua_State *L, const struct http_state *h) {
+  return lib_state_is_own(h->state) ? h->state : lib_state_of(L);
+}
 
 /* The session in slot 1 of one of its methods. */
 struct session *http_check_session(lua_State *L);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "lib/http.h"
+#include "lib/task.h"
 
 /* --- starting --------------------------------------------------------------------------------------------- */
 
@@ -69,10 +70,10 @@ static void read_more(lua_State *L, struct ph_request *r) {
   read_headers(L, r);
 }
 
-static struct exchange *new_exchange(lua_State *L) {
+static struct exchange *new_exchange(lua_State *L, const struct http_state *h) {
   struct exchange *e = lua_newuserdatauv(L, sizeof *e, 3);
   *e = (struct exchange){.place = LUA_NOREF, .begun = ph_now(), .deadline = luaL_optnumber(L, 9, HUGE_VAL)};
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &http_exchange_methods);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->exchange);
   lua_setmetatable(L, -2);
   for (int i = EXCHANGE_SESSION; i <= EXCHANGE_PLAN; i++) {
     lua_pushvalue(L, i);
@@ -86,9 +87,10 @@ static struct exchange *new_exchange(lua_State *L) {
  * ph_request; the body is kept by the plan. */
 int http_start(lua_State *L) {
   const struct session *s = http_check_session(L);
+  const struct http_state *h = lua_touserdata(L, HTTP_STATE);
   struct ph_err err;
   lua_settop(L, MORE);
-  lib_state_of(L);
+  http_lib_state(L, h);
   if (s->multi == NULL || !ph_curl_multi_open(s->multi)) {
     lua_pushboolean(L, false);
     return 1;
@@ -103,7 +105,7 @@ int http_start(lua_State *L) {
       .window = (size_t)luaL_optinteger(L, 7, 0),
       .skip_redirects = lua_toboolean(L, 8),
   };
-  struct exchange *e = new_exchange(L);
+  struct exchange *e = new_exchange(L, h);
   if (!request.plain) read_more(L, &request);
   e->x = ph_exchange_start(s->multi, &request, e, &err);
   if (e->x == NULL) {
@@ -141,11 +143,13 @@ void http_forget_watcher(lua_State *L, const struct http_state *h, struct exchan
 
 /* Ends it where it stands. */
 static void close_exchange(lua_State *L, struct exchange *e) {
+  const struct http_state *h = lua_touserdata(L, HTTP_STATE);
   if (e->x == NULL) return;
-  lib_state_of(L); /* in a forked copy of the process: makes it forget what is the original's */
+  http_lib_state(L, h); /* in a forked copy of the process: makes it forget what is the original's */
   ph_exchange_free(e->x);
   e->x = NULL;
-  http_forget_watcher(L, lua_touserdata(L, HTTP_STATE), e);
+  e->task = NULL;
+  http_forget_watcher(L, h, e);
 }
 
 static int free_exchange(lua_State *L) {
@@ -173,6 +177,17 @@ static int is_ready(lua_State *L) {
   const struct exchange *e = exchange_argument(L);
   lua_pushboolean(L, e->x == NULL || ph_exchange_is_ready(e->x));
   return 1;
+}
+
+/* pause(exchange, deadline | nil) -> true: the task that runs was parked until there was news. Otherwise block.wait has to
+ * find out what there is to wait for, or to raise. */
+static int pause_task(lua_State *L) {
+  struct exchange *e = exchange_argument(L);
+  struct sched *s = http_lib_state(L, lua_touserdata(L, HTTP_STATE))->sched;
+  struct sched_task *t = s != NULL && e->x != NULL ? task_current(L, s) : NULL;
+  if (t == NULL || t->scope->effective || !lua_isyieldable(L) || ph_exchange_is_ready(e->x)) return 0;
+  e->task = t;
+  return task_park_lively(L, s, t, lua_isnoneornil(L, 2) ? PH_NEVER : ph_seconds_to_ns(lua_tonumber(L, 2)));
 }
 
 /* _watch(exchange, watcher) */
@@ -329,4 +344,4 @@ const luaL_Reg http_exchange_methods[] = {
     {"result", result},       {"facts", get_facts}, {"progress", progress},       {"phase", phase},
     {"plan", plan_of},        {"keep", keep},       {"deadline", deadline},       {"close", free_exchange},
     {"__gc", free_exchange},  {"__close", leave_exchange}, {"_ready", is_ready}, {"_watch", watch},
-    {"_unwatch", unwatch},    {NULL, NULL}};
+    {"_unwatch", unwatch}, {"pause", pause_task},    {NULL, NULL}};

@@ -26,18 +26,17 @@ static struct http_state *state_of(lua_State *L) {
 
 /* Tells who waits for it. False: there was no memory, the error is on top. */
 static bool tell(lua_State *L, const struct http_state *h, struct exchange *e) {
-  struct sched *tasks = lib_state_of(L)->sched;
+  if (e->task != NULL) {
+    sched_wake(http_lib_state(L, h)->sched, e->task, WAKE_EVENT);
+    e->task = NULL;
+  }
+  if (e->place == LUA_NOREF) return true;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->deliver);
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->watched);
   lua_rawgeti(L, -1, e->place);
+  lua_replace(L, -2);
   lua_getiuservalue(L, -1, EXCHANGE_WATCHER);
-  if (tasks == NULL || !task_wake(L, tasks, lua_gettop(L))) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, h->deliver);
-    lua_rotate(L, -3, 1);
-    if (!lib_deliver(L, 2)) return false;
-    lua_pop(L, 1);
-  } else {
-    lua_pop(L, 3);
-  }
+  if (!lib_deliver(L, 2)) return false;
   http_forget_watcher(L, h, e);
   return true;
 }
@@ -50,7 +49,7 @@ static lua_Integer drain_news(lua_State *L, struct lib_source *source) {
   luaL_checkstack(L, 8, "too many deliveries");
   for (; h->curl != NULL && (x = ph_curl_news(h->curl)) != NULL; n++) {
     struct exchange *e = ph_exchange_ud(x);
-    if (e->place == LUA_NOREF || tell(L, h, e)) continue;
+    if (tell(L, h, e)) continue;
     ph_exchange_tell_again(x);
     lua_error(L);
   }
@@ -188,9 +187,9 @@ static int set_deliver(lua_State *L) {
 }
 
 static void new_state(lua_State *L) {
-  lib_state_of(L); /* made before, ends after */
+  struct lib_state *state = lib_state_of(L); /* made before, ends after */
   struct http_state *h = lua_newuserdatauv(L, sizeof *h, 0);
-  *h = (struct http_state){.deliver = LUA_NOREF, .watched = LUA_NOREF};
+  *h = (struct http_state){.state = state, .deliver = LUA_NOREF, .watched = LUA_NOREF, .exchange = LUA_NOREF};
   lua_newtable(L);
   h->watched = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
@@ -220,7 +219,7 @@ int luaopen_parhost_core_http(lua_State *L) {
   lua_setfield(L, -2, "Session");
   new_class(L, EXCHANGE_METATABLE, http_exchange_methods);
   lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &http_exchange_methods);
+  state_of(L)->exchange = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_setfield(L, -2, "Exchange");
   return 1;
 }

@@ -107,7 +107,6 @@ struct sched {
   int anchors, spare, policy, throws, traces, yielded, generators; /* tables, registry references */
   int names, sites; /* of tasks, in tables of Lua; LUA_NOREF until it has said so */
   int n_spare;      /* up to SCHED_SPARE_MAX */
-  const void *class; /* metatable of tasks */
   struct ph_vm *vm;
   struct ph_watchdog watchdog;
 };

@@ -225,15 +225,6 @@ static int now(lua_State *L) {
 
 /* --- acting on others -------------------------------------------------------------------------------------- */
 
-bool task_wake(lua_State *L, struct sched *s, int idx) {
-  if (!lua_getmetatable(L, idx)) return false;
-  bool is_task = lua_topointer(L, -1) == s->class;
-  lua_pop(L, 1);
-  struct sched_task *t = is_task ? task_of(L, idx) : NULL;
-  if (t != NULL) sched_wake(s, t, WAKE_EVENT);
-  return is_task;
-}
-
 static int wake(lua_State *L) {
   struct sched_task *t = task_of(L, 1);
   if (t != NULL) sched_wake(task_sched(L), t, WAKE_EVENT);
@@ -478,7 +469,6 @@ int luaopen_parhost_core_task(lua_State *L) {
   ph_vm_keep_exit_first(L);
   lib_inspect_open(L);
   lua_newtable(L);
-  s->class = lua_topointer(L, -1);
   lua_setfield(L, module, "Task");
   task_open_scopes(L, s);
   const luaL_Reg *const parts[] = {functions, task_park_functions, task_scope_functions};
