@@ -1,9 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- From a plan to a response: the exchanges that it takes, one for each redirect.
 --
--- An Exchange is the subject that block.wait waits for, and a guard: left without being kept, it ends the transfer.
---   core      the core's exchange      plan
---   arrived   what is waited for has come about; `watcher` is told of that
+-- An exchange is the core's: the subject that block.wait waits for, and a guard, which ends the transfer where it is left
+-- without being kept.
 local block = require "parhost.block"
 local core = require "parhost.core.http"
 local errors = require "futures.error"
@@ -14,41 +13,28 @@ local Response = require "http.response"
 
 local client = {}
 
-local Exchange = { __name = "http.Exchange", _lively = true }
-Exchange.__index = Exchange
+local Exchange = core.Exchange
+Exchange._lively = true
 
-core.set_deliver(function(exchange)
-  if not exchange then return end
-  exchange.arrived = true
-  local watcher = exchange.watcher
-  if not watcher then return end
+local wait = block.wait
+local finish, pause, start = Exchange.result, Exchange.pause, plans.start
+
+core.set_deliver(function(exchange, watcher)
   watcher:_settled(exchange) -- without memory for this call the news comes again, for the same watcher
-  exchange.watcher = nil
 end)
 
-function Exchange:_ready() return self.arrived end
-function Exchange:_watch(watcher) self.watcher = watcher end
-
-function Exchange:_unwatch(watcher)
-  if self.watcher == watcher then self.watcher = nil end
-end
-
 function Exchange:_describe()
-  return ("the response to %s %s"):format(self.plan.method, self.plan.shown)
-end
-
-function Exchange:__close()
-  if not self.kept then self.core:close() end
+  local plan = self:plan()
+  return ("the response to %s %s"):format(plan.method, plan.shown)
 end
 
 local function timed_out(exchange)
-  local plan = exchange.plan
-  local text = ("timed out after %s s while %s"):format(errors.seconds_text(plan.o.timeout), exchange.core:phase())
+  local plan = exchange:plan()
+  local text = ("timed out after %s s while %s"):format(errors.seconds_text(plan.o.timeout), exchange:phase())
   return http_errors.new(plan, "timeout", text, { seconds = plan.o.timeout })
 end
 
-local function failed(exchange, how, number, text)
-  local plan = exchange.plan
+local function failed(plan, how, number, text)
   if how == "body_too_large" then
     local message = ("the body is larger than max_body (%d bytes)"):format(plan.o.max_body)
     return http_errors.new(plan, how, message, { limit = plan.o.max_body })
@@ -63,48 +49,35 @@ end
 -- Waits until there is a "head", "data" or the "end". False when the exchange is over, which with a failure raises.
 -- A body that came before a failure is to be taken first.
 local function await(exchange, what)
-  exchange.arrived = exchange.core:want(what)
-  if not exchange.arrived then
-    local ready, err = block.wait(exchange, exchange.plan.deadline)
-    if not ready then error(err or timed_out(exchange), 0) end
-  end
+  if exchange:want(what) then return end
+  local ready, err = wait(exchange, exchange:deadline())
+  if not ready then error(err or timed_out(exchange), 0) end
 end
 
 -- True when the exchange has come to its end; raises when that was a bad one.
 local function ended(exchange)
-  local how, number, text = exchange.core:ending()
+  local how, number, text = exchange:ending()
   if how == nil then return false end
-  if how ~= "ok" then error(failed(exchange, how, number, text), 0) end
+  if how ~= "ok" then error(failed(exchange:plan(), how, number, text), 0) end
   return true
 end
 
--- Starts the exchange for a plan. `session` is the core's.
-function client.start(session, plan, piecewise)
-  local exchange = setmetatable({ plan = plan, arrived = false, begun = host.monotonic(), core = nil }, Exchange)
-  local started, number, text = plans.start(plan, session, exchange, piecewise)
-  if not started then error(http_errors.of_curl(plan, number, text), 0) end
-  exchange.core = started
-  return exchange
-end
-
-local function new_response(exchange, state, status, head, body, reader)
-  local core_exchange = exchange.core
-  return Response.new {
-    status = status, url = exchange.plan.url.whole, body = body, history = state.history,
-    elapsed = host.monotonic() - state.begun, http_version = core_exchange:version(),
-    head, reader, core_exchange:timings(), -- the last of them: all six
-  }
+-- A response of more than one exchange, with what was before the last of them.
+local function after(history, response)
+  response.history, response.elapsed = history, host.monotonic() - history.begun
+  history.begun = nil
+  return response
 end
 
 -- Bodies piece by piece -------------------------------------------------------------------------------------
 
 -- The next piece, nil at the end.
 local function next_chunk(exchange)
-  local on_progress = exchange.plan.o.on_progress
+  local on_progress = exchange:plan().o.on_progress
   while true do
     await(exchange, on_progress and "progress" or "data")
-    local chunk = exchange.core:take()
-    if on_progress then on_progress(exchange.core:progress()) end
+    local chunk = exchange:take()
+    if on_progress then on_progress(exchange:progress()) end
     if chunk ~= "" then return chunk end
     if ended(exchange) then return nil end
   end
@@ -117,17 +90,21 @@ Reader.__index = Reader
 function Reader:next()
   local exchange = self.exchange
   if not exchange then return nil end
-  self.exchange, exchange.kept = nil, false
+  self.exchange = nil
+  exchange:keep(false)
   local _ <close> = exchange -- when waiting for it fails, that was it
   local chunk = next_chunk(exchange)
-  if chunk then self.exchange, exchange.kept = exchange, true end
+  if chunk then
+    self.exchange = exchange
+    exchange:keep(true)
+  end
   return chunk
 end
 
 function Reader:close()
   local exchange = self.exchange
   self.exchange = nil
-  if exchange then exchange.core:close() end
+  if exchange then exchange:close() end
 end
 
 Reader.__close = Reader.close
@@ -149,11 +126,11 @@ end
 
 local close_file = setmetatable({}, { __close = function(self) self[1]:close() end })
 
-local function fill_sink(exchange)
-  local write, file = open_sink(exchange.plan)
+local function fill_sink(exchange, plan)
+  local write, file = open_sink(plan)
   local _ <close> = file and setmetatable({ file }, getmetatable(close_file)) or nil
   for chunk in next_chunk, exchange do write(chunk) end
-  if file then check_written(exchange.plan, file:flush()) end
+  if file then check_written(plan, file:flush()) end
 end
 
 local function gather(exchange)
@@ -164,83 +141,72 @@ end
 
 -- Responses -------------------------------------------------------------------------------------------------
 
-local function receive_stream(exchange, state, status, head)
-  exchange.kept = true
-  return new_response(exchange, state, status, head, nil, setmetatable({ exchange = exchange }, Reader))
-end
-
--- The rest of an exchange whose head is there.
-local function receive(exchange, state, status, head)
-  local o, body = exchange.plan.o, nil
-  if o.stream then return receive_stream(exchange, state, status, head) end
-  if o.sink ~= nil then fill_sink(exchange) else body = gather(exchange) end
-  return new_response(exchange, state, status, head, body)
-end
-
 -- Waits for a head while on_progress hears of what is being sent.
-local function await_head(exchange)
-  local on_progress = exchange.plan.o.on_progress
+local function await_head(exchange, plan)
+  local on_progress = plan.o.on_progress
   if not on_progress then return await(exchange, "head") end
   repeat
     await(exchange, "progress")
-    if exchange.core:ending() then return end
-    local head = exchange.core:want("head")
-    on_progress(exchange.core:progress())
+    if exchange:ending() then return end
+    local head = exchange:want("head")
+    on_progress(exchange:progress())
   until head
 end
 
--- The status, head and body of an exchange that is not taken piece by piece.
-local function await_whole(exchange)
-  await(exchange, "end")
-  local status, head, body = exchange.core:result()
-  if not status then ended(exchange) end
-  return status, head, body
-end
-
--- Nil and the plan that the response leads to.
-local function redirected(exchange, state, status, head)
-  await(exchange, "end")
-  ended(exchange)
-  local response = new_response(exchange, exchange, status, head, "")
-  state.history = state.history or {}
-  table.insert(state.history, response)
-  return nil, plans.next(exchange.plan, status, response.headers:all("Location")[1], #state.history - 1)
-end
-
--- The response, or nil and the plan that it leads to.
-local function hop(session, plan, state)
-  local o = plan.o
-  local piecewise = o.stream or o.sink ~= nil or o.on_progress ~= nil
-  local exchange <close> = client.start(session, plan, piecewise)
-  local status, head, body
-  if piecewise then
-    await_head(exchange)
-    status, head = exchange.core:head()
-    if status == 0 then ended(exchange) end
+-- The response to an exchange whose body is taken piece by piece, and whether it leads elsewhere.
+local function receive_in_pieces(exchange, plan)
+  await_head(exchange, plan)
+  local status, head = exchange:head()
+  if status == 0 then ended(exchange) end
+  local redirected, body, reader = plans.redirects(plan, status, head), "", nil
+  if redirected then
+    await(exchange, "end")
+    ended(exchange)
+  elseif plan.o.stream then
+    exchange:keep(true)
+    body, reader = nil, setmetatable({ exchange = exchange }, Reader)
+  elseif plan.o.sink ~= nil then
+    fill_sink(exchange, plan)
+    body = nil
   else
-    status, head, body = await_whole(exchange)
+    body = gather(exchange)
   end
-  if plans.redirects(plan, status, head) then return redirected(exchange, state, status, head) end
-  if piecewise then return receive(exchange, state, status, head) end
-  return new_response(exchange, state, status, head, body)
+  local fields = { head, exchange:facts(), reader, status = status, url = plan.whole, body = body }
+  return setmetatable(fields, Response), redirected
 end
 
--- The response to an exchange that was started with client.start, wherever it leads: to keep many under way in plain
--- code. Redirects are not followed.
-function client.finish(exchange)
-  local _ <close> = exchange
-  local status, head, body = await_whole(exchange)
-  return new_response(exchange, exchange, status, head, body)
+-- What there is of an exchange that could not be started: nothing when the session is not open.
+local function refused(plan, exchange, number, text, history)
+  if exchange == nil then error(http_errors.of_curl(plan, number, text), 0) end
+  if history then error(failed(plan, "cancelled"), 0) end
 end
 
--- Makes the request, and those that it is redirected to.
-function client.perform(session, plan)
-  local state = { begun = host.monotonic(), history = nil }
-  local response
-  repeat
-    response, plan = hop(session, plan, state)
-  until response
-  return response
+-- Makes the request, and those that it is redirected to. Nil when the session is not open.
+function client.perform(session, plan, deadline)
+  local history
+  while true do
+    local exchange <close>, number, text = start(plan, session, deadline)
+    if not exchange then return refused(plan, exchange, number, text, history) end
+    local response, redirected
+    if plan.window then
+      response, redirected = receive_in_pieces(exchange, plan)
+    else
+      local status, head, body, facts
+      if pause(exchange, deadline) then status, head, body, facts = finish(exchange) end
+      if not status then
+        local ready, err = wait(exchange, deadline)
+        if not ready then error(err or timed_out(exchange), 0) end
+        status, head, body, facts = finish(exchange)
+        if not status then ended(exchange) end
+      end
+      response = setmetatable({ head, facts, status = status, url = plan.whole, body = body }, Response)
+      redirected = status >= 300 and plans.redirects(plan, status, head)
+    end
+    if not redirected then return history and after(history, response) or response end
+    history = history or { begun = host.monotonic() - response.elapsed }
+    plan = plans.next(plan, response.status, response.headers:all("Location")[1], #history)
+    history[#history + 1] = response
+  end
 end
 
 return client

@@ -1,16 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- A plan: one request as it is about to be made, with everything decided.
 --
---   method, url (parts, see url.lua), shown (the URL for people)
+--   method, url (parts, see url.lua), whole (the URL as it is asked for), shown (for people)
 --   headers   name in lower case -> false or lines          body, content_type
---   o         the options                                   deadline
+--   o         the options
+--   plain     a GET that says nothing but its URL           window      the body is taken piece by piece
 -- and what follows when the server redirects it.
 local check = require "parhost.check"
 local host = require "parhost.core.host"
 local http_errors = require "http.errors"
 local http_options = require "http.options"
 local bodies = require "http.body"
-local block = require "parhost.block"
+local core = require "parhost.core.http"
 local url = require "http.url"
 
 local plan = {}
@@ -53,16 +54,27 @@ local function check_scheme(self, redirected)
   end
 end
 
+local function joined(protocols)
+  return protocols == http_options.HTTP_ONLY and "http,https" or table.concat(protocols, ",")
+end
+
+-- Notes whether the core has less to do for it.
+local function note_plain(self)
+  self.plain = self.o.plain and self.method == "GET" and not self.body and not self.auth
+end
+
 -- `o`: the checked options, the argument #n of `name`.
 function plan.new(method, text, o, n, name)
   if o.params then text = add_query(text, o.params, n, name) end
   local parts, why = url.parse(text)
   local self = {
-    method = method, o = o, headers = o.headers or NO_HEADERS, deadline = block.deadline(o.timeout, n, name),
+    method = method, o = o, headers = o.headers or NO_HEADERS, protocols = joined(o.protocols),
+    window = (o.stream or o.sink ~= nil or o.on_progress ~= nil) and WINDOW or nil,
     url = parts, shown = parts and parts.shown or url.masked(text),
   }
   if not parts then error(http_errors.new(self, "url", "invalid URL: " .. why), 0) end
   check_scheme(self, false)
+  self.whole = parts.whole
   add_body(self, o, n, name)
   if o.auth then
     self.auth = o.auth
@@ -70,6 +82,7 @@ function plan.new(method, text, o, n, name)
     self.auth = { user = parts.user, password = parts.password or "" }
   end
   if o.cert then self.cert = o.cert end
+  note_plain(self)
   return self
 end
 
@@ -109,20 +122,20 @@ local function add_more(self, o, request)
   request.progress = o.on_progress ~= nil
 end
 
-local function joined(protocols)
-  return protocols == http_options.HTTP_ONLY and "http,https" or table.concat(protocols, ",")
+local function more_of(self)
+  local more = { method = self.method, headers = header_lines(self), body = self.body }
+  add_more(self, self.o, more)
+  return more
 end
 
--- Starts the exchange for `subject` in a session of the core's. `piecewise`: the body is taken piece by piece. Most
--- requests say nothing but their URL; the core starts these with less work.
-function plan.start(self, session, subject, piecewise)
-  local o, more = self.o, nil
-  if not o.plain or self.method ~= "GET" or self.body or self.auth then
-    more = { method = self.method, headers = header_lines(self), body = self.body }
-    add_more(self, o, more)
-  end
-  return session:start(subject, self.url.whole, joined(o.protocols), AGENT, o.max_body, piecewise and WINDOW or nil,
-    o.follow, more)
+local start = core.Session.start
+
+-- Starts its exchange in a session of the core's. Most requests say nothing but their URL; the core starts these with
+-- less work.
+function plan.start(self, session, deadline)
+  local o = self.o
+  return start(session, self, self.whole, self.protocols, AGENT, o.max_body, self.window, o.follow, deadline,
+    not self.plain and more_of(self) or nil)
 end
 
 -- Redirects -------------------------------------------------------------------------------------------------
@@ -162,7 +175,7 @@ function plan.next(self, status, location, hops)
   if not parts then error(http_errors.new(self, "url", "redirected to an invalid URL: " .. why), 0) end
   local new = {}
   copy(self, new)
-  new.url, new.shown = parts, parts.shown
+  new.url, new.whole, new.shown = parts, parts.whole, parts.shown
   check_scheme(new, true)
   if (status == 303 and self.method ~= "HEAD") or (status <= 302 and self.method == "POST") then
     new.method, new.body, new.content_type = "GET", nil, nil
@@ -173,6 +186,7 @@ function plan.next(self, status, location, hops)
     new.auth, new.cert = nil, nil
   end
   if parts.user then new.auth = { user = parts.user, password = parts.password or "" } end
+  note_plain(new)
   return new
 end
 

@@ -1,16 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- What came back; this module is its class. `headers`, `reason` and `timings` are made from what the core gave, when
--- somebody asks.
+-- What came back; this module is its class. What most programs do not ask for is made from what the core gave when
+-- somebody does.
 --
---   self[HEAD]      the lines of the head           self[TIMES...]   six numbers of seconds
+--   self[HEAD]      the lines of the head           self[FACTS]   elapsed, http_version and timings, as the core has them
 --   self[READER]    stream = true: what gives the chunks, until the end; else nil
 local check = require "parhost.check"
 local codec = require "parhost.core.codec"
+local core = require "parhost.core.http"
 local errors = require "futures.error"
 local Headers = require "http.headers"
 local json = require "http.json"
 
-local HEAD <const>, READER <const>, TIMES <const> = 1, 2, 3
+local HEAD <const>, FACTS <const>, READER <const> = 1, 2, 3
 local TIME_NAMES <const> = { "resolved", "connected", "secured", "sent", "first_byte", "total" }
 
 local Response = { __name = "http.Response" }
@@ -30,9 +31,18 @@ function lazy.history()
   return {}
 end
 
+function lazy.elapsed(self)
+  return (core.facts(self[FACTS]))
+end
+
+function lazy.http_version(self)
+  if not self[FACTS] then return nil end -- it has travelled, and there was none
+  return (select(2, core.facts(self[FACTS])))
+end
+
 function lazy.timings(self)
-  local timings = {}
-  for i, name in ipairs(TIME_NAMES) do timings[name] = self[TIMES + i - 1] end
+  local timings, times = {}, { select(3, core.facts(self[FACTS])) }
+  for i, name in ipairs(TIME_NAMES) do timings[name] = times[i] end
   return timings
 end
 
@@ -46,7 +56,7 @@ function Response:__index(key)
   return value
 end
 
--- `fields`: { head, reader, times..., status =, url =, body =, history =, elapsed =, http_version = }
+-- `fields`: { head, facts, reader, status =, url =, body = }
 function Response.new(fields)
   return setmetatable(fields, Response)
 end
@@ -106,7 +116,8 @@ end
 
 -- Travelling ------------------------------------------------------------------------------------------------
 
-local PLAIN <const> = { "status", "url", "body", "elapsed", "history", "http_version", 1, 3, 4, 5, 6, 7, 8 }
+local PLAIN <const> = { "status", "url", "body", "history", HEAD }
+local FROM_FACTS <const> = { "elapsed", "http_version", "timings" }
 
 function Response.__dump(self)
   if self[READER] then
@@ -114,6 +125,7 @@ function Response.__dump(self)
   end
   local data = {}
   for _, key in ipairs(PLAIN) do data[key] = rawget(self, key) end
+  for _, key in ipairs(FROM_FACTS) do data[key] = self[key] end
   return data
 end
 

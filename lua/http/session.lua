@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Sessions: connections that are kept, their limits and cookies, and defaults for requests.
+local block = require "parhost.block"
 local check = require "parhost.check"
 local client = require "http.client"
 local core = require "parhost.core.http"
@@ -26,22 +27,52 @@ local function core_of(self)
   return self.core
 end
 
+-- Plain GETs without options of their own come again and again: session -> { URL -> plan }. A session is known here
+-- by its first request.
+local PLANS_MAX <const> = 200
+local plans_of = setmetatable({}, { __mode = "k" })
+
+local function remember(self, url, plan)
+  local known = plans_of[self]
+  if not known or self.n_plans >= PLANS_MAX then
+    known, self.n_plans = {}, 0
+    plans_of[self] = known
+  end
+  known[url], self.n_plans = plan, self.n_plans + 1
+end
+
+local perform_plan = client.perform
+
 local function perform(self, method, url, given, n, name, whole)
   local o = options.read_request(given, self.o, n, name, whole)
   local plan = plans.new(method, options.check_url(url, 1, name), o, n, name)
-  return client.perform(core_of(self), plan)
+  local response = perform_plan(core_of(self), plan, block.deadline(o.timeout, n, name))
+  if given == nil and plan.plain then remember(self, url, plan) end
+  return response
 end
 
 local function check_self(self, name)
   if getmetatable(self) ~= Session then check.bad_self(name, "http.Session", self) end
 end
 
-for _, name in ipairs { "get", "post", "put", "patch", "delete", "head" } do
+for _, name in ipairs { "post", "put", "patch", "delete", "head" } do
   local method = name:upper()
   Session[name] = function(self, url, given)
     check_self(self, name)
     return perform(self, method, url, given, 2, name)
   end
+end
+
+function Session:get(url, given)
+  local known = given == nil and plans_of[self]
+  local plan = known and known[url]
+  if plan then
+    local timeout = plan.o.timeout
+    local response = perform_plan(self.core, plan, timeout and block.deadline(timeout))
+    if response then return response end -- the session is open
+  end
+  check_self(self, "get")
+  return perform(self, "GET", url, given, 2, "get")
 end
 
 function Session:request(given)

@@ -102,6 +102,8 @@ struct lib_state {
 
 struct lib_state *lib_state_of(lua_State *L);
 struct lib_state *lib_state_if_any(lua_State *L); /* NULL: none has been made; may be called unprotected */
+/* For who keeps one and is called often: false after a fork, until lib_state_of has been called. */
+bool lib_state_is_own(const struct lib_state *s);
 void lib_add_source(lua_State *L, struct lib_source *source);
 /* Something is under way that the state's loop will deliver, or run. */
 bool lib_alive(const struct lib_state *s);

@@ -1,35 +1,17 @@
 /* SPDX-License-Identifier: MIT
- * parhost.core.http: sessions and exchanges for Lua. What requests may say is checked in lua/http; here an argument of
- * the wrong type is a bug of ours.
- *
- * A subject is the Lua object that stands for an exchange. It holds the exchange, and is known here weakly: an exchange
- * for which nobody waits any more is collected, and with that given up. */
-#include <lauxlib.h>
+ * parhost.core.http: sessions, URLs, and the news of exchanges (http_exchange.c). What requests may say is checked in
+ * lua/http; here an argument of the wrong type is a bug of ours. */
+#include "lib/http.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/core.h"
-#include "loop/exchange.h"
+#include "lib/task.h"
 #include "loop/url.h"
 #include "vm/error.h"
 
 #define SESSION_METATABLE "parhost.core.http.Session"
-#define EXCHANGE_METATABLE "parhost.core.http.Exchange"
 #define URL_METATABLE "parhost.core.http.Url"
-
-struct http_state { /* one per Lua state, in its registry */
-  struct lib_source source;
-  struct ph_curl *curl;  /* NULL: not yet, or no longer */
-  int deliver, subjects; /* registry references: a function, and exchange -> subject with weak values */
-};
-
-struct session {
-  struct ph_curl_multi *multi;
-};
-
-struct exchange { /* user values: its session, the body that is being sent */
-  struct ph_exchange *x;
-};
 
 static const char state_key;
 
@@ -42,18 +24,32 @@ static struct http_state *state_of(lua_State *L) {
 
 /* --- the source ------------------------------------------------------------------------------------------- */
 
+/* Tells who waits for it. False: there was no memory, the error is on top. */
+static bool tell(lua_State *L, const struct http_state *h, struct exchange *e) {
+  if (e->task != NULL) {
+    sched_wake(http_lib_state(L, h)->sched, e->task, WAKE_EVENT);
+    e->task = NULL;
+  }
+  if (e->place == LUA_NOREF) return true;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->deliver);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->watched);
+  lua_rawgeti(L, -1, e->place);
+  lua_replace(L, -2);
+  lua_getiuservalue(L, -1, EXCHANGE_WATCHER);
+  if (!lib_deliver(L, 2)) return false;
+  http_forget_watcher(L, h, e);
+  return true;
+}
+
 static lua_Integer drain_news(lua_State *L, struct lib_source *source) {
   struct http_state *h = (struct http_state *)(void *)source;
   struct ph_exchange *x;
   lua_Integer n = 0;
   ph_curl_turn(h->curl);
-  luaL_checkstack(L, 4, "too many deliveries");
+  luaL_checkstack(L, 8, "too many deliveries");
   for (; h->curl != NULL && (x = ph_curl_news(h->curl)) != NULL; n++) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, h->deliver);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, h->subjects);
-    lua_rawgetp(L, -1, ph_exchange_ud(x));
-    lua_remove(L, -2);
-    if (lib_deliver(L, 1)) continue;
+    struct exchange *e = ph_exchange_ud(x);
+    if (tell(L, h, e)) continue;
     ph_exchange_tell_again(x);
     lua_error(L);
   }
@@ -91,8 +87,11 @@ static struct ph_curl *curl_of(lua_State *L) {
 
 /* --- sessions --------------------------------------------------------------------------------------------- */
 
-static struct session *check_session(lua_State *L, int idx) {
-  return luaL_checkudata(L, idx, SESSION_METATABLE);
+struct session *http_check_session(lua_State *L) {
+  struct session *s = lua_touserdata(L, 1);
+  if (s == NULL || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, HTTP_CLASS)) luaL_typeerror(L, 1, SESSION_METATABLE);
+  lua_pop(L, 1);
+  return s;
 }
 
 /* session(max_connections, max_per_host, cookies) -> session */
@@ -108,7 +107,7 @@ static int new_session(lua_State *L) {
 }
 
 static int close_session(lua_State *L) {
-  struct session *s = check_session(L, 1);
+  struct session *s = http_check_session(L);
   lib_state_of(L);
   struct ph_curl_multi *multi = s->multi;
   s->multi = NULL;
@@ -117,7 +116,7 @@ static int close_session(lua_State *L) {
 }
 
 static int is_usable(lua_State *L) {
-  const struct session *s = check_session(L, 1);
+  const struct session *s = http_check_session(L);
   lib_state_of(L);
   lua_pushboolean(L, s->multi != NULL && ph_curl_multi_open(s->multi));
   return 1;
@@ -135,7 +134,7 @@ static int free_lines(lua_State *L) {
 
 /* cookies(session) -> text: one line each, in the format of Netscape's cookie files */
 static int get_cookies(lua_State *L) {
-  const struct session *s = check_session(L, 1);
+  const struct session *s = http_check_session(L);
   struct ph_buf *lines = lua_newuserdatauv(L, sizeof *lines, 0);
   ph_buf_init(lines);
   lua_createtable(L, 0, 1);
@@ -144,231 +143,6 @@ static int get_cookies(lua_State *L) {
   lua_setmetatable(L, -2);
   if (s->multi != NULL) ph_curl_multi_cookies(s->multi, add_line, lines);
   lua_pushlstring(L, (const char *)lines->data, lines->len);
-  return 1;
-}
-
-/* --- starting --------------------------------------------------------------------------------------------- */
-
-#define MORE 9 /* index of the table with what most requests do not say */
-
-static const char *text_field(lua_State *L, const char *key) {
-  const char *text = lua_getfield(L, MORE, key) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-  lua_pop(L, 1); /* the table keeps it */
-  return text;
-}
-
-static bool flag_field(lua_State *L, const char *key) {
-  lua_getfield(L, MORE, key);
-  bool flag = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return flag;
-}
-
-static long long_field(lua_State *L, const char *key) {
-  lua_getfield(L, MORE, key);
-  long n = (long)luaL_optinteger(L, -1, 0);
-  lua_pop(L, 1);
-  return n;
-}
-
-/* Leaves an array with the lines on the stack. */
-static void read_headers(lua_State *L, struct ph_request *r) {
-  lua_getfield(L, MORE, "headers");
-  r->n_headers = lua_rawlen(L, -1);
-  const char **lines = lua_newuserdatauv(L, (r->n_headers + 1) * sizeof *lines, 0);
-  for (size_t i = 0; i < r->n_headers; i++) {
-    lua_rawgeti(L, -2, (lua_Integer)i + 1);
-    lines[i] = luaL_checkstring(L, -1);
-    lua_pop(L, 1);
-  }
-  lua_remove(L, -2);
-  r->headers = lines;
-}
-
-static void read_texts(lua_State *L, struct ph_request *r) {
-  const struct {
-    const char *key, **to;
-  } rows[] = {
-      {"method", &r->method},     {"proxy", &r->proxy},     {"http_version", &r->http_version}, {"user", &r->user},
-      {"password", &r->password}, {"ca_file", &r->ca_file}, {"ca_path", &r->ca_path},           {"ca_text", &r->ca_text},
-      {"cert", &r->cert},         {"key", &r->key},         {"key_password", &r->key_password}};
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) *rows[i].to = text_field(L, rows[i].key);
-}
-
-/* Leaves the body and the lines of the headers on the stack. */
-static void read_more(lua_State *L, struct ph_request *r) {
-  read_texts(L, r);
-  r->connect_timeout_ms = long_field(L, "connect_timeout_ms");
-  r->low_speed_bytes = long_field(L, "low_speed_bytes");
-  r->low_speed_seconds = long_field(L, "low_speed_seconds");
-  r->digest = flag_field(L, "digest");
-  r->insecure = flag_field(L, "insecure");
-  r->raw = flag_field(L, "raw");
-  r->progress = flag_field(L, "progress");
-  lua_getfield(L, MORE, "body");
-  r->body = lua_tolstring(L, -1, &r->body_len);
-  read_headers(L, r);
-}
-
-/* The exchange, known to its subject, but not started. */
-static struct exchange *new_exchange(lua_State *L) {
-  struct exchange *e = lua_newuserdatauv(L, sizeof *e, 2);
-  e->x = NULL;
-  luaL_setmetatable(L, EXCHANGE_METATABLE);
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->subjects);
-  lua_pushvalue(L, 2);
-  lua_rawsetp(L, -2, e);
-  lua_pop(L, 1);
-  return e;
-}
-
-/* start(session, subject, url, protocols, user_agent, max_body | nil, window | nil, skip_redirects [, more])
- * -> exchange | nil, number of libcurl's, text. `more` has the other fields of struct ph_request. */
-static int start(lua_State *L) {
-  struct session *s = check_session(L, 1);
-  struct ph_err err;
-  lua_settop(L, MORE);
-  if (s->multi == NULL || !ph_curl_multi_open(s->multi)) return luaL_argerror(L, 1, "open session expected");
-  struct ph_request request = {
-      .plain = lua_isnil(L, MORE),
-      .method = "GET",
-      .url = luaL_checkstring(L, 3),
-      .protocols = luaL_checkstring(L, 4),
-      .user_agent = luaL_checkstring(L, 5),
-      .max_body = luaL_optinteger(L, 6, -1),
-      .window = (size_t)luaL_optinteger(L, 7, 0),
-      .skip_redirects = lua_toboolean(L, 8),
-  };
-  struct exchange *e = new_exchange(L);
-  if (!request.plain) {
-    read_more(L, &request);
-    lua_getfield(L, MORE, "body");
-    lua_setiuservalue(L, MORE + 1, 2);
-  }
-  e->x = ph_exchange_start(s->multi, &request, e, &err);
-  if (e->x == NULL) {
-    lua_pushnil(L);
-    lua_pushinteger(L, err.code);
-    lua_pushstring(L, err.message);
-    return 3;
-  }
-  lua_settop(L, MORE + 1);
-  return 1;
-}
-
-/* --- exchanges -------------------------------------------------------------------------------------------- */
-
-/* The methods have their metatable as upvalue: that is quicker than a name. */
-static struct exchange *exchange_argument(lua_State *L) {
-  struct exchange *e = lua_touserdata(L, 1);
-  if (e == NULL || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, lua_upvalueindex(1)))
-    luaL_typeerror(L, 1, EXCHANGE_METATABLE);
-  lua_pop(L, 1);
-  return e;
-}
-
-static struct ph_exchange *check_exchange(lua_State *L) {
-  const struct exchange *e = exchange_argument(L);
-  luaL_argcheck(L, e->x != NULL, 1, "open exchange expected");
-  return e->x;
-}
-
-/* Ends it where it stands. */
-static int free_exchange(lua_State *L) {
-  lib_state_of(L);
-  struct exchange *e = exchange_argument(L);
-  if (e->x == NULL) return 0;
-  ph_exchange_free(e->x);
-  e->x = NULL;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, state_of(L)->subjects);
-  lua_pushnil(L);
-  lua_rawsetp(L, -2, e);
-  return 0;
-}
-
-/* want(exchange, "end" | "head" | "data" | "progress") -> whether that has come about */
-static int want(lua_State *L) {
-  static const char *const wants[] = {"end", "head", "data", "progress", NULL};
-  struct ph_exchange *x = check_exchange(L);
-  lua_pushboolean(L, ph_exchange_want(x, (enum ph_want)luaL_checkoption(L, 2, NULL, wants)));
-  return 1;
-}
-
-/* ending(exchange) -> nil while under way | how [, number, text] */
-static int ending(lua_State *L) {
-  static const char *const endings[] = {"ok", "failed", "body_too_large", "head_too_large", "cancelled"};
-  struct ph_exchange *x = check_exchange(L);
-  const char *text;
-  if (!ph_exchange_over(x)) return 0;
-  enum ph_ending how = ph_exchange_ending(x);
-  lua_pushstring(L, endings[how]);
-  if (how != PH_END_FAILED) return 1;
-  lua_pushinteger(L, ph_exchange_error(x, &text));
-  lua_pushstring(L, text);
-  return 3;
-}
-
-/* head(exchange) -> status (0: none yet), lines */
-static int get_head(lua_State *L) {
-  const char *head;
-  size_t len;
-  lua_pushinteger(L, ph_exchange_head(check_exchange(L), &head, &len));
-  lua_pushlstring(L, head, len);
-  return 2;
-}
-
-/* take(exchange) -> the bytes of the body that wait, "" when none */
-static int take(lua_State *L) {
-  struct ph_exchange *x = check_exchange(L);
-  const struct ph_buf *data = ph_exchange_data(x);
-  lua_pushlstring(L, (const char *)data->data, data->len);
-  ph_exchange_taken(x);
-  return 1;
-}
-
-/* result(exchange) -> status, lines, body of one that has come to a good end; nil of any other */
-static int result(lua_State *L) {
-  struct ph_exchange *x = check_exchange(L);
-  if (!ph_exchange_over(x) || ph_exchange_ending(x) != PH_END_OK) return 0;
-  return get_head(L) + take(L);
-}
-
-static void push_size(lua_State *L, int64_t n) {
-  if (n >= 0)
-    lua_pushinteger(L, n);
-  else
-    lua_pushnil(L);
-}
-
-/* progress(exchange) -> received, to_receive, sent, to_send; nil for what is not known */
-static int progress(lua_State *L) {
-  struct ph_progress p;
-  ph_exchange_progress(check_exchange(L), &p);
-  push_size(L, p.received);
-  push_size(L, p.to_receive);
-  push_size(L, p.sent);
-  push_size(L, p.to_send);
-  return 4;
-}
-
-static int phase(lua_State *L) {
-  lua_pushstring(L, ph_exchange_phase(check_exchange(L)));
-  return 1;
-}
-
-/* timings(exchange) -> resolved, connected, secured, sent, first byte, total; seconds since the start */
-static int timings(lua_State *L) {
-  struct ph_timings t;
-  ph_exchange_timings(check_exchange(L), &t);
-  int64_t all[] = {t.resolved, t.connected, t.secured, t.sent, t.first_byte, t.total};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) lua_pushnumber(L, (lua_Number)all[i] / 1e6);
-  return 6;
-}
-
-static int version(lua_State *L) {
-  lua_pushstring(L, ph_exchange_version(check_exchange(L)));
   return 1;
 }
 
@@ -413,41 +187,39 @@ static int set_deliver(lua_State *L) {
 }
 
 static void new_state(lua_State *L) {
-  lib_state_of(L); /* made before, ends after */
+  struct lib_state *state = lib_state_of(L); /* made before, ends after */
   struct http_state *h = lua_newuserdatauv(L, sizeof *h, 0);
-  *h = (struct http_state){.deliver = LUA_NOREF, .subjects = LUA_NOREF};
+  *h = (struct http_state){.state = state, .deliver = LUA_NOREF, .watched = LUA_NOREF, .exchange = LUA_NOREF};
   lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  h->subjects = luaL_ref(L, LUA_REGISTRYINDEX);
+  h->watched = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
 }
 
+/* Leaves the class on the stack. */
 static void new_class(lua_State *L, const char *name, const luaL_Reg *methods) {
   luaL_newmetatable(L, name);
   lua_pushvalue(L, -1);
-  luaL_setfuncs(L, methods, 1);
+  lua_pushlightuserdata(L, state_of(L));
+  luaL_setfuncs(L, methods, 2);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
 }
 
 int luaopen_parhost_core_http(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"session", new_session}, {"url", parse_url}, {"set_deliver", set_deliver}, {NULL, NULL}};
-  static const luaL_Reg session_methods[] = {{"start", start},         {"usable", is_usable},   {"cookies", get_cookies},
+      {"session", new_session}, {"url", parse_url}, {"set_deliver", set_deliver}, {"facts", http_facts}, {NULL, NULL}};
+  static const luaL_Reg session_methods[] = {{"start", http_start},    {"usable", is_usable},   {"cookies", get_cookies},
                                              {"close", close_session}, {"__gc", close_session}, {NULL, NULL}};
-  static const luaL_Reg exchange_methods[] = {{"want", want},           {"ending", ending},      {"head", get_head},
-                                              {"take", take},           {"result", result},      {"progress", progress},
-                                              {"phase", phase},         {"timings", timings},    {"version", version},
-                                              {"close", free_exchange}, {"__gc", free_exchange}, {NULL, NULL}};
   static const luaL_Reg url_methods[] = {{"__gc", free_url}, {NULL, NULL}};
   if (state_of(L) == NULL) new_state(L);
-  new_class(L, SESSION_METATABLE, session_methods);
-  new_class(L, EXCHANGE_METATABLE, exchange_methods);
-  new_class(L, URL_METATABLE, url_methods);
   luaL_newlib(L, functions);
+  new_class(L, URL_METATABLE, url_methods);
+  lua_pop(L, 1);
+  new_class(L, SESSION_METATABLE, session_methods);
+  lua_setfield(L, -2, "Session");
+  new_class(L, EXCHANGE_METATABLE, http_exchange_methods);
+  lua_pushvalue(L, -1);
+  state_of(L)->exchange = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_setfield(L, -2, "Exchange");
   return 1;
 }

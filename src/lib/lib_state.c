@@ -73,6 +73,10 @@ struct lib_state *lib_state_if_any(lua_State *L) {
   return s;
 }
 
+bool lib_state_is_own(const struct lib_state *s) {
+  return s->forks == forks;
+}
+
 struct lib_state *lib_state_of(lua_State *L) {
   struct lib_state *s = lib_state_if_any(L);
   if (s != NULL) return s;

@@ -212,7 +212,7 @@ static int loop_step(lua_State *L) {
     if (task_run_ready(L, s, deadline, patient && !delivered)) return 0;
   }
   if (delivered) return 0;
-  if (rest(L, s, deadline, lua_istable(L, 3) ? 3 : 0)) return 1;
+  if (rest(L, s, deadline, lua_isnoneornil(L, 3) ? 0 : 3)) return 1;
   ph_vm_check_stop(L);
   drain_all(L);
   return 0;

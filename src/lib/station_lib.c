@@ -256,6 +256,7 @@ static int subscribe(lua_State *L) {
 uint64_t lib_awaited_task(lua_State *L, int idx, const struct ph_pool *pool) {
   int top = lua_gettop(L);
   uint64_t id = 0;
+  if (!lua_istable(L, idx)) return 0;
   if (lua_rawgeti(L, idx, 5) == LUA_TTABLE) {
     lua_getfield(L, -1, "core");
     const struct core *core = luaL_testudata(L, -1, CORE_METATABLE);

@@ -110,8 +110,7 @@ static int park_here(lua_State *L, struct sched *s, struct sched_task *t, lua_KF
 }
 
 /* Back in the task. NULL: it could not be suspended; the error is on top. */
-static struct sched_task *unpark(lua_State *L) {
-  struct sched *s = task_sched(L);
+static struct sched_task *unpark(lua_State *L, struct sched *s) {
   struct sched_task *t = s->current;
   bool suspended = ph_vm_unpark(L);
   t->masked = false;
@@ -138,7 +137,7 @@ static void push_thrown(lua_State *L, const struct sched *s, const struct sched_
 
 static int parked(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
-  struct sched_task *t = unpark(L);
+  struct sched_task *t = unpark(L, task_sched(L));
   if (t == NULL) {
     lua_pushnil(L);
     lua_insert(L, -2);
@@ -186,19 +185,43 @@ static int task_park(lua_State *L) {
   return park_here(L, s, t, parked);
 }
 
+/* Raises what the task was woken with, if it is something to raise. */
+static struct sched_task *unpark_or_raise(lua_State *L, struct sched *s) {
+  struct sched_task *t = unpark(L, s);
+  if (t == NULL) lua_error(L);
+  if (t->wake == WAKE_CANCEL) task_raise_signal(L, t);
+  if (t->wake != WAKE_THROW) return t;
+  push_thrown(L, s, t);
+  lua_error(L);
+  return NULL;
+}
+
 static int slept(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
-  struct sched_task *t = unpark(L);
-  if (t == NULL) return lua_error(L);
-  if (t->wake == WAKE_CANCEL) task_raise_signal(L, t);
-  if (t->wake != WAKE_THROW) return 0;
-  push_thrown(L, task_sched(L), t);
-  return lua_error(L);
+  unpark_or_raise(L, task_sched(L));
+  return 0;
+}
+
+static int watched_it(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  const struct sched_task *t = unpark_or_raise(L, lib_state_of(L)->sched);
+  lua_pushboolean(L, t->wake == WAKE_EVENT);
+  return 1;
+}
+
+int task_park_lively(lua_State *L, struct sched *s, struct sched_task *t, int64_t deadline) {
+  if (deadline != PH_NEVER) add_timer(L, s, t, deadline);
+  t->lively = true;
+  s->lively++;
+  t->state = TASK_PARKED;
+  t->wake = WAKE_EVENT;
+  lua_settop(L, 0);
+  return park_here(L, s, t, watched_it);
 }
 
 static int checkpoint_passed(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
-  struct sched_task *t = unpark(L);
+  struct sched_task *t = unpark(L, task_sched(L));
   if (t == NULL) return lua_error(L);
   if (t->scope->effective) task_raise_signal(L, t);
   return 0;

@@ -26,6 +26,8 @@ struct ph_exchange {
   struct ph_curl_multi *multi; /* NULL, as `easy`: the multi is gone */
   CURL *easy;
   struct curl_slist *headers;
+  CURLU *parsed; /* of a plain request: so libcurl need not read the same URL again and again; NULL: it has to */
+  struct ph_buf url; /* what is parsed, with its NUL */
   struct ph_buf head, body;
   bool plain; /* the handle has the options of a plain request */
 
@@ -38,7 +40,7 @@ struct ph_exchange {
   enum ph_want want;
   enum ph_ending ending;
   bool over, head_done, body_begun, paused, skip, moved, unwatched;
-  bool skip_redirects, digest;
+  bool skip_redirects, digest, progress;
   CURLcode code;
   long version;
   struct ph_timings timings;
@@ -52,7 +54,7 @@ static const struct ph_curl_api *api_of(const struct ph_exchange *x) {
 
 /* --- news ------------------------------------------------------------------------------------------------- */
 
-static bool is_ready(const struct ph_exchange *x) {
+bool ph_exchange_is_ready(const struct ph_exchange *x) {
   if (x->over) return true;
   switch (x->want) {
     case PH_WANT_END: return false;
@@ -64,12 +66,12 @@ static bool is_ready(const struct ph_exchange *x) {
 }
 
 static void tell(struct ph_exchange *x) {
-  if (is_ready(x)) ph__curl_tell(x->multi->curl, &x->news);
+  if (ph_exchange_is_ready(x)) ph__curl_tell(x->multi->curl, &x->news);
 }
 
 bool ph_exchange_want(struct ph_exchange *x, enum ph_want want) {
   x->want = want;
-  return is_ready(x);
+  return ph_exchange_is_ready(x);
 }
 
 void ph_exchange_tell_again(struct ph_exchange *x) {
@@ -174,8 +176,8 @@ static int on_progress(void *ud, curl_off_t to_receive, curl_off_t received, cur
 
 /* --- the end ---------------------------------------------------------------------------------------------- */
 
-static void note_info(struct ph_exchange *x) {
-  struct {
+static void note_timings(struct ph_exchange *x) {
+  const struct {
     CURLINFO info;
     int64_t *to;
   } rows[] = {{CURLINFO_NAMELOOKUP_TIME_T, &x->timings.resolved},      {CURLINFO_CONNECT_TIME_T, &x->timings.connected},
@@ -186,7 +188,9 @@ static void note_info(struct ph_exchange *x) {
     api_of(x)->easy_getinfo(x->easy, rows[i].info, &us);
     *rows[i].to = us;
   }
-  api_of(x)->easy_getinfo(x->easy, CURLINFO_HTTP_VERSION, &x->version);
+}
+
+static void note_sizes(struct ph_exchange *x) {
   api_of(x)->easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &x->to_receive);
   api_of(x)->easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_UPLOAD_T, &x->to_send);
   api_of(x)->easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &x->sent);
@@ -206,7 +210,9 @@ static void end_trace(struct ph_exchange *x) {
 }
 
 static void finish(struct ph_exchange *x) {
-  note_info(x);
+  note_timings(x);
+  api_of(x)->easy_getinfo(x->easy, CURLINFO_HTTP_VERSION, &x->version);
+  if (x->progress) note_sizes(x);
   api_of(x)->multi_remove_handle(x->multi->handle, x->easy);
   x->over = true;
   if (x->trace != NULL) end_trace(x);
@@ -244,9 +250,16 @@ static void cancel(struct ph_exchange *x) {
   finish(x);
 }
 
+static void forget_url(struct ph_exchange *x) {
+  api_of(x)->url_cleanup(x->parsed);
+  x->parsed = NULL;
+  x->url.len = 0;
+}
+
 static void drop_handle(struct ph_exchange *x) {
   api_of(x)->easy_cleanup(x->easy);
   api_of(x)->slist_free_all(x->headers);
+  forget_url(x);
   ph_list_remove(&x->node);
   x->easy = NULL;
   x->headers = NULL;
@@ -255,6 +268,7 @@ static void drop_handle(struct ph_exchange *x) {
 
 static void free_memory(struct ph_exchange *x) {
   ph_list_remove(&x->news);
+  ph_buf_deinit(&x->url);
   ph_buf_deinit(&x->head);
   ph_buf_deinit(&x->body);
   free(x->trace); /* still there in a forked copy of the process alone */
@@ -349,22 +363,39 @@ static struct ph_exchange *take(struct ph_curl_multi *m, const struct ph_request
   x->plain = x->plain && r->plain;
   if (x->plain) return x;
   ph__curl_reset(m, x->easy);
+  forget_url(x);
   api_of(x)->slist_free_all(x->headers);
   x->headers = NULL;
   return x;
 }
 
+/* libcurl 7.88 does not copy the zone of an address in brackets. */
+static void parse_url(const struct ph_curl_api *api, struct ph_exchange *x, const char *url, size_t size) {
+  const unsigned flags = CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME; /* as libcurl itself reads what it is given */
+  if (memchr(url, '[', size) != NULL || ph_buf_put(&x->url, url, size) != 0) return;
+  x->parsed = api->url();
+  if (x->parsed == NULL || api->url_set(x->parsed, CURLUPART_URL, url, flags) != CURLUE_OK) forget_url(x);
+}
+
+static CURLcode set_plain_url(const struct ph_curl_api *api, struct ph_exchange *x, const char *url) {
+  size_t size = strlen(url) + 1;
+  if (size == x->url.len && memcmp(url, x->url.data, size) == 0) return CURLE_OK;
+  forget_url(x);
+  parse_url(api, x, url, size);
+  api->easy_setopt(x->easy, CURLOPT_CURLU, x->parsed);
+  return api->easy_setopt(x->easy, CURLOPT_URL, url);
+}
+
 static int configure(struct ph_exchange *x, const struct ph_request *r, struct ph_err *err) {
   const struct ph_curl_api *api = api_of(x);
   const char *refused = "url";
-  CURLcode code;
-  if (x->plain) {
-    code = api->easy_setopt(x->easy, CURLOPT_URL, r->url);
-  } else {
+  CURLcode code = CURLE_OK;
+  if (!x->plain) {
     set_callbacks(api, x, r->progress);
     code = ph__request_apply(api, x->easy, r, &x->headers, &refused);
   }
   x->plain = r->plain;
+  if (code == CURLE_OK && r->plain) code = set_plain_url(api, x, r->url);
   if (code == CURLE_OK) return 0;
   return ph_err_set(err, "http", (int)code, "option '%s': %s", refused, api->easy_strerror(code));
 }
@@ -387,6 +418,7 @@ struct ph_exchange *ph_exchange_start(struct ph_curl_multi *m, const struct ph_r
   x->max_body = request->max_body;
   x->skip_redirects = request->skip_redirects;
   x->digest = request->digest;
+  x->progress = request->progress;
   if (configure(x, request, err) != 0 || add_to_multi(x, err) != 0) {
     drop_handle(x);
     free_memory(x);
@@ -436,13 +468,16 @@ void ph_exchange_taken(struct ph_exchange *x) {
 }
 
 void ph_exchange_progress(struct ph_exchange *x, struct ph_progress *progress) {
-  if (!x->over) note_info(x);
+  if (!x->over) note_sizes(x);
   *progress = (struct ph_progress){x->received, x->to_receive, x->sent, x->to_send};
   x->moved = false;
 }
 
 const char *ph_exchange_phase(struct ph_exchange *x) {
-  if (!x->over) note_info(x);
+  if (!x->over) {
+    note_timings(x);
+    note_sizes(x);
+  }
   const struct ph_timings *t = &x->timings;
   if (x->head_done) return "receiving the body";
   if (t->sent > 0 && x->sent < x->to_send) return "sending the request";
@@ -456,12 +491,12 @@ void ph_exchange_timings(const struct ph_exchange *x, struct ph_timings *timings
   *timings = x->timings;
 }
 
-const char *ph_exchange_version(const struct ph_exchange *x) {
+enum ph_http_version ph_exchange_version(const struct ph_exchange *x) {
   switch (x->version) {
-    case CURL_HTTP_VERSION_1_0: return "1.0";
-    case CURL_HTTP_VERSION_1_1: return "1.1";
-    case CURL_HTTP_VERSION_2_0: return "2";
-    case CURL_HTTP_VERSION_3: return "3";
-    default: return NULL;
+    case CURL_HTTP_VERSION_1_0: return PH_HTTP_1_0;
+    case CURL_HTTP_VERSION_1_1: return PH_HTTP_1_1;
+    case CURL_HTTP_VERSION_2_0: return PH_HTTP_2;
+    case CURL_HTTP_VERSION_3: return PH_HTTP_3;
+    default: return PH_HTTP_UNKNOWN;
   }
 }

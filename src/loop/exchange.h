@@ -47,6 +47,8 @@ struct ph_timings { /* microseconds since the start */
   int64_t resolved, connected, secured, sent, first_byte, total;
 };
 
+enum ph_http_version { PH_HTTP_UNKNOWN, PH_HTTP_1_0, PH_HTTP_1_1, PH_HTTP_2, PH_HTTP_3 };
+
 struct ph_exchange;
 
 /* NULL with err: kind "http", and for what libcurl refuses its number. `ud` is for ph_exchange_ud. */
@@ -58,8 +60,9 @@ void *ph_exchange_ud(const struct ph_exchange *x);
 /* What the exchange has had news of comes once more with ph_curl_news. */
 void ph_exchange_tell_again(struct ph_exchange *x);
 
-/* What it is to become news for; and whether that is the case already. */
+/* What it is to become news for, at first its end; and whether that is the case already. */
 bool ph_exchange_want(struct ph_exchange *x, enum ph_want want);
+bool ph_exchange_is_ready(const struct ph_exchange *x);
 bool ph_exchange_over(const struct ph_exchange *x);
 enum ph_ending ph_exchange_ending(const struct ph_exchange *x);
 /* For PH_END_FAILED: libcurl's number and words. */
@@ -78,7 +81,6 @@ void ph_exchange_progress(struct ph_exchange *x, struct ph_progress *progress);
 /* Where it stands: "resolving", "connecting", ... */
 const char *ph_exchange_phase(struct ph_exchange *x);
 void ph_exchange_timings(const struct ph_exchange *x, struct ph_timings *timings);
-/* "1.0", "1.1", "2", ... or NULL */
-const char *ph_exchange_version(const struct ph_exchange *x);
+enum ph_http_version ph_exchange_version(const struct ph_exchange *x);
 
 #endif

@@ -22,7 +22,7 @@ local checks = {}
 
 -- The head of a response.
 function checks.h(head)
-  local response = Response.new { head, nil, 0, 0, 0, 0, 0, 0, status = 200, url = "http://x/", body = "" }
+  local response = Response.new { head, status = 200, url = "http://x/", body = "" }
   local headers = response.headers
   assert(not response.reason:find("[\r\n]"), "reason of more lines")
   local count = 0

@@ -30,13 +30,14 @@ end
 
 ;(has_faults and describe or pending)("news without memory to tell it comes again", function()
   it("of a request", function()
-    local client, core = require "http.client", require "parhost.core.http"
+    require "http"
+    local core = require "parhost.core.http"
     local options, plans = require "http.options", require "http.plan"
     check(function(watcher)
       local session = core.session(0, 0, false)
       local o = options.read_request({ timeout = 30 }, options.DEFAULTS, 2, "get")
-      local exchange = client.start(session, plans.new("GET", "http://127.0.0.1:1/", o, 2, "get"))
-      assert.is_false(exchange.core:want "end")
+      local exchange = plans.start(plans.new("GET", "http://127.0.0.1:1/", o, 2, "get"), session)
+      assert.is_false(exchange:want "end")
       exchange:_watch(watcher)
       return exchange
     end)
