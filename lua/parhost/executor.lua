@@ -179,7 +179,7 @@ function Idle:_ready() return self.life.retrying == 0 and self.life.core:idle() 
 function Pool:drain(timeout)
   local life = life_of(self, "drain")
   local deadline = block.deadline(timeout, 1, "drain")
-  local idle = block.wait(setmetatable({ life = life }, Idle), deadline)
+  local idle = block.wait(setmetatable({ life = life, _pool = life.core }, Idle), deadline)
   block.poll()
   return idle
 end
