@@ -175,6 +175,7 @@ end
 local Idle = { _lively = true }
 Idle.__index = Idle
 function Idle:_ready() return self.life.retrying == 0 and self.life.core:idle() end
+function Idle:_describe() return ('the tasks of %s "%s"'):format(self.life.kind, self.life.name) end
 
 function Pool:drain(timeout)
   local life = life_of(self, "drain")

@@ -76,9 +76,11 @@ function Room:_ready()
   return self.id ~= nil
 end
 
+function Room:_describe() return ('room in the queue of %s "%s"'):format(self.life.kind, self.life.name) end
+
 -- Calls submit() until it gives an id, waiting for room in between.
 function Home:when_room(submit)
-  local room = setmetatable({ _pool = self.core, submit = submit }, Room)
+  local room = setmetatable({ _pool = self.core, life = self.life, submit = submit }, Room)
   block.wait(room)
   return room.id
 end

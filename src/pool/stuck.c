@@ -21,7 +21,7 @@
 static struct ph_list blocked = {&blocked, &blocked};
 
 /* While a test says so, with its fault point: what else goes on meanwhile must not matter. */
-#define PAUSE(point) \
+#define PAUSE(point)                                                                                                        \
   while (PH_FAULT(point)) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL)
 
 /* By the memory of its link: the pool may have given up the thread that had the worker's place before. */

@@ -50,7 +50,7 @@ local function result_of(future) return future:result() end
     local ends <close> = thread_pool.new(1)
     local pool <close> = thread_pool.new(1)
     local promise, g = futures.new(), gate.new()
-    fault.arm "thread.search:1*200"
+    fault.arm "thread.search:1*100"
     local f = pool:submit(function(p, path)
       require("support.gate").pass(path)
       return p:result()
@@ -100,7 +100,7 @@ describe("no deadlock is", function()
     local runs = pool:submit(pass, g.path)
     local open = g:reached()
     local waits = pool:submit(result_of, runs)
-    waits:wait(0.1) -- a deadlock would be found here
+    waits:wait(0.05) -- a deadlock would be found here
     open()
     assert.equal("", waits:result(20))
     promise:set_result()
@@ -111,13 +111,13 @@ describe("no deadlock is", function()
   it("a wait for room in the queue of a pool in which tasks of others run", function()
     local full <close> = thread_pool.new { max_workers = 1, max_queue = 1 }
     local pool <close> = thread_pool.new(1)
-    for _ = 1, 2 do full:submit(function() require("async").sleep(0.05) end) end
+    for _ = 1, 2 do full:submit(function() require("async").sleep(0.02) end) end
     local f = pool:submit(function(p) return p:submit(math.abs, -1):result() end, full)
     assert.equal(1, f:result())
     -- of another state
     local theirs = pool:submit(function()
       local made = require("thread_pool").new { max_workers = 1, max_queue = 1 }
-      for _ = 1, 2 do made:submit(function() require("async").sleep(0.05) end) end
+      for _ = 1, 2 do made:submit(function() require("async").sleep(0.02) end) end
       keep = made -- luacheck: ignore
       return made
     end):result()
