@@ -6,6 +6,8 @@
 --   subject:_abandon()          (optional) called when a task stops waiting because it was cancelled
 --   subject._lively             true when it can get ready by itself: no deadlock then
 --   subject._timed              true when it gets ready by time alone: a worker thread runs no tasks of others meanwhile
+--   subject._pool               (optional) the core of a pool: ready when that has nothing left to do; with _for_room, when
+--                               its queue has room
 --   subject._masked             true when a task's wait for it cannot be cancelled
 -- In plain code a wait runs this state's own loop until the subject is ready; inside a task it parks the
 -- task.

@@ -180,11 +180,12 @@ end
 local Idle = { _lively = true }
 Idle.__index = Idle
 function Idle:_ready() return self.life.retrying == 0 and self.life.core:idle() end
+function Idle:_describe() return ('the tasks of %s "%s"'):format(self.life.kind, self.life.name) end
 
 function Pool:drain(timeout)
   local life = life_of(self, "drain")
   local deadline = block.deadline(timeout, 1, "drain")
-  local idle = block.wait(setmetatable({ life = life }, Idle), deadline)
+  local idle = block.wait(setmetatable({ life = life, _pool = life.core }, Idle), deadline)
   block.poll()
   return idle
 end

@@ -68,18 +68,22 @@ end
 -- A full queue ----------------------------------------------------------------------------------------------
 
 -- Ready when the submission has been taken.
-local Room = { _lively = true }
+local Room = { _lively = true, _for_room = true }
 Room.__index = Room
 
 function Room:_ready()
-  local _, queued = self.core:busy()
-  if queued < self.max_queue then self.id = self.submit() end
+  if self.id == nil then
+    self._pool:seek_room()
+    self.id = self.submit()
+  end
   return self.id ~= nil
 end
 
+function Room:_describe() return ('room in the queue of %s "%s"'):format(self.life.kind, self.life.name) end
+
 -- Calls submit() until it gives an id, waiting for room in between.
 function Home:when_room(submit)
-  local room = setmetatable({ core = self.core, max_queue = self.max_queue, submit = submit }, Room)
+  local room = setmetatable({ _pool = self.core, life = self.life, submit = submit }, Room)
   block.wait(room)
   return room.id
 end

@@ -35,7 +35,7 @@ end
 function lifetime.new(core, settings)
   forget_finished()
   local life = setmetatable({
-    core = core, name = settings.name, kind = settings.kind, max_workers = settings.max_workers,
+    core = core, _pool = core, name = settings.name, kind = settings.kind, max_workers = settings.max_workers,
     at_exit = settings.at_exit, grace = settings.grace, closed = false, retrying = 0,
     sharing = {
       kind = settings.kind, name = settings.name, max_workers = settings.max_workers, inline = settings.inline,

@@ -318,9 +318,16 @@ static int core_finished(lua_State *L) {
 static int core_idle(lua_State *L) {
   struct core *c = check_core(L, 1);
   bool idle = c->pool == NULL;
-  if (!idle) idle = (c->is_guest ? ph_client_outstanding(c->client) : ph_pool_outstanding(c->pool)) == 0;
+  if (!idle) idle = ph_client_is_idle(c->client);
   lua_pushboolean(L, idle);
   return 1;
+}
+
+/* Before a submit is tried once more that found the queue full. */
+static int core_seek_room(lua_State *L) {
+  const struct core *c = check_core(L, 1);
+  if (c->pool != NULL) ph_client_seek_room(c->client);
+  return 0;
 }
 
 static int core_warm_up(lua_State *L) {
@@ -394,6 +401,7 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                      {"kill", core_kill},
                                      {"finished", core_finished},
                                      {"idle", core_idle},
+                                     {"seek_room", core_seek_room},
                                      {"warm_up", core_warm_up},
                                      {"busy", core_busy},
                                      {"about", core_about},

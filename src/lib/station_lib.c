@@ -301,6 +301,20 @@ bool lib_may_be_stuck(const struct lib_state *state) {
   return ph_threads_running() > 0 && !lively && !others_alive(state);
 }
 
+static bool boolean_field(lua_State *L, int idx, const char *name) {
+  lua_getfield(L, idx, name);
+  bool is = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return is;
+}
+
+static struct ph_client *client_of(lua_State *L, int subject) {
+  lua_getfield(L, subject, "_pool");
+  const struct core *core = luaL_testudata(L, -1, CORE_METATABLE);
+  lua_pop(L, 1);
+  return core != NULL && core->pool != NULL ? core->client : NULL;
+}
+
 void lib_begin_blocking(lua_State *L, struct lib_state *state, int subject, bool has_limit, struct lib_blocking *b) {
   struct ph_wait *w = &b->wait;
   *b = (struct lib_blocking){.station = station_of(L)->place};
@@ -313,11 +327,12 @@ void lib_begin_blocking(lua_State *L, struct lib_state *state, int subject, bool
   w->has_limit = has_limit;
   w->serves = ph_worker_pool();
   w->can_help = ph_worker_can_help();
-  w->worker = ph_worker_describe(w->who, sizeof w->who);
+  w->link = ph_worker_link();
+  ph_worker_describe(w->who, sizeof w->who);
   copy_description(L, subject, w->what, sizeof w->what);
-  lua_getfield(L, subject, "_lively");
-  w->is_lively = lua_toboolean(L, -1);
-  lua_pop(L, 1);
+  w->is_lively = boolean_field(L, subject, "_lively");
+  w->client = client_of(L, subject);
+  w->for_room = boolean_field(L, subject, "_for_room");
 }
 
 int luaopen_parhost_core_station(lua_State *L) {

@@ -143,10 +143,19 @@ struct ph_client *ph_client_open(uint64_t pool_number, struct ph_err *err) {
   return NULL;
 }
 
+static void forget_seeker(struct ph_client *c) {
+  struct ph_client **place = &c->pool->seekers;
+  if (!c->seeks_room) return;
+  while (*place != c) place = &(*place)->next_seeker;
+  *place = c->next_seeker;
+  c->seeks_room = false;
+}
+
 void ph_client_close(struct ph_client *c) {
   struct ph_pool *p = c->pool;
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
+  forget_seeker(c);
   c->closed = true;
   if (atomic_load(&c->outstanding) == 0) ph__free_client(c);
   ph__let_go(p);
@@ -208,6 +217,43 @@ int ph_client_add_done(struct ph_client *c, struct ph_task *t, struct ph_done *d
   ph__publish(p);
   pthread_mutex_unlock(&p->lock);
   return status;
+}
+
+/* --- room in the queue ------------------------------------------------------------------------------------ */
+
+void ph_client_seek_room(struct ph_client *c) {
+  struct ph_pool *p = c->pool;
+  pthread_mutex_lock(&p->lock);
+  c->has_room = false;
+  if (!c->seeks_room) {
+    c->seeks_room = true;
+    c->next_seeker = p->seekers;
+    p->seekers = c;
+  }
+  ph__pump(p);
+  ph__tell_seekers(p); /* also when it is over, and nobody pumps */
+  ph__let_go(p);
+}
+
+bool ph_client_seeks_room(struct ph_client *c) {
+  pthread_mutex_lock(&c->pool->lock);
+  bool seeks = c->seeks_room;
+  ph__let_go(c->pool);
+  return seeks;
+}
+
+void ph__tell_seekers(struct ph_pool *p) {
+  if (p->state == PH_POOL_OPEN && !ph__has_room(p)) return;
+  for (struct ph_client *c; (c = p->seekers) != NULL;) {
+    p->seekers = c->next_seeker;
+    c->seeks_room = false;
+    c->has_room = true;
+    ph__client_ring(c);
+  }
+}
+
+bool ph_client_is_idle(struct ph_client *c) {
+  return (c->is_guest ? ph_client_outstanding(c) : ph_pool_outstanding(c->pool)) == 0;
 }
 
 void ph__client_ring(struct ph_client *c) {

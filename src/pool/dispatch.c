@@ -287,8 +287,10 @@ bool ph_client_poll_begin(struct ph_client *c) {
   c->waiting = true;
   ph__pump(p);
   if (!p->over) rouse(p);
+  bool room = c->has_room;
+  c->has_room = false;
   ph__let_go(p);
-  return !atomic_load(&c->has_done);
+  return !atomic_load(&c->has_done) && !room;
 }
 
 void ph_client_poll_end(struct ph_client *c) {
@@ -308,8 +310,8 @@ bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline) {
   p->owner_waiting = true;
   do ph__pump(p);
   while (!atomic_load(&c->has_done) && !park_all(p));
-  bool wait = !atomic_load(&c->has_done) && !p->news;
-  p->news = false;
+  bool wait = !atomic_load(&c->has_done) && !p->news && !c->has_room;
+  p->news = c->has_room = false;
   if (!wait) p->owner_waiting = false;
   p->owner_asleep = wait;
   if (p->next_timer < *deadline) *deadline = p->next_timer;

@@ -136,6 +136,16 @@ void ph_pool_unref(struct ph_pool *p) {
 
 /* --- submitting ------------------------------------------------------------------------------------------ */
 
+bool ph__has_room(const struct ph_pool *p) {
+  uint64_t waiting = p->n_tasks;
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    const struct ph_worker *w = p->workers[i];
+    if (w != NULL && w->n_handed > 0) waiting--;
+  }
+  uint64_t free_places = p->config.max_workers - p->n_workers;
+  return waiting < p->config.max_queue + free_places;
+}
+
 /* The state may change right behind the look: a task that slips in is ended by the pump like any other. */
 enum ph_submit_result ph_pool_admits(struct ph_pool *p) {
   uint8_t state = __atomic_load_n(&p->state, __ATOMIC_ACQUIRE);
@@ -143,14 +153,9 @@ enum ph_submit_result ph_pool_admits(struct ph_pool *p) {
   if (p->config.max_queue == 0) return PH_SUBMIT_OK;
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
-  uint64_t waiting = p->n_tasks;
-  for (unsigned i = 0; i < p->config.max_workers; i++) {
-    struct ph_worker *w = p->workers[i];
-    if (w != NULL && w->n_handed > 0) waiting--;
-  }
-  uint64_t free_places = p->config.max_workers - p->n_workers;
+  bool room = ph__has_room(p);
   pthread_mutex_unlock(&p->lock);
-  return waiting >= p->config.max_queue + free_places ? PH_SUBMIT_FULL : PH_SUBMIT_OK;
+  return room ? PH_SUBMIT_OK : PH_SUBMIT_FULL;
 }
 
 #define GATHER 8

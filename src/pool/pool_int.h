@@ -99,6 +99,9 @@ struct ph_client {
   bool is_dirty; /* has staged records */
   bool closed;   /* nobody takes records any more; goes with its last task */
   bool waiting;
+  bool seeks_room; /* is in the list of those */
+  bool has_room;   /* has been told so since its last wait */
+  struct ph_client *next_seeker;
   bool is_guest;        /* or the owner, whose loop polls the pool itself */
   struct ph_buf staged; /* done records of this pump, published at its end */
   uint64_t staged_ends; /* tasks whose last record is among them */
@@ -141,7 +144,8 @@ struct ph_pool {
   bool poll_soon;
   bool over; /* freed by its owner: only guests look at it now */
   struct ph_client owner;
-  struct ph_client *dirty; /* clients with staged records */
+  struct ph_client *dirty;   /* clients with staged records */
+  struct ph_client *seekers; /* that wait for room in the queue */
   unsigned waiting_guests;
   uint64_t completed, failed, cancelled, retried, restarts, abandoned;
   struct ph_histogram wait_times, run_times;
@@ -249,6 +253,8 @@ void ph__pool_enter(struct ph_pool *p);
 void ph__pool_leave(struct ph_pool *p);
 /* Behind publishing: lets a guest that waits know. */
 void ph__client_ring(struct ph_client *c);
+/* Lets all who seek room know when there is some, or never will be. */
+void ph__tell_seekers(struct ph_pool *p);
 /* Breaks the pool because its setup raised this (encoded) error. */
 void ph__setup_failed(struct ph_pool *p, const void *error, size_t len);
 void ph__release_slot(struct ph_worker *w, unsigned slot);
@@ -312,6 +318,8 @@ void ph__tally_keep(struct ph_pool *p);
 
 /* pool.c */
 uint64_t ph__count_running(struct ph_pool *p);
+/* In its bounded queue. */
+bool ph__has_room(const struct ph_pool *p);
 /* Ends every task that has not begun. What is in the intake comes later. */
 void ph__end_waiting(struct ph_pool *p, enum ph_outcome outcome, uint8_t source);
 

@@ -380,6 +380,7 @@ static void pump_once(struct ph_pool *p) {
     w->touched = false;
   }
   ph__publish(p);
+  if (p->seekers != NULL) ph__tell_seekers(p);
   p->now = PH_NEVER;
   if (ph_watched()) {
     if (ph_counted()) ph__tally_work(p);

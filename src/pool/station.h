@@ -9,6 +9,7 @@
 #ifndef PH_POOL_STATION_H
 #define PH_POOL_STATION_H
 
+#include "pool/link.h"
 #include "pool/pool.h"
 
 struct ph_cell;
@@ -55,13 +56,15 @@ enum ph_prospect {
 struct ph_wait {
   struct ph_client **clients;
   unsigned n_clients;
-  struct ph_pool *serves; /* the pool whose worker it is, and which; or NULL */
-  uint32_t worker;
-  bool can_help;  /* a worker on which tasks do not lie too deep already */
-  bool has_limit; /* ends by itself */
-  bool is_lively; /* another is to be told first that it is stuck */
-  int wake_fd;    /* an eventfd that makes the state look again */
-  char who[96];   /* for people */
+  struct ph_pool *serves;     /* the pool whose worker it is; or NULL */
+  const struct ph_link *link; /* and that worker's side of its link */
+  struct ph_client *client;   /* or NULL: one of them, for the sake of whose pool it waits, */
+  bool for_room;              /* for room in its queue, or until nothing is left to do */
+  bool can_help;              /* a worker on which tasks do not lie too deep already */
+  bool has_limit;             /* ends by itself */
+  bool is_lively;             /* another is to be told first that it is stuck */
+  int wake_fd;                /* an eventfd that makes the state look again */
+  char who[96];               /* for people */
   char what[96];
 };
 

@@ -3,28 +3,42 @@
  * A task moves while it runs in a worker whose state is not blocked, or can be begun by one; a cell while its owner's state
  * moves, and when it stands for a task, and its owner but waits, while that moves. To begin with all blocked states count
  * as stuck; those that something moving would wake are taken out until nothing changes (a greatest fixed point). Time-outs,
- * deadlines, processes and waits with a limit move by themselves. */
+ * deadlines, processes, tasks that were asked to stop, and waits with a limit move by themselves.
+ *
+ * States go on while it is looked: what one of them has set off must not be missed on its way. So each thing is looked for
+ * where it comes from before it is looked for where it goes: tasks that are under way before the records of those that
+ * have ended (publish_to in reply.c writes them in the other order). A blocked state takes nothing before it is taken off
+ * the list, with the lock, so what has come for it can be seen there until then. */
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "pool/backend_thread.h"
 #include "pool/pool_int.h"
 #include "pool/station_int.h"
 
 static struct ph_list blocked = {&blocked, &blocked};
 
-static const struct ph_station *blocked_worker(const struct ph_pool *p, uint32_t index) {
+/* While a test says so, with its fault point: what else goes on meanwhile must not matter. */
+#define PAUSE(point)                                                                                                        \
+  while (PH_FAULT(point)) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL)
+
+/* By the memory of its link: the pool may have given up the thread that had the worker's place before. */
+static const struct ph_station *blocked_worker(const struct ph_worker *w) {
   for (struct ph_list *n = blocked.next; n != &blocked; n = n->next) {
     const struct ph_station *s = ph_list_entry(n, struct ph_station, blocked);
-    if (s->wait->serves == p && s->wait->worker == index) return s;
+    if (s->wait->link != NULL && s->wait->link->shared == w->link.shared) return s;
   }
   return NULL;
 }
 
 static bool has_limit(const struct ph_worker *w) {
   if (w->kill_at != PH_NEVER) return true;
-  for (const struct ph_list *n = w->handed.next; n != &w->handed; n = n->next)
-    if (ph_list_entry(n, struct ph_task, node)->options.timeout_ns != PH_NEVER) return true;
+  for (const struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
+    const struct ph_task *t = ph_list_entry(n, struct ph_task, node);
+    if (t->options.timeout_ns != PH_NEVER || ph__is_to_stop(t)) return true;
+  }
   return false;
 }
 
@@ -49,18 +63,23 @@ static bool some_worker_moves(struct ph_pool *p) {
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     const struct ph_worker *w = p->workers[i];
     if (w == NULL || w->state == PH_WORKER_GONE) continue;
-    if (has_limit(w)) return true;
-    const struct ph_station *s = blocked_worker(p, i);
+    if (has_limit(w) || ph_link_readable(&w->link)) return true;
+    const struct ph_station *s = blocked_worker(w);
     if (s != NULL ? !s->stuck : w->n_handed > 0 || waiting || w->state != PH_WORKER_READY) return true;
   }
   return false;
+}
+
+/* Pumped just now. Records that have found no memory come later. */
+static bool has_news(const struct ph_pool *p) {
+  return p->over || p->dirty != NULL || !ph_list_empty(&p->unrecorded);
 }
 
 static bool pool_moves(struct ph_pool *p) {
   if (p->backend != &ph_backend_thread) return true;
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
-  bool moves = p->over || p->deadlines.count > 0 || some_worker_moves(p);
+  bool moves = has_news(p) || p->deadlines.count > 0 || some_worker_moves(p);
   ph__let_go(p);
   return moves;
 }
@@ -75,7 +94,9 @@ static bool awaits(struct ph_client *c) {
 }
 
 static bool client_moves(struct ph_client *c) {
-  return ph_client_has_done(c) || (awaits(c) && (pool_moves(c->pool) || ph_client_has_done(c)));
+  bool moves = awaits(c) && pool_moves(c->pool);
+  PAUSE(search_records);
+  return moves || ph_client_has_done(c); /* last: see above */
 }
 
 /* It has ended, or can be begun, or what runs it is not stuck. */
@@ -83,12 +104,12 @@ static bool task_moves(struct ph_pool *p, uint64_t id) {
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
   const struct ph_task *t = p->over ? NULL : ph__map_find(p, id);
-  bool moves = t == NULL || t->options.deadline != PH_NEVER;
+  bool moves = t == NULL || t->state == PH_TASK_ENDED || t->options.deadline != PH_NEVER;
   if (!moves && (t->worker == NULL || atomic_load(&ph_link_slot(&t->worker->link, t->slot)->claim) == PH_CLAIM_HANDED)) {
     moves = some_worker_moves(p);
   } else if (!moves) {
-    const struct ph_station *s = blocked_worker(p, t->worker->index);
-    moves = s == NULL || !s->stuck || has_limit(t->worker);
+    const struct ph_station *s = blocked_worker(t->worker);
+    moves = s == NULL || !s->stuck || has_limit(t->worker) || ph_link_readable(&t->worker->link);
   }
   ph__let_go(p);
   return moves;
@@ -108,8 +129,15 @@ static bool cell_moves(const struct ph_cell *c) {
   return !c->owner->stuck;
 }
 
+/* Room in a queue, the end of all tasks: it may come, or has come already. */
+static bool pool_gets_there(const struct ph_wait *w) {
+  if (w->client == NULL) return false;
+  return pool_moves(w->client->pool) || (w->for_room ? !ph_client_seeks_room(w->client) : ph_client_is_idle(w->client));
+}
+
 static bool will_be_woken(struct ph_station *s) {
-  if (!ph_list_empty(&s->mailbox)) return true;
+  PAUSE(search);
+  if (!ph_list_empty(&s->mailbox) || pool_gets_there(s->wait)) return true;
   for (unsigned i = 0; i < s->wait->n_clients; i++)
     if (client_moves(s->wait->clients[i])) return true;
   for (struct ph_list *n = s->subscriptions.next; n != &s->subscriptions; n = n->next)

@@ -244,20 +244,23 @@ static void end_on_top(struct worker *w, struct ph_run *top, const struct below 
   ph_run_catch_up(b->run);
 }
 
-uint32_t ph_worker_describe(char *text, size_t size) {
+void ph_worker_describe(char *text, size_t size) {
   const struct ph_run *r = ph_run_current();
   if (current_worker == NULL || r == NULL || r->wire == NULL) {
     snprintf(text, size, current_worker == NULL ? "the program" : "a worker");
-    return 0;
+    return;
   }
   const char *name = ph_pool_config_of(current_worker->pool)->name;
   uint64_t id = r->wire->id + (r->item == UINT32_MAX ? 0 : r->item);
   snprintf(text, size, "%s#%" PRIu64, name, id);
-  return current_worker->run.index;
 }
 
 struct ph_pool *ph_worker_pool(void) {
   return current_worker != NULL ? current_worker->pool : NULL;
+}
+
+const struct ph_link *ph_worker_link(void) {
+  return current_worker != NULL ? current_worker->link : NULL;
 }
 
 /* Everything that is in the ring has been taken back by ph_pool_waits, but for a request to leave. */

@@ -41,12 +41,14 @@ bool ph_worker_help(lua_State *L, const struct ph_help_wish *wish);
 void ph_worker_waits(void);
 /* Behind helping and waiting: what waited goes on. */
 void ph_worker_helped(void);
-/* The number of this worker thread; writes who it is for people: the task, "pool#id", or the program. */
-uint32_t ph_worker_describe(char *text, size_t size);
+/* Who this thread is, for people: the task, "pool#id", or the program. */
+void ph_worker_describe(char *text, size_t size);
 /* May this thread, a worker that waits, run another task on top? */
 bool ph_worker_can_help(void);
 /* The pool whose worker this thread is, or NULL. */
 struct ph_pool *ph_worker_pool(void);
+/* Its side of its link, or NULL. */
+const struct ph_link *ph_worker_link(void);
 
 /* `open` is called with `arg` as a light userdata in the state of every worker to come, before its setup; what it raises
  * is a failure of that. For the embedding program, before there are workers and the zygote. */

@@ -198,10 +198,10 @@ describe_plain("too little memory", function()
   end)
 
   it("for a result: its future fails, and the pool works on", function()
-    local result = run_with(400000, [[
+    local result = run_with(200000, [[
       local pool <close> = require("proc_pool").new(1)
       local function make(n) return ("x"):rep(n) end
-      local ok, err = pool:submit(make, 350 << 20):outcome(50)
+      local ok, err = pool:submit(make, 150 << 20):outcome(50)
       print(ok, tostring(err):find("not enough memory", 1, true) ~= nil)
       print(#pool:submit(make, 1 << 20):result())]])
     assert.same({ out = "false\ttrue\n1048576\n", err = "", code = 0 }, result)
@@ -238,9 +238,9 @@ describe_plain("too little memory", function()
   end)
 
   it("for arguments: an error at the call, or in the future", function()
-    local result = run_with(700000, [[
+    local result = run_with(300000, [[
       local pool <close> = require("proc_pool").new(1)
-      local text = ("x"):rep(310 << 20)
+      local text = ("x"):rep(140 << 20)
       local function length(s) return #s end
       local ok, f = pcall(pool.submit, pool, length, text)
       local err = f

@@ -4,6 +4,7 @@ package.path = "tests/spec/?.lua;" .. package.path
 local alive = require "support.alive"
 local run = require "support.run"
 local servers = require "support.servers"
+local world = require "support.world"
 
 -- All at work; prints the pids of two processes when they are.
 local BUSY <const> = [[
@@ -52,30 +53,39 @@ local server
 setup(function() server = servers.bad() end)
 teardown(function() server:stop() end)
 
-local function program(body, grace)
-  return run.write((BUSY:gsub("GRACE", grace):gsub("URL", server.url)) .. body)
+local function text_of(body, grace)
+  return (BUSY:gsub("GRACE", grace):gsub("URL", server.url)) .. body
 end
 
--- Sends SIGINT as often as `signals` says, when the program has said a line.
+-- Sends SIGINT as often as `signals` says, when the program waits: the second one when it has said that it took the first.
+-- (Two that come before the program has had its turn are one.)
 local function interrupt(body, grace, signals)
-  local name = program(body:gsub("start%(%)", "(function() local l = start() say() return l end)()", 1), grace)
-  local fifo = os.tmpname()
-  os.remove(fifo)
-  local result = run.sh(([[
-    mkfifo %s
-    env --default-signal=INT %s %s >%s & pid=$!
-    exec 3<%s; read worker <&3; echo $worker
-    ( sleep 30 & nap=$!; trap "kill $nap; exit" TERM; wait; kill -KILL $pid ) 2>/dev/null & guard=$!
-    sleep 0.05; kill -INT $pid
-    %s
-    wait $pid; code=$?
-    kill $guard
-    rm %s
-    exit $code]]):format(fifo, run.parhost, name, fifo, fifo,
-    signals > 1 and "sleep 0.2; kill -INT $pid 2>/dev/null" or "", fifo))
-  os.remove(name)
-  return result
+  local text = text_of(body:gsub("start%(%)", "(function() local l = start() ready() return l end)()", 1), grace)
+  return world.run({ text = text }, function(program)
+    program:await_asleep()
+    program:kill "INT"
+    if signals == 1 then return end
+    program:await_words "Ctrl-C again"
+    program:kill "INT"
+  end)
 end
+
+describe("Ctrl-C", function()
+  for name, body in pairs(WAITS) do
+    if name ~= "shielded" then -- that one asks for a second press
+      it("SD-41 once ends " .. name .. " within the grace", function()
+        local result = interrupt(body, 0.2, 1)
+        assert.same({ -2, "" }, { result.code, result.left }, result.err)
+        assert.matches("^parhost: interrupted; waiting for %d+ running tasks? %(Ctrl%-C again", result.err)
+      end)
+    end
+
+    it("SD-41 twice ends " .. name .. " at once", function()
+      local result = interrupt(body, 600, 2)
+      assert.same({ -2, "" }, { result.code, result.left }, result.err)
+    end)
+  end
+end)
 
 local function gone(pid)
   local limit = os.time() + 20
@@ -85,28 +95,9 @@ local function gone(pid)
   return true
 end
 
-describe("Ctrl-C", function()
-  for name, body in pairs(WAITS) do
-    if name ~= "shielded" then -- that one asks for a second press
-      it("SD-41 once ends " .. name .. " within the grace", function()
-        local result = interrupt(body, 0.2, 1)
-        assert.equal(130, result.code, result.err)
-        assert.matches("^parhost: interrupted; waiting for %d+ running tasks? %(Ctrl%-C again", result.err)
-        assert.is_true(gone(result.out:match("%d+")))
-      end)
-    end
-
-    it("SD-41 twice ends " .. name .. " at once", function()
-      local result = interrupt(body, 600, 2)
-      assert.equal(130, result.code, result.err)
-      assert.is_true(gone(result.out:match("%d+")))
-    end)
-  end
-end)
-
 -- The exit code; the worker process has to be gone.
 local function ends(body, grace)
-  local name = program(body, grace or 0.2)
+  local name = run.write(text_of(body, grace or 0.2))
   local result = run.sh(("exec timeout 30 %s %s"):format(run.parhost, name))
   os.remove(name)
   assert.is_true(gone(result.out:match("%d+")))
