@@ -38,8 +38,12 @@ int main(void) {
   struct ph_vm *vm = ph_vm_open(&options);
   CHECK(vm != NULL && ph_embedded_count > 50);
   for (size_t i = 0; i < ph_embedded_count; i++) {
-    same_bytecode(vm->L, &ph_embedded_files[i]);
-    loads_with_source_and_lines(vm->L, &ph_embedded_files[i]);
+    const struct ph_embedded_file *file = &ph_embedded_files[i];
+    bool is_lua =
+        strcmp(file->chunkname + strlen(file->chunkname) - 4, ".lua") == 0; /* else a part of the page of reports */
+    CHECK(is_lua == (file->compiled.data != NULL));
+    if (is_lua) same_bytecode(vm->L, file);
+    if (is_lua) loads_with_source_and_lines(vm->L, file);
     CHECK(i == 0 || strcmp(ph_embedded_files[i - 1].module, ph_embedded_files[i].module) < 0);
   }
   ph_vm_close(vm);
