@@ -91,7 +91,7 @@ static void test_exchange(void) {
   CHECK(await_news() == x && ph_exchange_over(x) && ph_exchange_ending(x) == PH_END_OK);
   CHECK(ph_exchange_head(x, &head, &len) == 200 && strncmp(head, "HTTP/1.1 200 OK\r\n", 17) == 0);
   CHECK(ph_exchange_data(x)->len == 5 && memcmp(ph_exchange_data(x)->data, "hello", 5) == 0);
-  CHECK(strcmp(ph_exchange_version(x), "1.1") == 0);
+  CHECK(ph_exchange_version(x) == PH_HTTP_1_1);
   CHECK(!ph_curl_busy(curl));
   ph_exchange_free(x);
 
