@@ -11,14 +11,15 @@
 /* The program may change package.loaded at any time, so every message walks it and the classes. The map that comes of it is
  * kept, and holds as long as the walk meets the same addresses: what lies there is alive, so each stands for one object. */
 struct walk {
-  const void *const *before; /* what the last walk met; NULL: this one takes notes */
+  bool takes_notes;
+  const void *const *before; /* otherwise: what the last walk met */
   size_t n, at;
 };
 
 /* False: something else than before. */
 static bool meet(lua_State *L, struct ph_codec *c, struct walk *w, int idx) {
   const void *object = lua_topointer(L, idx);
-  if (w->before != NULL) return w->at < w->n && w->before[w->at++] == object;
+  if (!w->takes_notes) return w->at < w->n && w->before[w->at++] == object;
   if (ph_buf_put(&c->listed, &object, sizeof object) != 0) ph__no_memory(L);
   return true;
 }
@@ -35,7 +36,7 @@ static bool meet_all(lua_State *L, struct ph_codec *c, struct walk *w) {
   int top = lua_gettop(L);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   bool same = meet_values(L, c, w);
-  if (w->before == NULL)
+  if (w->takes_notes)
     c->n_loaded = c->listed.len / sizeof *w->before;
   else
     same = same && w->at == c->n_loaded;
@@ -48,7 +49,7 @@ static bool meet_all(lua_State *L, struct ph_codec *c, struct walk *w) {
 }
 
 static void map_named(lua_State *L, struct ph_codec *c) {
-  struct walk w = {NULL, 0, 0};
+  struct walk w = {.takes_notes = true};
   c->listed.len = 0;
   meet_all(L, c, &w);
   size_t n = c->listed.len / sizeof(void *);
@@ -63,7 +64,7 @@ static void map_named(lua_State *L, struct ph_codec *c) {
 }
 
 uint32_t ph__named(lua_State *L, struct ph_codec *c, const void *object) {
-  struct walk w = {(const void *const *)(const void *)c->listed.data, c->listed.len / sizeof(void *), 0};
+  struct walk w = {.before = (const void *const *)(const void *)c->listed.data, .n = c->listed.len / sizeof(void *)};
   if (!c->named_known && (w.n == 0 || !meet_all(L, c, &w))) map_named(L, c);
   c->named_known = true;
   return ph_ptrmap_get(&c->named, object);

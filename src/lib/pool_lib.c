@@ -10,8 +10,8 @@
 
 #include "lib/core.h"
 #include "lib/inspect.h"
-#include "lib/station_lib.h"
 #include "lib/quick.h"
+#include "lib/station_lib.h"
 #include "lib/submit.h"
 #include "pool/wire.h"
 #include "pool/zygote.h"
