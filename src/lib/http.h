@@ -32,11 +32,11 @@ struct session {
 enum { EXCHANGE_SESSION = 1, EXCHANGE_PLAN, EXCHANGE_WATCHER }; /* its user values; the plan has the body in it */
 
 struct exchange {
-  struct ph_exchange *x; /* NULL: closed */
+  struct ph_exchange *x;   /* NULL: closed */
   struct sched_task *task; /* it waits for news, and has this exchange open; or NULL */
-  int place;             /* in the table of those that are watched, or LUA_NOREF */
-  bool kept;             /* survives the block that it was made in */
-  lua_Number deadline;   /* infinite: none */
+  int place;               /* in the table of those that are watched, or LUA_NOREF */
+  bool kept;               /* survives the block that it was made in */
+  lua_Number deadline;     /* infinite: none */
   int64_t begun;
 };
 

@@ -269,7 +269,7 @@ static int take(lua_State *L) {
   return 1;
 }
 
-struct facts { /* what a response tells when it is asked */
+struct facts {              /* what a response tells when it is asked */
   int64_t elapsed, version; /* nanoseconds since the start */
   struct ph_timings timings;
 };
@@ -339,9 +339,22 @@ static int phase(lua_State *L) {
   return 1;
 }
 
-const luaL_Reg http_exchange_methods[] = {
-    {"want", want},           {"ending", ending}, {"head", get_head},           {"take", take},
-    {"result", result},       {"facts", get_facts}, {"progress", progress},       {"phase", phase},
-    {"plan", plan_of},        {"keep", keep},       {"deadline", deadline},       {"close", free_exchange},
-    {"__gc", free_exchange},  {"__close", leave_exchange}, {"_ready", is_ready}, {"_watch", watch},
-    {"_unwatch", unwatch}, {"pause", pause_task},    {NULL, NULL}};
+const luaL_Reg http_exchange_methods[] = {{"want", want},
+                                          {"ending", ending},
+                                          {"head", get_head},
+                                          {"take", take},
+                                          {"result", result},
+                                          {"facts", get_facts},
+                                          {"progress", progress},
+                                          {"phase", phase},
+                                          {"plan", plan_of},
+                                          {"keep", keep},
+                                          {"deadline", deadline},
+                                          {"close", free_exchange},
+                                          {"__gc", free_exchange},
+                                          {"__close", leave_exchange},
+                                          {"_ready", is_ready},
+                                          {"_watch", watch},
+                                          {"_unwatch", unwatch},
+                                          {"pause", pause_task},
+                                          {NULL, NULL}};

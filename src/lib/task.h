@@ -57,8 +57,8 @@ bool task_is_cancelling(const struct sched_task *t);
 extern const luaL_Reg task_park_functions[];
 /* A traceback of a parked task. */
 void task_push_traceback(lua_State *L, struct sched_task *t);
-/* To be returned by a C function of any module that Lua has called: parks the current task, which can be suspended and is not
- * cancelled, until somebody outside of the tasks calls sched_wake for it. Then the function gives true; false, when the
+/* To be returned by a C function of any module that Lua has called: parks the current task, which can be suspended and is
+ * not cancelled, until somebody outside of the tasks calls sched_wake for it. Then the function gives true; false, when the
  * deadline (PH_NEVER: none) comes before. Raises what a park raises. */
 int task_park_lively(lua_State *L, struct sched *s, struct sched_task *t, int64_t deadline);
 

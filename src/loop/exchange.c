@@ -26,7 +26,7 @@ struct ph_exchange {
   struct ph_curl_multi *multi; /* NULL, as `easy`: the multi is gone */
   CURL *easy;
   struct curl_slist *headers;
-  CURLU *parsed; /* of a plain request: so libcurl need not read the same URL again and again; NULL: it has to */
+  CURLU *parsed;     /* of a plain request: so libcurl need not read the same URL again and again; NULL: it has to */
   struct ph_buf url; /* what is parsed, with its NUL */
   struct ph_buf head, body;
   bool plain; /* the handle has the options of a plain request */
@@ -51,8 +51,6 @@ struct ph_exchange {
 static const struct ph_curl_api *api_of(const struct ph_exchange *x) {
   return ph__curl_functions(x->multi->curl);
 }
-
-/* --- news ------------------------------------------------------------------------------------------------- */
 
 bool ph_exchange_is_ready(const struct ph_exchange *x) {
   if (x->over) return true;
