@@ -200,6 +200,15 @@ async def flaky(r):
     seen.set()
 
 
+async def once(r):
+    """Answers the first request of each ?id, and is silent to those that follow."""
+    seen = event("seen", r.query["id"])
+    if seen.is_set():
+        await silent(r)
+    seen.set()
+    await r.send(reply(b"once"))
+
+
 async def slow_body(r):
     """Does not read the body that is sent."""
     event("reached", r.query.get("id", "")).set()
@@ -233,6 +242,7 @@ ROUTES = {
     "/release": release, "/endless-headers": endless_headers, "/endless-interim": endless_interim,
     "/bad-chunks": bad_chunks, "/cut-chunks": cut_chunks, "/endless": endless, "/close": close, "/garbage": garbage,
     "/redirect": redirect, "/redirect-endless": redirect_with_endless_body, "/loop": loop, "/odd-cookies": odd_cookies,
+    "/once": once,
     "/status": status, "/slow-body": slow_body, "/headers": headers, "/no-length": no_length, "/counts": counts,
     "/digest": digest, "/flaky": flaky,
 }
