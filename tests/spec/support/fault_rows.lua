@@ -139,7 +139,7 @@ local ROWS <const> = {
   { "inspect", "processes", GOOD }, -- nobody can ask what it does
   { "uv_poll", "wait", "false parhost.os: cannot watch a descriptor: not enough memory\nslept\n" },
   { "uv_poll:3", "processes", "1\n1\n1\n1\n" }, -- nobody can ask what it does
-  { "uv_poll:4", "processes", "false parhost.os: cannot watch a descriptor: not enough memory\n1\n1\n1\n" },
+  { "uv_poll:4", "wait_for_process", "false parhost.os: cannot watch a descriptor: not enough memory\nopen\n" },
   { "uv_poll:3", "cat", "true 0\ntrue 0\n" },
   { "uv_poll:4", "cat", "false parhost.os: cannot watch a descriptor: not enough memory\ntrue 0\n" },
   { "vfork", "cat", CAT .. AGAIN .. "\ntrue 0\n" },

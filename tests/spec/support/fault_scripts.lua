@@ -105,6 +105,17 @@ for _ = 1, 2 do
   end)
 end]]
 
+-- The first wait cannot be over before it has begun.
+scripts.wait_for_process = [[
+local pool = require("proc_pool").new { max_workers = 1, name = "p" }
+local gate = require("tests.spec.support.gate")
+local g = gate.new()
+local f = pool:submit(gate.pass, g.path)
+try(f.result, f, 30)
+g:open "open"
+try(f.result, f, 30)
+pool:close()]]
+
 -- The program computes while a task is under way: the other worker and the dispatcher sleep meanwhile, up to the fault.
 local BUSY <const> = [[
 local pool = require("KIND").new { min_workers = 2, max_workers = 2, name = "p" }
