@@ -18,7 +18,6 @@ local SOURCE <const> = 5
 local ID <const> = 6
 local Future <const> = future.Future
 local core_submit <const> = core_pool.submit
-local quick_submit <const> = core_pool.quick_ways(Future)
 local setmetatable, type = setmetatable, type
 
 local executor = {}
@@ -86,10 +85,8 @@ local function submit_by_detour(h, f, fn, ...)
   return submit_one(h, options_of_task, f, fn, ...)
 end
 
--- A future's slots are described in futures/future.lua.
-local function submit(self, fn, ...)
-  local quick = quick_submit(self, fn, ...)
-  if quick then return quick end
+-- A future's slots are described in futures/future.lua. What is not out of the ordinary is done by src/lib/quick.c.
+local submit = core_pool.quick_submit(Future, function(self, fn, ...)
   local h = type(self) == "table" and self._home or home_of(self, "submit")
   if type(fn) ~= "function" then check_function(fn, "submit") end
   if h.life.closed then h.life:check_open() end
@@ -101,7 +98,7 @@ local function submit(self, fn, ...)
   if h.max_queue then h:keep_bounded(id) end
   if h.inline then h:take_in() end
   return f
-end
+end)
 
 local function start_map(self, name, fn, lists, how)
   local h = home_of(self, name)

@@ -26,7 +26,7 @@ function home.new(core, life, settings, given, log)
   self.detour = self.retry_if or log or false
   self.options = self:core_options(given.timeout, given.deadline) or false
   if not (self.detour or self.max_queue or self.inline) then
-    self[1], self[2], self[3] = core, self.options, life -- for the short way of submit: src/lib/quick.c
+    self[1], self[2] = core, self.options -- for the short way of submit: src/lib/quick.c
   end
   return self
 end

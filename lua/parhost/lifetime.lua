@@ -54,7 +54,8 @@ if host.shows_progress() and host.is_program() then require "parhost.progress".w
 -- In a worker that was forked from a state with pools: they stay with the parent.
 function lifetime.leave_behind()
   for life in pairs(lives) do
-    life.closed, life.foreign = true, true
+    life.foreign = true
+    life:refuse()
     exit.remove(life)
   end
 end
@@ -88,8 +89,14 @@ local Retries = { _lively = true }
 Retries.__index = Retries
 function Retries:_ready() return self.life.retrying == 0 end
 
-function Life:close(cancel_pending)
+-- From here on no task is taken.
+function Life:refuse()
   self.closed = true
+  self.core:refuse()
+end
+
+function Life:close(cancel_pending)
+  self:refuse()
   leftovers[self] = true
   self.core:close(cancel_pending)
 end
@@ -103,7 +110,7 @@ function Life:join(deadline)
 end
 
 function Life:shutdown(wait, cancel_pending, deadline)
-  self.closed = true
+  self:refuse()
   if wait and not cancel_pending and self.retrying > 0 then
     block.wait(setmetatable({ life = self }, Retries), deadline)
   end
@@ -133,7 +140,7 @@ end
 
 -- The exit sequence: from here on no pool takes tasks. May be called again, when it was interrupted.
 function Life:_at_exit(mode)
-  for life in pairs(lives) do life.closed = true end
+  for life in pairs(lives) do life:refuse() end
   if self.at_exit == "kill" then
     self:kill()
     self:join()

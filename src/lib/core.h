@@ -46,6 +46,7 @@ struct core {
   struct ph_pool *pool; /* NULL: over */
   struct ph_client *client;
   bool is_guest; /* the pool belongs to another thread */
+  bool refuses;  /* the life of the pool says so, before the pool does */
   struct ph_pool_config config;
   enum core_kind kind;
   bool capture;

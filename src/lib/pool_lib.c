@@ -277,6 +277,12 @@ static int core_state(lua_State *L) {
   return 1;
 }
 
+/* For the short way of submit, which does not ask the life of the pool. */
+static int core_refuse(lua_State *L) {
+  check_core(L, 1)->refuses = true;
+  return 0;
+}
+
 static int core_close(lua_State *L) {
   struct core *c = check_core(L, 1);
   if (c->pool != NULL) ph_pool_close(c->pool, lua_toboolean(L, 2));
@@ -399,6 +405,7 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                      {"close", core_close},
                                      {"terminate", core_terminate},
                                      {"kill", core_kill},
+                                     {"refuse", core_refuse},
                                      {"finished", core_finished},
                                      {"idle", core_idle},
                                      {"seek_room", core_seek_room},
@@ -420,7 +427,8 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                        {"drain", pool_drain},
                                        {"set_deliver", set_deliver},
                                        {"set_keeper", set_keeper},
-                                       {"quick_ways", quick_ways},
+                                       {"quick_submit", quick_submitter},
+                                       {"quick_result", quick_resulter},
                                        {"stop_zygote", pool_stop_zygote},
                                        {"enter", process_enter},
                                        {"environment", process_environment},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The short ways of pool:submit and future:result, in which nothing is out of the ordinary. They give nothing when something
- * is: then lua/parhost/executor.lua and lua/futures/future.lua go the long way, which knows all cases and errors. */
+ * pool:submit and future:result, as long as nothing is out of the ordinary. When something is, they call the functions of
+ * lua/parhost/executor.lua and lua/futures/future.lua, which know all cases and errors. */
 #include "lib/quick.h"
 
 #include <lauxlib.h>
@@ -8,21 +8,34 @@
 #include "lib/core.h"
 #include "lib/submit.h"
 
-enum { HOME_CORE = 1, HOME_OPTIONS, HOME_LIFE }; /* see lua/parhost/home.lua */
+enum { HOME_CORE = 1, HOME_OPTIONS }; /* see lua/parhost/home.lua */
 
 /* Upvalues. */
-enum { FUTURE = 1, KEY_HOME, KEY_CLOSED };
+enum { FUTURE = 1, ORDINARY, KEY_HOME };
 
-/* The home of the pool or view at index 1, when it is one for this way and the pool is open. */
-static bool push_home(lua_State *L) {
-  if (!lua_istable(L, 1)) return false;
+static int finish(lua_State *L, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  return lua_gettop(L);
+}
+
+/* With what the caller has passed, `n` values. */
+static int call_ordinary(lua_State *L, int n) {
+  lua_settop(L, n);
+  lua_pushvalue(L, lua_upvalueindex(ORDINARY));
+  lua_insert(L, 1);
+  lua_callk(L, n, LUA_MULTRET, 0, finish);
+  return lua_gettop(L);
+}
+
+/* Pushes home, core and options of the pool or view at index 1, when it is one for this way and the pool is open. */
+static struct core *push_home(lua_State *L, int home) {
+  if (!lua_istable(L, 1)) return NULL;
   lua_pushvalue(L, lua_upvalueindex(KEY_HOME));
-  if (lua_rawget(L, 1) != LUA_TTABLE || lua_rawgeti(L, -1, HOME_LIFE) != LUA_TTABLE) return false;
-  lua_pushvalue(L, lua_upvalueindex(KEY_CLOSED));
-  lua_rawget(L, -2);
-  bool closed = lua_toboolean(L, -1);
-  lua_pop(L, 2);
-  return !closed;
+  if (lua_rawget(L, 1) != LUA_TTABLE || lua_rawgeti(L, home, HOME_CORE) != LUA_TUSERDATA) return NULL;
+  lua_rawgeti(L, home, HOME_OPTIONS);
+  struct core *c = check_core(L, home + 1);
+  return c->refuses ? NULL : c;
 }
 
 static void push_pending(lua_State *L, int source) {
@@ -37,39 +50,44 @@ static void push_pending(lua_State *L, int source) {
 
 /* submit(self, fn, ...) -> future */
 static int quick_submit(lua_State *L) {
-  int home = lua_gettop(L) + 1;
-  if (!lua_isfunction(L, 2) || !push_home(L)) return 0;
-  lua_rawgeti(L, home, HOME_OPTIONS);
-  lua_replace(L, 1);
-  lua_rawgeti(L, home, HOME_CORE);
+  int top = lua_gettop(L), home = top + 1;
+  struct core *c = lua_isfunction(L, 2) ? push_home(L, home) : NULL;
+  if (c == NULL) return call_ordinary(L, top);
   push_pending(L, home);
-  lua_pushinteger(L, 0);
-  lua_remove(L, home);
-  lua_rotate(L, 1, 3); /* core, future, tag, options, fn, ... */
-  if (core_submit(L) != 1) return 0;
-  lua_rawseti(L, 2, FUTURE_ID);
-  lua_settop(L, 2);
+  const struct submission s = {
+      .core = home + 1, .options = home + 2, .sink = home + 3, .fn = 2, .count = top - 1, .level = 1};
+  lua_Integer id = core_submit_one(L, c, &s);
+  if (id == 0) return call_ordinary(L, top);
+  lua_pushinteger(L, id);
+  lua_rawseti(L, s.sink, FUTURE_ID);
   return 1;
 }
 
-/* value(future) -> its value, when it is done with one that is not nil */
-static int quick_value(lua_State *L) {
-  if (!lua_istable(L, 1) || !lua_getmetatable(L, 1)) return 0;
-  if (lua_topointer(L, -1) != lua_topointer(L, lua_upvalueindex(FUTURE))) return 0;
+/* Pushes the value of the future at index 1, when it is done with exactly one. */
+static bool push_value(lua_State *L) {
+  if (!lua_istable(L, 1) || !lua_getmetatable(L, 1)) return false;
+  if (lua_topointer(L, -1) != lua_topointer(L, lua_upvalueindex(FUTURE))) return false;
   lua_rawgeti(L, 1, FUTURE_STATE);
-  if (lua_tointeger(L, -1) != FUTURE_DONE || lua_rawgeti(L, 1, FUTURE_COUNT) != LUA_TNIL) return 0;
+  if (lua_tointeger(L, -1) != FUTURE_DONE || lua_rawgeti(L, 1, FUTURE_COUNT) != LUA_TNIL) return false;
   lua_rawgeti(L, 1, FUTURE_VALUE);
+  return true;
+}
+
+/* result(self, timeout) -> its values */
+static int quick_result(lua_State *L) {
+  int top = lua_gettop(L);
+  return top == 1 && push_value(L) ? 1 : call_ordinary(L, top);
+}
+
+int quick_submitter(lua_State *L) {
+  lua_settop(L, 2);
+  lua_pushliteral(L, "_home");
+  lua_pushcclosure(L, quick_submit, KEY_HOME);
   return 1;
 }
 
-int quick_ways(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  lua_pushvalue(L, 1);
-  lua_pushliteral(L, "_home");
-  lua_pushliteral(L, "closed");
-  lua_pushcclosure(L, quick_submit, KEY_CLOSED);
-  lua_pushvalue(L, 1);
-  lua_pushcclosure(L, quick_value, FUTURE);
-  return 2;
+int quick_resulter(lua_State *L) {
+  lua_settop(L, 2);
+  lua_pushcclosure(L, quick_result, ORDINARY);
+  return 1;
 }

@@ -5,7 +5,8 @@
 
 #include <lua.h>
 
-/* quick_ways(Future) -> submit, value */
-int quick_ways(lua_State *L);
+/* quick_submit(Future, ordinary) -> submit(pool, fn, ...); quick_result(Future, ordinary) -> result(future, timeout) */
+int quick_submitter(lua_State *L);
+int quick_resulter(lua_State *L);
 
 #endif

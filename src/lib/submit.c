@@ -21,8 +21,8 @@
 /* --- for people: where it was submitted, what it is ------------------------------------------------------- */
 
 /* Number of the text on top of the stack; pops it. */
-static uint32_t intern_text(lua_State *L, struct core *c) {
-  lua_getiuservalue(L, 1, CORE_TEXTS);
+static uint32_t intern_text(lua_State *L, struct core *c, int core_idx) {
+  lua_getiuservalue(L, core_idx, CORE_TEXTS);
   lua_pushvalue(L, -2);
   if (lua_rawget(L, -2) == LUA_TNIL) {
     lua_pushinteger(L, ++c->n_texts);
@@ -52,32 +52,34 @@ static void push_site(lua_State *L, lua_Debug *ar) {
     lua_pushfstring(L, "%s:%d: in function <%s:%d>", ar->short_src, ar->currentline, ar->short_src, ar->linedefined);
 }
 
-/* The line of the caller at level 2, where the program's code mostly is, in the cache; NULL when it is another function than
- * that of CORE_CALLER. What is remembered is never our own code, so what lies between need not be looked at. */
-static struct core_line *line_of_caller(lua_State *L, struct core *c, lua_Debug *ar) {
-  if (!lua_getstack(L, 2, ar)) return NULL;
-  lua_getinfo(L, "fl", ar);
-  lua_getiuservalue(L, 1, CORE_CALLER);
+/* The text of the line in which the function is that is at this level, 0: it is not the one that submitted last, or the line
+ * is not known yet. What is remembered is never our own code, so what lies between need not be looked at. */
+static uint32_t known_line(lua_State *L, const struct core *c, int core_idx, int level) {
+  lua_Debug ar;
+  if (!lua_getstack(L, level, &ar)) return 0;
+  lua_getinfo(L, "fl", &ar);
+  lua_getiuservalue(L, core_idx, CORE_CALLER);
   lua_rawgeti(L, -1, 1);
-  bool same = lua_rawequal(L, -1, -3);
+  bool same = lua_topointer(L, -1) == lua_topointer(L, -3);
   lua_pop(L, 3);
-  return same ? &c->lines[(unsigned)ar->currentline % CORE_LINES] : NULL;
+  const struct core_line *l = &c->lines[(unsigned)ar.currentline % CORE_LINES];
+  return same && l->line == ar.currentline ? l->site : 0;
 }
 
-static void remember_caller(lua_State *L, struct core *c, lua_Debug *ar, uint32_t site) {
-  struct core_line *l = line_of_caller(L, c, ar);
-  if (l == NULL) {
-    lua_getiuservalue(L, 1, CORE_CALLER);
-    lua_getinfo(L, "f", ar);
-    lua_rawseti(L, -2, 1);
-    lua_pop(L, 1);
+static void remember_line(lua_State *L, struct core *c, int core_idx, lua_Debug *ar, uint32_t site) {
+  lua_getiuservalue(L, core_idx, CORE_CALLER);
+  lua_rawgeti(L, -1, 1);
+  lua_getinfo(L, "f", ar);
+  if (!lua_rawequal(L, -1, -2)) {
     memset(c->lines, 0, sizeof c->lines);
-    l = &c->lines[(unsigned)ar->currentline % CORE_LINES];
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -4, 1);
   }
-  *l = (struct core_line){.line = ar->currentline, .site = site};
+  lua_pop(L, 3);
+  c->lines[(unsigned)ar->currentline % CORE_LINES] = (struct core_line){.line = ar->currentline, .site = site};
 }
 
-static uint32_t look_for_caller(lua_State *L, struct core *c) {
+static uint32_t look_for_caller(lua_State *L, struct core *c, int core_idx) {
   lua_Debug ar;
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
@@ -85,30 +87,24 @@ static uint32_t look_for_caller(lua_State *L, struct core *c) {
     struct core_site *s = &c->sites[((uintptr_t)ar.source / 16 + (unsigned)ar.currentline) % CORE_SITES];
     if (s->source != ar.source || s->line != ar.currentline || strcmp(s->short_src, ar.short_src) != 0) {
       push_site(L, &ar);
-      *s = (struct core_site){.source = ar.source, .line = ar.currentline, .text = intern_text(L, c)};
+      *s = (struct core_site){.source = ar.source, .line = ar.currentline, .text = intern_text(L, c, core_idx)};
       memcpy(s->short_src, ar.short_src, sizeof s->short_src);
     }
-    if (level == 2) remember_caller(L, c, &ar, s->text);
+    remember_line(L, c, core_idx, &ar, s->text);
     return s->text;
   }
   return 0;
 }
 
-/* The nearest caller that is not parhost itself. */
-static uint32_t site_of_caller(lua_State *L, struct core *c) {
-  lua_Debug ar;
-  const struct core_line *l = line_of_caller(L, c, &ar);
-  return l != NULL && l->line == ar.currentline && l->site != 0 ? l->site : look_for_caller(L, c);
-}
-
-static uint32_t label_of(lua_State *L, struct core *c, int fn, const struct ph_encoded *e) {
-  uint32_t *known = e->n_blobs > 0 && lua_isfunction(L, fn) && !lua_iscfunction(L, fn) ? &c->blob_labels[e->blobs[0]] : NULL;
+static uint32_t label_of(lua_State *L, struct core *c, const struct submission *s, const struct ph_encoded *e) {
+  bool is_lua = e->n_blobs > 0 && lua_isfunction(L, s->fn) && !lua_iscfunction(L, s->fn);
+  uint32_t *known = is_lua ? &c->blob_labels[e->blobs[0]] : NULL;
   if (known != NULL && *known != 0) return *known;
-  if (lua_isfunction(L, fn))
-    ph_codec_push_label(L, fn);
+  if (lua_isfunction(L, s->fn))
+    ph_codec_push_label(L, s->fn);
   else
-    lua_pushvalue(L, fn);
-  uint32_t text = intern_text(L, c);
+    lua_pushvalue(L, s->fn);
+  uint32_t text = intern_text(L, c, s->core);
   if (known != NULL) *known = text;
   return text;
 }
@@ -118,8 +114,8 @@ static uint32_t label_of(lua_State *L, struct core *c, int fn, const struct ph_e
 #define DRAIN_EVERY 64 /* submissions */
 
 /* Who submits and never waits gets its results in between, or they would pile up. */
-static void take_what_is_done(lua_State *L, struct core *c) {
-  if (c->pool != NULL && c->kind != CORE_INLINE && ++c->submissions % DRAIN_EVERY == 0) drain_core(L, c, 1);
+static void take_what_is_done(lua_State *L, struct core *c, int core_idx) {
+  if (c->pool != NULL && c->kind != CORE_INLINE && ++c->submissions % DRAIN_EVERY == 0) drain_core(L, c, core_idx);
 }
 
 /* True when the task may come; false: the queue is full. */
@@ -147,32 +143,29 @@ static int full(lua_State *L) {
 
 /* What the task takes along besides its bytes. */
 struct naming {
-  struct ph_task_options options;
-  const uint8_t *log; /* behind the options: job log and keys, for the end of the message */
+  const struct ph_task_options *options; /* NULL: the defaults */
+  const uint8_t *log;                    /* behind the options: job log and keys, for the end of the message */
   size_t log_len;
-  int64_t tag;
   uint32_t label, site;
 };
 
-static struct naming name_task(lua_State *L, struct core *c, const struct ph_encoded *e) {
-  struct naming n = {.options = PH_TASK_OPTIONS_DEFAULT};
-  const struct ph_task_options *o = luaL_testudata(L, 4, OPTIONS_METATABLE);
-  if (o != NULL) {
-    n.options = *o;
-    n.log = (const uint8_t *)(o + 1);
-    n.log_len = lua_rawlen(L, 4) - sizeof *o;
+static struct naming name_task(lua_State *L, struct core *c, const struct submission *s, const struct ph_encoded *e) {
+  struct naming n = {.options = luaL_testudata(L, s->options, OPTIONS_METATABLE)};
+  if (n.options != NULL) {
+    n.log = (const uint8_t *)(n.options + 1);
+    n.log_len = lua_rawlen(L, s->options) - sizeof *n.options;
   }
-  n.tag = luaL_checkinteger(L, 3);
-  n.label = label_of(L, c, 5, e);
-  n.site = site_of_caller(L, c);
+  n.label = label_of(L, c, s, e);
+  n.site = known_line(L, c, s->core, s->level);
+  if (n.site == 0) n.site = look_for_caller(L, c, s->core);
   return n;
 }
 
-/* Keeps the sink at index 2; gives its place. Small numbers, used again: the table of the sinks stays an array. */
-static uint32_t take_place(lua_State *L, struct core *c) {
+/* Keeps the sink; gives its place. Small numbers, used again: the table of the sinks stays an array. */
+static uint32_t take_place(lua_State *L, struct core *c, const struct submission *s) {
   uint32_t place;
-  lua_getiuservalue(L, 1, CORE_SINKS);
-  lua_pushvalue(L, 2);
+  lua_getiuservalue(L, s->core, CORE_SINKS);
+  lua_pushvalue(L, s->sink);
   if (c->free_places.len > 0) {
     c->free_places.len -= sizeof place;
     memcpy(&place, c->free_places.data + c->free_places.len, sizeof place);
@@ -194,16 +187,16 @@ void core_free_place(lua_State *L, struct core *c, int sinks, uint32_t place) {
   c->n_sinks--;
 }
 
-static void free_place(lua_State *L, struct core *c, uint32_t place) {
-  lua_getiuservalue(L, 1, CORE_SINKS);
+static void free_place(lua_State *L, struct core *c, int core_idx, uint32_t place) {
+  lua_getiuservalue(L, core_idx, CORE_SINKS);
   core_free_place(L, c, -1, place);
   lua_pop(L, 1);
 }
 
-static void set_holds(lua_State *L, struct core *c, uint64_t id) {
+static void set_holds(lua_State *L, struct core *c, int core_idx, uint64_t id) {
   if (c->state->n_holds == 0) return;
   c->has_holds = true;
-  lua_getiuservalue(L, 1, CORE_HOLDS);
+  lua_getiuservalue(L, core_idx, CORE_HOLDS);
   lib_take_holds(L);
   lua_rawseti(L, -2, (lua_Integer)id);
   lua_pop(L, 1);
@@ -212,13 +205,13 @@ static void set_holds(lua_State *L, struct core *c, uint64_t id) {
 #define AROUND_MIN ((size_t)1 << 20) /* bytes that a task takes over rather than copies */
 
 /* For the trace: what follows the bytes of the task. */
-static void make_note(lua_State *L, struct core *c, const struct naming *n) {
+static void make_note(lua_State *L, struct core *c, const struct submission *s, const struct naming *n) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 5, NULL);
-  push_text(L, 1, n->label);
-  push_text(L, 1, n->site);
-  if (luaL_testudata(L, 4, OPTIONS_METATABLE) != NULL)
-    lua_getiuservalue(L, 4, OPTIONS_NAME);
+  push_text(L, s->core, n->label);
+  push_text(L, s->core, n->site);
+  if (n->options != NULL)
+    lua_getiuservalue(L, s->options, OPTIONS_NAME);
   else
     lua_pushnil(L);
   struct ph_task_texts texts = {.pool = c->config.name, .label = lua_tostring(L, top + 1), .site = lua_tostring(L, top + 2)};
@@ -264,23 +257,23 @@ static struct ph_task *wrap_task(lua_State *L, const struct core *c, const struc
 }
 
 /* The task in C memory, from here on nothing may raise. The sink is entered before. */
-static struct ph_task *make_task(lua_State *L, struct core *c, const struct naming *n, const struct ph_encoded *e,
-                                 uint32_t count) {
+static struct ph_task *make_task(lua_State *L, struct core *c, const struct submission *s, const struct ph_encoded *e,
+                                 const struct naming *n, uint32_t count) {
   c->note.len = 0;
-  if (ph_traced()) make_note(L, c, n);
+  if (ph_traced()) make_note(L, c, s, n);
   uint64_t id = ph_pool_take_ids(c->pool, count);
-  uint32_t place = take_place(L, c);
-  set_holds(L, c, id);
+  uint32_t place = take_place(L, c, s);
+  set_holds(L, c, s->core, id);
   struct ph_task *t = wrap_task(L, c, e, n);
   if (t == NULL) {
-    free_place(L, c, place);
+    free_place(L, c, s->core, place);
     if (e->len > (size_t)INT_MAX) ph_error_raise(L, "not_serializable", "the arguments take more than 2 GiB");
     ph_error_raise(L, "os", "not enough memory for the arguments of a task");
   }
   t->id = id;
   t->count = count;
-  t->options = n->options;
-  t->tag = n->tag;
+  if (n->options != NULL) t->options = *n->options;
+  t->tag = s->tag;
   t->label = n->label;
   t->site = n->site;
   t->place = place;
@@ -299,25 +292,24 @@ static void warn_of_trouble(lua_State *L, struct core *c) {
   lua_pop(L, 1);
 }
 
-/* Takes the task; pushes its id. */
-static int send(lua_State *L, struct core *c, struct ph_task *t, bool here) {
+/* Takes the task; gives its id. */
+static lua_Integer send(lua_State *L, struct core *c, const struct submission *s, struct ph_task *t) {
   struct ph_err err;
   lua_Integer id = (lua_Integer)t->id;
   uint32_t place = t->place;
-  if (here || c->kind == CORE_INLINE) {
+  if (s->here || c->kind == CORE_INLINE) {
     if (ph_worker_run_here(c->client, &c->config, t, &err) != 0) {
-      free_place(L, c, place);
+      free_place(L, c, s->core, place);
       ph_error_raise_err(L, &err);
     }
   } else if (ph_client_submit(c->client, t) != PH_SUBMIT_OK) { /* closed or broken since it was admitted */
     ph_task_unref(t);
-    free_place(L, c, place);
+    free_place(L, c, s->core, place);
     admit(L, c);
   }
   warn_of_trouble(L, c);
   if (ph_traced()) lib_warn_of_trace(L);
-  lua_pushinteger(L, id);
-  return 1;
+  return id;
 }
 
 static struct ph_encode_options encode_options(const struct core *c, bool with_task) {
@@ -325,24 +317,38 @@ static struct ph_encode_options encode_options(const struct core *c, bool with_t
       .flags = core_encode_flags(c), .root = "args", .first_is_task = with_task, .blobs = &c->store, .externs = c->externs};
 }
 
-static int submit(lua_State *L, bool here) {
-  struct core *c = check_core(L, 1);
+lua_Integer core_submit_one(lua_State *L, struct core *c, const struct submission *s) {
   struct ph_encoded e;
   struct ph_err err;
   const struct ph_encode_options options = encode_options(c, true);
-  take_what_is_done(L, c);
-  if (!here && !admit(L, c)) return full(L);
-  if (ph_encode(L, &options, 5, lua_gettop(L) - 4, &e, &err) != 0) ph_error_raise_err(L, &err);
-  struct naming n = name_task(L, c, &e);
-  return send(L, c, make_task(L, c, &n, &e, 1), here);
+  take_what_is_done(L, c, s->core);
+  if (!s->here && !admit(L, c)) return 0;
+  if (ph_encode(L, &options, s->fn, s->count, &e, &err) != 0) ph_error_raise_err(L, &err);
+  struct naming n = name_task(L, c, s, &e);
+  return send(L, c, s, make_task(L, c, s, &e, &n, 1));
+}
+
+/* core:submit(sink, tag, options, fn, ...) -> id, or nil, "full" */
+static struct submission read_submission(lua_State *L) {
+  return (struct submission){
+      .core = 1, .sink = 2, .tag = luaL_checkinteger(L, 3), .options = 4, .fn = 5, .count = lua_gettop(L) - 4, .level = 2};
 }
 
 int core_submit(lua_State *L) {
-  return submit(L, false);
+  struct core *c = check_core(L, 1);
+  struct submission s = read_submission(L);
+  lua_Integer id = core_submit_one(L, c, &s);
+  if (id == 0) return full(L);
+  lua_pushinteger(L, id);
+  return 1;
 }
 
 int core_run_here(lua_State *L) {
-  return submit(L, true);
+  struct core *c = check_core(L, 1);
+  struct submission s = read_submission(L);
+  s.here = true;
+  lua_pushinteger(L, core_submit_one(L, c, &s));
+  return 1;
 }
 
 /* --- chunks ----------------------------------------------------------------------------------------------- */
@@ -382,12 +388,13 @@ int core_submit_chunk(lua_State *L) {
   struct ph_encode_options options = encode_options(c, true);
   lua_Integer first = luaL_checkinteger(L, 7), last = luaL_checkinteger(L, 8);
   luaL_checktype(L, 6, LUA_TTABLE);
-  take_what_is_done(L, c);
+  const struct submission s = read_submission(L);
+  take_what_is_done(L, c, 1);
   if (!admit(L, c)) return full(L);
   ph_buf_reset(&c->scratch, 1 << 16);
   c->chunk_blobs.len = 0;
   add_part(L, c, 5, 1, &options, &e);
-  struct naming n = name_task(L, c, &e);
+  struct naming n = name_task(L, c, &s, &e);
   bool constant = e.constant;
   int lists = lua_gettop(L), n_lists = push_lists(L), top = lists + n_lists;
   options = encode_options(c, false);
@@ -402,7 +409,8 @@ int core_submit_chunk(lua_State *L) {
                                  .len = c->scratch.len,
                                  .blobs = (const uint32_t *)(const void *)c->chunk_blobs.data,
                                  .n_blobs = c->chunk_blobs.len / sizeof *e.blobs};
-  struct ph_task *t = make_task(L, c, &n, &all, (uint32_t)(last - first + 1));
+  struct ph_task *t = make_task(L, c, &s, &all, &n, (uint32_t)(last - first + 1));
   t->flags |= PH_TASK_CHUNK | (lua_toboolean(L, 9) ? PH_TASK_STAR : 0) | (constant ? PH_TASK_CONSTANT : 0);
-  return send(L, c, t, false);
+  lua_pushinteger(L, send(L, c, &s, t));
+  return 1;
 }
