@@ -113,7 +113,7 @@ static int log_options(lua_State *L) {
   const struct ph_task_options *base = lua_toboolean(L, BASE) ? luaL_checkudata(L, BASE, OPTIONS_METATABLE) : NULL;
   size_t size = ph_joblog_size(log, (size_t)(last - first + 1), bytes_of_keys(L, KEYS, first, last));
   struct ph_task_options *o = lua_newuserdatauv(L, sizeof *o + size, 0);
-  *o = base != NULL ? *base : (struct ph_task_options)PH_TASK_OPTIONS_DEFAULT;
+  *o = base != NULL ? *base : ph_task_defaults;
   struct ph_buf bytes = {.data = (uint8_t *)(o + 1), .cap = size};
   ph_joblog_begin(&bytes, log, lua_toboolean(L, SYNC), seq);
   put_keys(L, KEYS, first, last, &bytes);

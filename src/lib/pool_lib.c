@@ -242,7 +242,7 @@ static int pool_prepare(lua_State *L) {
 static int task_options(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   struct ph_task_options *o = lua_newuserdatauv(L, sizeof *o, OPTIONS_NAME);
-  *o = (struct ph_task_options)PH_TASK_OPTIONS_DEFAULT;
+  *o = ph_task_defaults;
   o->priority = (int32_t)integer_field(L, "priority", 0);
   o->retries = (uint32_t)integer_field(L, "retries", 0);
   o->timeout_ns = duration_field(L, "timeout");

@@ -243,8 +243,9 @@ static struct ph_task *wrap_task(lua_State *L, const struct core *c, const struc
   uint8_t *taken = n->log_len == 0 ? take_bytes(L, c, e) : NULL;
   struct ph_task *t =
       taken != NULL ? ph_task_new_around(c->client, taken, len, e->n_blobs) : ph_task_new(c->client, len, e->n_blobs);
-  if (t == NULL) {
-    free(taken);
+  if (t == NULL || (n->options != NULL && ph_task_set_options(t, n->options) != 0)) {
+    if (t == NULL) free(taken);
+    if (t != NULL) ph_task_unref(t);
     return NULL;
   }
   if (taken == NULL && e->len > 0) memcpy(ph_task_bytes(t), e->data, e->len);
@@ -272,7 +273,6 @@ static struct ph_task *make_task(lua_State *L, struct core *c, const struct subm
   }
   t->id = id;
   t->count = count;
-  if (n->options != NULL) t->options = *n->options;
   t->tag = s->tag;
   t->label = n->label;
   t->site = n->site;

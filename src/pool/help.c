@@ -18,7 +18,7 @@ static struct ph_task *last_in_list(struct ph_list *list, const struct ph_client
 
 static struct ph_task *first_in_heap(struct ph_heap *h, const struct ph_client *c) {
   for (size_t i = 0; i < h->count; i++) {
-    struct ph_task *t = ph_list_entry(h->nodes[i], struct ph_task, rank);
+    struct ph_task *t = ph_list_entry(h->nodes[i], struct ph_task_special, rank)->task;
     if (fits(t, c)) return t;
   }
   return NULL;
@@ -101,7 +101,7 @@ bool ph_pool_help(struct ph_pool *p, uint32_t worker, const struct ph_link *link
     ph__put_into_slot(w, t, slot, PH_CLAIM_STARTED);
     if (t->flags & PH_TASK_TRACED) ph__note_handed(t);
     *help = (struct ph_help){.slot = slot, .first = t->next_item, .count = t->count, .flags = t->flags, .task = t};
-    help->memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : p->config.memory_limit;
+    help->memory_limit = ph_task_memory_limit(t, &p->config);
   }
   ph__let_go(p);
   return t != NULL;

@@ -185,12 +185,13 @@ enum ph_submit_result ph_client_submit(struct ph_client *c, struct ph_task *t) {
 
 /* -1 without memory. */
 static int take_in(struct ph_pool *p, struct ph_task *t) {
-  if (t->options.deadline != PH_NEVER) {
-    t->deadline.when = t->options.deadline;
-    if (ph_heap_add(&p->deadlines, &t->deadline) != 0) return -1;
-    ph__set_timer(p, t->options.deadline);
+  int64_t deadline = ph_task_options(t)->deadline;
+  if (deadline != PH_NEVER) {
+    t->special->deadline.when = deadline;
+    if (ph_heap_add(&p->deadlines, &t->special->deadline) != 0) return -1;
+    ph__set_timer(p, deadline);
   }
-  if (t->options.priority != 0) p->has_priorities = true;
+  if (ph_task_options(t)->priority != 0) p->has_priorities = true;
   return ph__queue_put(&p->queue, t, false);
 }
 

@@ -49,39 +49,49 @@ struct ph_task_options {
   size_t memory_limit; /* bytes, 0: the pool's */
 };
 
-#define PH_TASK_OPTIONS_DEFAULT                                                                                             \
-  { 0, 0, PH_NEVER, PH_NEVER, 0 }
-
 enum ph_task_state { PH_TASK_QUEUED, PH_TASK_HANDED, PH_TASK_ENDED };
 
-/* One message on its way, with its bytes. Made by the owner, then the pool's until its last record is done. */
-struct ph_task {
-  union {
-    struct ph_list node;      /* intake, queue, the worker's handed list, or the unrecorded ones */
-    struct ph_heap_node rank; /* in the queue, when it has a priority */
-  };
-  struct ph_task *next_in_map;
-  struct ph_heap_node deadline; /* in pool->deadlines while not PH_NEVER */
-  uint64_t id;                  /* the owner's name for it; also the submission index of seeds */
-  int64_t tag;                  /* the owner's: comes back in every record, like the next three */
-  uint32_t label, site, place;
-  uint32_t count; /* items */
+struct ph_task;
+
+/* What a task has whose options are not the defaults. */
+struct ph_task_special {
+  struct ph_task *task;
+  struct ph_heap_node deadline; /* in pool->deadlines */
+  struct ph_heap_node rank;     /* in the queue, when it has a priority */
   struct ph_task_options options;
-  int64_t submitted;        /* 0: unknown */
-  struct ph_client *client; /* who gets the records */
-  struct ph_worker *worker; /* while handed */
-  uint8_t *apart;           /* the payload, when it is a block of its own; malloc'ed */
-  uint32_t next_item;       /* the first that has no reply yet */
+};
+
+/* One message on its way, with its bytes. Made by the owner, then the pool's until its last record is done. Two lines of a
+ * cache, as three threads come by. */
+struct ph_task {
+  struct ph_list node; /* intake, queue, the worker's handed list, or the unrecorded ones */
+  struct ph_task *next_in_map;
+  uint64_t id;                     /* the owner's name for it; also the submission index of seeds */
+  struct ph_client *client;        /* who gets the records */
+  struct ph_worker *worker;        /* while handed */
+  struct ph_task_special *special; /* or NULL: see ph_task_options */
+  uint32_t next_item;              /* the first that has no reply yet */
+  uint32_t count;                  /* items */
+  int64_t tag;                     /* the owner's: comes back in every record, like the next three */
+  uint32_t label, site, place;
   uint32_t n_blobs;
   uint32_t len;
   uint8_t state;
   uint8_t slot;
   uint8_t stop;      /* enum ph_stop-like source when a forced stop was asked for, else 0 */
   uint8_t flags;     /* PH_TASK_* */
+  int64_t submitted; /* 0: unknown */
+  uint8_t *apart;    /* the payload, when it is a block of its own; malloc'ed */
   uint8_t outcome;   /* once it has ended without a record */
   atomic_uchar refs; /* the pool's; that of a worker's link while the payload is under way; an abandoned thread's */
   uint32_t blobs[];  /* n_blobs numbers, then len bytes of payload unless that is apart */
 };
+
+extern const struct ph_task_options ph_task_defaults;
+
+static inline const struct ph_task_options *ph_task_options(const struct ph_task *t) {
+  return t->special != NULL ? &t->special->options : &ph_task_defaults;
+}
 
 enum {
   PH_TASK_CHUNK = 1,     /* payload: function message, then one message per item */
@@ -116,6 +126,11 @@ struct ph_pool_config {
   size_t setup_len;
   const void *backend_options; /* borrowed during ph_pool_new */
 };
+
+static inline size_t ph_task_memory_limit(const struct ph_task *t, const struct ph_pool_config *c) {
+  size_t own = ph_task_options(t)->memory_limit;
+  return own != 0 ? own : c->memory_limit;
+}
 
 /* One ended item. Lies in a ph_buf of records: of a success only the fields up to `big`, of others the whole struct;
  * then `len` bytes, padded to 8. */
@@ -161,6 +176,8 @@ void ph_pool_unref(struct ph_pool *p);
 struct ph_task *ph_task_new(struct ph_client *c, size_t payload, size_t n_blobs);
 /* The same around a malloc'ed payload, which it takes when it does not give NULL. */
 struct ph_task *ph_task_new_around(struct ph_client *c, uint8_t *payload, size_t len, size_t n_blobs);
+/* Once, before it is submitted. -1 without memory. */
+int ph_task_set_options(struct ph_task *t, const struct ph_task_options *options);
 void ph_task_unref(struct ph_task *t);
 /* The first of `n` numbers in a row, for tasks and their items. */
 uint64_t ph_pool_take_ids(struct ph_pool *p, uint64_t n);

@@ -89,7 +89,7 @@ struct ph_spares {
   struct ph_task *first, *last; /* by next_in_map */
   size_t count;
 };
-#define PH_SPARE_SIZE 216u /* bytes of each: a malloc'ed block of 224 */
+#define PH_SPARE_SIZE 168u /* bytes of each: a malloc'ed block of 176 */
 
 /* Whoever submits. What is not atomic is guarded by the pool's lock, `done` and `spares` by done_lock, `own_spares` belongs
  * to the client's thread. */

@@ -3,36 +3,37 @@
 #include "pool/pool_int.h"
 
 static struct ph_heap *heap_for(struct ph_queue *q, const struct ph_task *t) {
-  return t->options.priority > 0 ? &q->urgent : &q->lazy;
+  return ph_task_options(t)->priority > 0 ? &q->urgent : &q->lazy;
 }
 
 int ph__queue_put(struct ph_queue *q, struct ph_task *t, bool in_front) {
   t->state = PH_TASK_QUEUED;
-  if (t->options.priority == 0) {
+  if (ph_task_options(t)->priority == 0) {
     if (in_front)
       ph_list_push_front(&q->plain, &t->node);
     else
       ph_list_push_back(&q->plain, &t->node);
   } else {
-    t->rank.when = -(int64_t)t->options.priority * ((int64_t)1 << 32) + (int64_t)(t->id & 0xffffffffu);
-    t->rank.place = 0;
-    if (ph_heap_add(heap_for(q, t), &t->rank) != 0) return -1;
+    struct ph_heap_node *rank = &t->special->rank;
+    rank->when = -(int64_t)ph_task_options(t)->priority * ((int64_t)1 << 32) + (int64_t)(t->id & 0xffffffffu);
+    rank->place = 0;
+    if (ph_heap_add(heap_for(q, t), rank) != 0) return -1;
   }
   q->count++;
   return 0;
 }
 
 void ph__queue_remove(struct ph_queue *q, struct ph_task *t) {
-  if (t->options.priority == 0)
+  if (ph_task_options(t)->priority == 0)
     ph_list_remove(&t->node);
   else
-    ph_heap_remove(heap_for(q, t), &t->rank);
+    ph_heap_remove(heap_for(q, t), &t->special->rank);
   q->count--;
 }
 
 static struct ph_task *first_of(const struct ph_heap *h) {
   struct ph_heap_node *node = ph_heap_first(h);
-  return node != NULL ? ph_list_entry(node, struct ph_task, rank) : NULL;
+  return node != NULL ? ph_list_entry(node, struct ph_task_special, rank)->task : NULL;
 }
 
 struct ph_task *ph__queue_first(const struct ph_queue *q) {

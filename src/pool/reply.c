@@ -24,7 +24,7 @@ static void count_outcome(struct ph_pool *p, uint8_t outcome) {
 
 static void forget(struct ph_pool *p, struct ph_task *t) {
   ph__map_remove(p, t);
-  if (t->options.deadline != PH_NEVER) ph_heap_remove(&p->deadlines, &t->deadline);
+  if (ph_task_options(t)->deadline != PH_NEVER) ph_heap_remove(&p->deadlines, &t->special->deadline);
   t->client->staged_ends++;
   if ((t->flags & PH_TASK_SPARE) && atomic_load_explicit(&t->refs, memory_order_acquire) == 1)
     ph__give_spare(&t->client->staged_spares, t);
@@ -216,10 +216,10 @@ static uint8_t reply_of(const struct ph_frame *f, const uint8_t *body) {
 }
 
 int64_t ph__limit_of(const struct ph_pool *p, const struct ph_task *t, uint8_t outcome) {
-  if (outcome == PH_DONE_TIMEOUT)
-    return t->options.timeout_ns == PH_NEVER || (t->flags & PH_TASK_EXPIRED) ? 0 : t->options.timeout_ns;
+  const struct ph_task_options *o = ph_task_options(t);
+  if (outcome == PH_DONE_TIMEOUT) return o->timeout_ns == PH_NEVER || (t->flags & PH_TASK_EXPIRED) ? 0 : o->timeout_ns;
   if (outcome != PH_DONE_MEMORY) return 0;
-  return (int64_t)(t->options.memory_limit != 0 ? t->options.memory_limit : p->config.memory_limit);
+  return (int64_t)ph_task_memory_limit(t, &p->config);
 }
 
 /* A stop that was asked for concerns the task that runs; that may have begun behind this one's reply, or lie below it. */

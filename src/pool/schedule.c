@@ -99,7 +99,7 @@ static int send_task(struct ph_worker *w, struct ph_task *t, unsigned slot) {
   const struct ph_pool_config *c = &w->pool->config;
   struct ph_task_wire wire = {
       .id = t->id, .seed = c->seed, .count = t->count, .first = t->next_item, .flags = t->flags, .seeded = c->seeded};
-  wire.memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : c->memory_limit;
+  wire.memory_limit = ph_task_memory_limit(t, c);
   if (t->flags & PH_TASK_TRACED) ph__note_handed(t);
   if (w->link.is_local) return send_here(w, t, slot, &wire);
   struct ph_frame f = {.len = (uint32_t)(sizeof wire + t->len), .slot = (uint16_t)slot, .type = PH_FRAME_TASK};
@@ -116,7 +116,7 @@ static int send_task(struct ph_worker *w, struct ph_task *t, unsigned slot) {
 }
 
 static void arm_timeout(struct ph_pool *p, struct ph_task *t) {
-  if (t->options.timeout_ns != PH_NEVER) ph__set_timer(p, ph_now() + t->options.timeout_ns);
+  if (ph_task_options(t)->timeout_ns != PH_NEVER) ph__set_timer(p, ph_now() + ph_task_options(t)->timeout_ns);
 }
 
 static void prepare_slot(struct ph_worker *w, const struct ph_task *t, unsigned slot, enum ph_claim claim) {
@@ -243,14 +243,14 @@ bool ph__take_back(struct ph_pool *p, struct ph_task *t) {
 static void reclaim_less_urgent(struct ph_pool *p) {
   struct ph_task *first = ph__queue_first(&p->queue);
   if (first == NULL || p->n_handed == 0) return;
-  int32_t priority = first->options.priority;
+  int32_t priority = ph_task_options(first)->priority;
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
     if (w == NULL || w->n_handed < 2) continue;
     for (struct ph_list *n = w->handed.prev, *prev; n != &w->handed; n = prev) {
       prev = n->prev;
       struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-      if (t->options.priority < priority) ph__take_back(p, t);
+      if (ph_task_options(t)->priority < priority) ph__take_back(p, t);
     }
   }
 }

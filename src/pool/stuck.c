@@ -37,7 +37,7 @@ static bool has_limit(const struct ph_worker *w) {
   if (w->kill_at != PH_NEVER) return true;
   for (const struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
     const struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-    if (t->options.timeout_ns != PH_NEVER || ph__is_to_stop(t)) return true;
+    if (ph_task_options(t)->timeout_ns != PH_NEVER || ph__is_to_stop(t)) return true;
   }
   return false;
 }
@@ -104,7 +104,7 @@ static bool task_moves(struct ph_pool *p, uint64_t id) {
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
   const struct ph_task *t = p->over ? NULL : ph__map_find(p, id);
-  bool moves = t == NULL || t->state == PH_TASK_ENDED || t->options.deadline != PH_NEVER;
+  bool moves = t == NULL || t->state == PH_TASK_ENDED || ph_task_options(t)->deadline != PH_NEVER;
   if (!moves && (t->worker == NULL || atomic_load(&ph_link_slot(&t->worker->link, t->slot)->claim) == PH_CLAIM_HANDED)) {
     moves = some_worker_moves(p);
   } else if (!moves) {

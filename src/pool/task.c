@@ -63,8 +63,6 @@ struct ph_task *ph_task_new(struct ph_client *c, size_t payload, size_t n_blobs)
   memset(t, 0, sizeof *t);
   t->flags = is_small ? PH_TASK_SPARE : 0;
   atomic_init(&t->refs, 1);
-  t->options = (struct ph_task_options)PH_TASK_OPTIONS_DEFAULT;
-  t->deadline.when = PH_NEVER;
   t->count = 1;
   t->n_blobs = (uint32_t)n_blobs;
   t->len = (uint32_t)payload;
@@ -81,8 +79,21 @@ struct ph_task *ph_task_new_around(struct ph_client *c, uint8_t *payload, size_t
   return t;
 }
 
+const struct ph_task_options ph_task_defaults = {.timeout_ns = PH_NEVER, .deadline = PH_NEVER};
+
+int ph_task_set_options(struct ph_task *t, const struct ph_task_options *options) {
+  struct ph_task_special *s = ph_calloc(1, sizeof *s);
+  if (s == NULL) return -1;
+  s->task = t;
+  s->options = *options;
+  t->special = s;
+  t->flags &= (uint8_t)~PH_TASK_SPARE;
+  return 0;
+}
+
 void ph_task_unref(struct ph_task *t) {
   if (atomic_fetch_sub(&t->refs, 1) != 1) return;
+  free(t->special);
   free(t->apart);
   free(t);
 }

@@ -156,8 +156,8 @@ static void fail_running(struct ph_worker *w, struct ph_task *t, const struct ph
   const struct ph_slot *s = ph_link_slot(&w->link, t->slot);
   uint8_t outcome = death_outcome(w, t);
   if (t->flags & PH_TASK_TRACED) ph__trace_gone(w, t, outcome, how);
-  if (outcome == PH_DONE_DIED && t->options.retries > 0) {
-    t->options.retries--;
+  if (outcome == PH_DONE_DIED && ph_task_options(t)->retries > 0) {
+    t->special->options.retries--;
     p->retried++;
     if (t->flags & PH_TASK_TRACED) ph__note_retry(t);
     return;
@@ -301,7 +301,7 @@ void ph__stop_task(struct ph_task *t, uint8_t source, int64_t grace_ns) {
 static void check_timeout(struct ph_worker *w, struct ph_task *t, int64_t now) {
   struct ph_slot *s = ph_link_slot(&w->link, t->slot);
   int64_t started = atomic_load(&s->started); /* of the worker's memory: anything */
-  int64_t due = (started > 0 && started < now ? started : now) + t->options.timeout_ns;
+  int64_t due = (started > 0 && started < now ? started : now) + ph_task_options(t)->timeout_ns;
   if (now < due) {
     ph__set_timer(w->pool, due);
     return;
@@ -314,11 +314,11 @@ static void check_timeout(struct ph_worker *w, struct ph_task *t, int64_t now) {
 static void check_handed_timeouts(struct ph_worker *w, int64_t now) {
   for (struct ph_list *n = w->handed.next; n != &w->handed; n = n->next) {
     struct ph_task *t = ph_list_entry(n, struct ph_task, node);
-    if (t->options.timeout_ns == PH_NEVER || (t->flags & PH_TASK_TIMED_OUT) || t->stop != 0) continue;
+    if (ph_task_options(t)->timeout_ns == PH_NEVER || (t->flags & PH_TASK_TIMED_OUT) || t->stop != 0) continue;
     if (atomic_load(&ph_link_slot(&w->link, t->slot)->claim) == PH_CLAIM_STARTED)
       check_timeout(w, t, now);
     else
-      ph__set_timer(w->pool, now + t->options.timeout_ns);
+      ph__set_timer(w->pool, now + ph_task_options(t)->timeout_ns);
   }
 }
 
@@ -372,7 +372,7 @@ static void check_idle(struct ph_worker *w, int64_t now) {
 static void check_deadlines(struct ph_pool *p, int64_t now) {
   struct ph_heap_node *node;
   while ((node = ph_heap_first(&p->deadlines)) != NULL && node->when <= now) {
-    struct ph_task *t = ph_list_entry(node, struct ph_task, deadline);
+    struct ph_task *t = ph_list_entry(node, struct ph_task_special, deadline)->task;
     ph_heap_remove(&p->deadlines, node);
     if (t->state == PH_TASK_ENDED) continue;
     if (t->state == PH_TASK_QUEUED) {

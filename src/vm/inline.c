@@ -44,7 +44,7 @@ static void arm(struct inline_run *in) {
 
 /* The time limit of the next item. */
 static void limit_item(struct inline_run *in) {
-  const struct ph_task_options *o = &in->task->options;
+  const struct ph_task_options *o = ph_task_options(in->task);
   int64_t now = ph_now(), by_timeout = o->timeout_ns >= PH_NEVER - now ? PH_NEVER : now + o->timeout_ns;
   in->run.deadline = by_timeout < o->deadline ? by_timeout : o->deadline;
   arm(in);
@@ -67,7 +67,8 @@ static int add_reply(struct ph_run *r, const struct ph_frame *f, const void *bod
   done.run_ns = (int64_t)f->reserved * PH_RUN_TIME_UNIT;
   done.source = PH_SOURCE_EXPLICIT;
   if (done.outcome == PH_DONE_MEMORY) done.limit = (int64_t)r->wire->memory_limit;
-  if (done.outcome == PH_DONE_TIMEOUT && t->options.timeout_ns != PH_NEVER) done.limit = t->options.timeout_ns;
+  int64_t timeout = ph_task_options(t)->timeout_ns;
+  if (done.outcome == PH_DONE_TIMEOUT && timeout != PH_NEVER) done.limit = timeout;
   int status = ph_client_add_done(in->client, in->task, &done, body);
   limit_item(in);
   return status;
@@ -92,7 +93,7 @@ static int run_task(struct inline_run *in, const struct ph_pool_config *c) {
   struct ph_task *t = in->task;
   struct ph_slot slot = {.claim = PH_CLAIM_HANDED};
   struct ph_task_wire wire = {.id = t->id, .seed = c->seed, .count = t->count, .flags = t->flags, .seeded = c->seeded};
-  wire.memory_limit = t->options.memory_limit != 0 ? t->options.memory_limit : c->memory_limit;
+  wire.memory_limit = ph_task_memory_limit(t, c);
   limit_item(in);
   int status = ph_run_message(&in->run, &slot, 0, &wire, ph_task_bytes(t), t->len);
   in->run.deadline = PH_NEVER;
@@ -105,7 +106,7 @@ static int make_timer(struct inline_run *in, struct ph_err *err) {
   int number = ph_threads_stop_signal();
   struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = number};
   event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-  const struct ph_task_options *o = &in->task->options;
+  const struct ph_task_options *o = ph_task_options(in->task);
   in->has_timer = number != 0 && !PH_FAULT(timer_create) && timer_create(CLOCK_MONOTONIC, &event, &in->timer) == 0;
   bool limited = o->timeout_ns != PH_NEVER || o->deadline != PH_NEVER;
   return in->has_timer || number == 0 || !limited ? 0 : ph_err_os(err, "cannot limit the time of a task");

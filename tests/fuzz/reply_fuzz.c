@@ -74,10 +74,12 @@ static void submit(struct ph_pool *p, struct input *in) {
   if (t == NULL) return;
   memset(ph_task_bytes(t), 0, t->len);
   t->count = 1 + (options >> 1) % ITEMS_MAX;
-  t->options.retries = options >> 3 & 1;
-  if (options & 16) t->options.timeout_ns = 1;
-  if (options & 32) t->options.priority = 1;
-  if (options & 64) t->options.deadline = 1;
+  struct ph_task_options o = ph_task_defaults;
+  o.retries = options >> 3 & 1;
+  if (options & 16) o.timeout_ns = 1;
+  if (options & 32) o.priority = 1;
+  if (options & 64) o.deadline = 1;
+  if ((options & 0x78) != 0 && ph_task_set_options(t, &o) != 0) abort();
   t->id = ph_pool_take_ids(p, t->count);
   if (n_submitted == 0) first_id = t->id;
   t->tag = (int64_t)n_submitted;
