@@ -5,7 +5,8 @@
  *
  * Scripts are called straight from here, so levels and tracebacks are those of stock lua. The first SIGINT, SIGTERM or
  * SIGHUP unwinds the script by the cancellation signal and runs the exit sequence, then the process dies by that
- * signal; the second ends it at once. Signals are handled in the main thread alone. */
+ * signal; the second ends it at once, and so does the first but for SIGINT when C code does not let it be heard. Signals are
+ * handled in the main thread alone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
@@ -15,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/edit.h"
@@ -33,19 +36,39 @@ static volatile sig_atomic_t ended_by; /* the signal that the process is to die 
 
 /* --- signals ---------------------------------------------------------------------------------------------- */
 
-static void on_signal(int number) {
+#define HEARD_WITHIN 5 /* seconds */
+
+/* Whoever terminates a program or hangs up does not come a second time: `timeout`, a service manager, a terminal that is
+ * gone. The timer sends the signal again. */
+static void send_again(int number) {
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = number};
+  const struct itimerspec when = {.it_value.tv_sec = HEARD_WITHIN};
+  int timer; /* the kernel's: glibc's functions may allocate */
+  event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+  if (number != SIGINT && syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0)
+    syscall(SYS_timer_settime, timer, 0, &when, NULL);
+}
+
+static bool is_unheard(void) {
+  return program != NULL && ph_vm_stop_pending(program) && ph_vm_stop_pending(ph_vm_current);
+}
+
+static void on_signal(int number, siginfo_t *info, void *context) {
+  (void)context;
   if (!pthread_equal(pthread_self(), main_thread)) {
     pthread_kill(main_thread, number);
     return;
   }
   int saved = errno;
-  if (ended_by != 0) {
+  bool again = info->si_code == SI_TIMER;
+  if (again ? is_unheard() : ended_by != 0) {
     ph_edit_restore();
     ph_progress_restore();
     signal(number, SIG_DFL);
     raise(number);
-  } else {
+  } else if (!again) {
     ended_by = number;
+    send_again(number);
     if (program != NULL && !ph_edit_interrupt()) {
       ph_vm_interrupt(program, PH_STOP_SIGNAL);
       if (ph_vm_current != program) ph_vm_interrupt(ph_vm_current, PH_STOP_SIGNAL);
@@ -58,7 +81,7 @@ static void on_signal(int number) {
  * so that the hook gets its chance. */
 static void install_handlers(void) {
   static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-  struct sigaction action = {.sa_handler = on_signal}, old;
+  struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO}, old;
   sigemptyset(&action.sa_mask);
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
     if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) sigaction(numbers[i], &action, NULL);

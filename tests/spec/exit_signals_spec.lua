@@ -154,6 +154,13 @@ describe("a signal", function()
     end)
   end
 
+  it("SIGTERM and SIGHUP end it also when C code does not return, with what its pools run", function()
+    local stuck = PROCESS .. "ready() local s = ('a'):rep(60) s:find(('a*'):rep(60) .. 'b')"
+    for _, name in ipairs { "TERM", "HUP" } do
+      check({ code = -NUMBERS[name] }, { text = CLOSING .. stuck }, send(name))
+    end
+  end)
+
   it("SIGQUIT ends the program at once, but in a run, where it shows the tasks", function()
     for _, pool in ipairs { "", PROCESS, THREAD } do
       check({ code = -3 }, { text = pool .. "ready() while true do end" }, send "QUIT")
