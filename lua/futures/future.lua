@@ -43,6 +43,7 @@ Future.__index = Future
 -- The metatables of everything that is a future.
 local kinds = { [Future] = true }
 local future = { Future = Future, kinds = kinds }
+local quick_value <const> = core.quick_value(Future)
 core.set_keeper("future", Future) -- one value for a future without callbacks is put in by src/lib/deliver.c
 
 function future.is_future(value)
@@ -306,8 +307,11 @@ local function values(self)
   return unpack(self[VALUE], 1, count)
 end
 
--- One value that is there already is given by src/lib/quick.c.
-Future.result = core.quick_result(Future, function(self, timeout)
+function Future:result(timeout)
+  if timeout == nil then
+    local value = quick_value(self)
+    if value ~= nil then return value end
+  end
   local ok, err = settle(self, timeout, "result")
   if not ok then error(err, 0) end
   if self[STATE] == DONE then return values(self) end
@@ -316,7 +320,7 @@ Future.result = core.quick_result(Future, function(self, timeout)
     trace.raised(self[VALUE], self[COUNT])
   end
   error(self[VALUE], 0)
-end)
+end
 
 -- As _deliver takes it: status, values or error. Of a settled future; counts as looking at it.
 function Future:_status()

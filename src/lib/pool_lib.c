@@ -428,7 +428,7 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                        {"set_deliver", set_deliver},
                                        {"set_keeper", set_keeper},
                                        {"quick_submit", quick_submitter},
-                                       {"quick_result", quick_resulter},
+                                       {"quick_value", quick_valuer},
                                        {"stop_zygote", pool_stop_zygote},
                                        {"enter", process_enter},
                                        {"environment", process_environment},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * pool:submit and future:result, as long as nothing is out of the ordinary. When something is, they call the functions of
+ * pool:submit and future:result, as long as nothing is out of the ordinary. What is, goes the long way, in
  * lua/parhost/executor.lua and lua/futures/future.lua, which know all cases and errors. */
 #include "lib/quick.h"
 
@@ -63,20 +63,18 @@ static int quick_submit(lua_State *L) {
   return 1;
 }
 
-/* Pushes the value of the future at index 1, when it is done with exactly one. */
-static bool push_value(lua_State *L) {
-  if (!lua_istable(L, 1) || !lua_getmetatable(L, 1)) return false;
-  if (lua_topointer(L, -1) != lua_topointer(L, lua_upvalueindex(FUTURE))) return false;
-  lua_rawgeti(L, 1, FUTURE_STATE);
-  if (lua_tointeger(L, -1) != FUTURE_DONE || lua_rawgeti(L, 1, FUTURE_COUNT) != LUA_TNIL) return false;
-  lua_rawgeti(L, 1, FUTURE_VALUE);
-  return true;
+bool quick_is_submit(lua_CFunction f) {
+  return f == quick_submit;
 }
 
-/* result(self, timeout) -> its values */
-static int quick_result(lua_State *L) {
-  int top = lua_gettop(L);
-  return top == 1 && push_value(L) ? 1 : call_ordinary(L, top);
+/* value(future) -> its value, when it is done with one that is not nil */
+static int quick_value(lua_State *L) {
+  if (!lua_istable(L, 1) || !lua_getmetatable(L, 1)) return 0;
+  if (lua_topointer(L, -1) != lua_topointer(L, lua_upvalueindex(FUTURE))) return 0;
+  lua_rawgeti(L, 1, FUTURE_STATE);
+  if (lua_tointeger(L, -1) != FUTURE_DONE || lua_rawgeti(L, 1, FUTURE_COUNT) != LUA_TNIL) return 0;
+  lua_rawgeti(L, 1, FUTURE_VALUE);
+  return 1;
 }
 
 int quick_submitter(lua_State *L) {
@@ -86,8 +84,8 @@ int quick_submitter(lua_State *L) {
   return 1;
 }
 
-int quick_resulter(lua_State *L) {
-  lua_settop(L, 2);
-  lua_pushcclosure(L, quick_result, ORDINARY);
+int quick_valuer(lua_State *L) {
+  lua_settop(L, 1);
+  lua_pushcclosure(L, quick_value, FUTURE);
   return 1;
 }

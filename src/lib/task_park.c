@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "lib/quick.h"
 #include "lib/task.h"
 #include "vm/error.h"
 
@@ -65,7 +66,9 @@ static void push_barrier(lua_State *L) {
       push_function_name(L, -1);
       const char *name = lua_isnil(L, -1) ? frame.name : lua_tostring(L, -1);
       if (name != NULL && is_one_of(name, raising)) break;
-      if (name != NULL && !is_one_of(name, passable) && !ph_vm_can_be_suspended(lua_tocfunction(L, -2))) {
+      lua_CFunction function = lua_tocfunction(L, -2);
+      bool hands_on = ph_vm_can_be_suspended(function) || quick_is_submit(function);
+      if (name != NULL && !is_one_of(name, passable) && !hands_on) {
         lua_pushfstring(L, "'%s'", name);
         return;
       }

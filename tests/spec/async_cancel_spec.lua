@@ -2,6 +2,7 @@
 -- Cancelling tasks; where they park.
 local async = require "async"
 local futures = require "futures"
+local proc_pool = require "proc_pool"
 local virtual = require "tests.spec.support.virtual"
 
 local inside, on_close, raised_by = virtual.it, virtual.on_close, virtual.raised_by
@@ -306,6 +307,11 @@ describe("parking", function()
     fails("'string.gsub'", string.gsub, "x", ".", coroutine.wrap(function() coroutine.wrap(sleep)() end))
     fails("'string.gsub'", string.gsub, "x", ".", function() futures.new():result() end)
     fails("'string.gsub'", string.gsub, "x", ".", coroutine.wrap(function() futures.new():result() end))
+    local pool <close> = proc_pool.new { max_workers = 1, max_queue = 1 }
+    local function stay() while true do end end
+    for _ = 1, 2 do pool:submit(stay) end
+    fails("'string.gsub'", string.gsub, "x", ".", function() pool:submit(stay) end)
+    pool:kill()
     local _, message = load(function() sleep() end)
     assert.matches("cannot wait inside 'load'", message.message)
     package.preload["tests.spec.parks"] = sleep
