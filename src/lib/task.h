@@ -23,7 +23,7 @@ enum {
 #define BOX_METATABLE "parhost.core.Scope"
 enum { WATCH_FAILURES, WATCH_LAST, WATCH_EACH };
 
-/* The scheduler is upvalue 1 of every function of parhost.core.task. */
+/* The scheduler is upvalue 1 of every function of parhost.core.task; 2 is the class Task, 3 the table of anchors. */
 static inline struct sched *task_sched(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
 }
@@ -38,10 +38,15 @@ void task_push_policy(lua_State *L, const struct sched *s, int which);
 /* Pushes the signal that a scope's cancellation raises. */
 void task_push_signal(lua_State *L, struct sched_scope *scope);
 _Noreturn void task_raise_signal(lua_State *L, struct sched_task *t);
-/* Needs the class Task as upvalue 2. Takes fn and args, from `fn` up to the top; pushes the task's table. */
+/* Needs the class Task as upvalue 2 and the anchors as upvalue 3. fn and args are from `fn` up to the top; pushes the
+ * task's table. */
 struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope *parent, int fn);
-void task_begin(lua_State *L, struct sched *s, struct sched_task *t);
-void task_resume(lua_State *L, struct sched *s, struct sched_task *t);
+/* Pushes the two tables that lie at `at` and behind it for those that follow. */
+void task_push_tables(lua_State *L, const struct sched *s);
+/* True: it has not begun yet, and now it will, in the coroutine that is pushed, with task_resume. */
+bool task_begin(lua_State *L, struct sched *s, struct sched_task *t, int at);
+/* Leaves nothing on the stack behind the tables. */
+void task_resume(lua_State *L, struct sched *s, struct sched_task *t, int at, bool begins);
 /* Runs what is ready, for as long as `patient` allows: until something has happened that plain code may wait for, or the
  * deadline has come. False: nothing was ready. */
 bool task_run_ready(lua_State *L, struct lib_state *state, int64_t deadline, bool patient);
