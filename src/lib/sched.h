@@ -110,6 +110,7 @@ struct sched {
   int anchors, spare, policy, throws, traces, yielded, generators; /* tables, registry references */
   int names, sites; /* of tasks, in tables of Lua; LUA_NOREF until it has said so */
   int n_spare;      /* up to SCHED_SPARE_MAX */
+  int coroutines;   /* let go, less new ones, that the collector has not been told of */
   lua_State *spare_at[SCHED_SPARE_MAX]; /* what lies in `spare`, also behind n_spare: where its task has not parked yet */
   int *free_anchors, n_free_anchors, n_anchors, anchors_cap; /* places of `anchors` */
   struct ph_vm *vm;

@@ -17,6 +17,8 @@
 #include "base/trace.h"
 #include "lib/task.h"
 
+#define COROUTINE_BYTES 1152 /* about: its state, stack and a few calls */
+#define PACE_KB 64
 #define POLL_EVERY_NS 50000 /* the system is asked for news that often while tasks are ready all the time */
 
 enum { AT_SCHED = 1, AT_TASK, AT_HANDLER, AT_BODY };
@@ -288,6 +290,15 @@ void task_push_tables(lua_State *L, const struct sched *s) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->spare);
 }
 
+/* The collector's pace is how much is allocated. But the memory of a coroutine is in use until its task has ended, so it
+ * counts from then on: to look through many that sleep, while more are made, would find nothing. */
+static void pace_collector(lua_State *L, struct sched *s) {
+  int kb = s->coroutines * COROUTINE_BYTES / 1024;
+  if (kb > -PACE_KB && kb < PACE_KB) return;
+  s->coroutines = 0;
+  if (lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCSTEP, kb);
+}
+
 static void clear_spare(lua_State *L, struct sched *s, int at) {
   clear_slot(L, at + 1, s->n_spare + 1);
   s->spare_at[s->n_spare] = NULL;
@@ -295,7 +306,11 @@ static void clear_spare(lua_State *L, struct sched *s, int at) {
 
 /* Pushes a coroutine. A spare one stays in its place if nobody else may want that before the task has parked or ended. */
 static lua_State *take_coroutine(lua_State *L, struct sched *s, int at) {
-  if (s->n_spare == 0) return lua_newthread(L);
+  if (s->n_spare == 0) {
+    s->coroutines--;
+    pace_collector(L, s);
+    return lua_newthread(L);
+  }
   lua_rawgeti(L, at + 1, s->n_spare--);
   lua_State *co = s->spare_at[s->n_spare];
   if (s->inside > 0) clear_spare(L, s, at);
@@ -304,7 +319,10 @@ static lua_State *take_coroutine(lua_State *L, struct sched *s, int at) {
 
 /* The table has room: this does not fail. */
 static void keep_coroutine(lua_State *L, struct sched *s, lua_State *co, int at) {
-  if (s->n_spare == SCHED_SPARE_MAX) return;
+  if (s->n_spare == SCHED_SPARE_MAX) {
+    s->coroutines++;
+    return;
+  }
   lua_settop(co, 0);
   if (lua_gethook(co) != NULL) ph_vm_unhook(co);
   if (s->spare_at[s->n_spare] != co) {
@@ -316,9 +334,14 @@ static void keep_coroutine(lua_State *L, struct sched *s, lua_State *co, int at)
   s->n_spare++;
 }
 
+static void forget_spare(lua_State *L, struct sched *s, const lua_State *co, int at) {
+  if (s->n_spare < SCHED_SPARE_MAX && s->spare_at[s->n_spare] == co) clear_spare(L, s, at);
+}
+
 /* A coroutine that is not to be used again. */
 static void let_go(lua_State *L, struct sched *s, const lua_State *co, int at) {
-  if (s->n_spare < SCHED_SPARE_MAX && s->spare_at[s->n_spare] == co) clear_spare(L, s, at);
+  s->coroutines++;
+  forget_spare(L, s, co, at);
 }
 
 /* It has parked for the first time, and is on top. */
@@ -327,7 +350,7 @@ static void anchor_coroutine(lua_State *L, struct sched *s, struct sched_task *t
   lua_insert(L, -2);
   lua_rawseti(L, -2, TASK_COUNT);
   lua_pop(L, 1);
-  let_go(L, s, t->co, at);
+  forget_spare(L, s, t->co, at);
 }
 
 /* --- running ---------------------------------------------------------------------------------------------- */
@@ -464,6 +487,7 @@ static bool run_turn(lua_State *L, struct sched *s) {
     sched_next(s);
     task_resume(L, s, t, at, begins);
   }
+  pace_collector(L, s);
   lua_settop(L, at - 1);
   return true;
 }
