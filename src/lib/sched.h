@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cells.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "loop/watchdog.h"
@@ -97,6 +98,7 @@ struct sched {
   struct ph_list ready, pollers;
   struct ph_list sleepers; /* timers that were set in the order of their time, as most are; the others are in a heap */
   size_t n_ready;
+  struct ph_cells cells; /* the memory of tasks */
   struct ph_heap timers, deadlines;
   struct sched_task *current; /* NULL: plain code runs */
   struct sched_run run;
@@ -108,9 +110,9 @@ struct sched {
   bool stirred;           /* plain code that waits must have a look */
   bool poll_again;        /* something has run since the pollers were asked */
   int anchors, spare, policy, throws, traces, yielded, generators; /* tables, registry references */
-  int names, sites; /* of tasks, in tables of Lua; LUA_NOREF until it has said so */
-  int n_spare;      /* up to SCHED_SPARE_MAX */
-  int coroutines;   /* let go, less new ones, that the collector has not been told of */
+  int names, sites;                     /* of tasks, in tables of Lua; LUA_NOREF until it has said so */
+  int n_spare;                          /* up to SCHED_SPARE_MAX */
+  int coroutines;                       /* let go, less new ones, that the collector has not been told of */
   lua_State *spare_at[SCHED_SPARE_MAX]; /* what lies in `spare`, also behind n_spare: where its task has not parked yet */
   int *free_anchors, n_free_anchors, n_anchors, anchors_cap; /* places of `anchors` */
   struct ph_vm *vm;

@@ -399,9 +399,10 @@ static int free_sched(lua_State *L) {
   for (lua_Integer i = (lua_Integer)lua_rawlen(L, 2); i > 0; i--) {
     struct sched_task *t = lua_rawgeti(L, 2, i) == LUA_TTABLE ? task_of(L, 3) : NULL;
     if (t != NULL && t->trace != NULL) task_trace_free(t);
-    free(t);
+    if (t != NULL) ph_cells_put(&s->cells, t);
     lua_pop(L, 1);
   }
+  ph_cells_deinit(&s->cells);
   ph_heap_deinit(&s->timers);
   ph_heap_deinit(&s->deadlines);
   free(s->free_anchors);
@@ -424,6 +425,7 @@ static struct sched *make_sched(lua_State *L) {
   memset(s, 0, sizeof *s);
   ph_list_init(&s->ready);
   ph_list_init(&s->pollers);
+  ph_cells_init(&s->cells, sizeof(struct sched_task));
   ph_list_init(&s->sleepers);
   sched_scope_enter(&s->own_root, NULL, NULL, SCOPE_PLAIN);
   s->run.root = &s->own_root;

@@ -10,10 +10,8 @@
  * used again by other tasks, unless the program has got hold of them. A task's table is anchored from its creation to
  * its end; struct sched_task lives as long. */
 #include <lauxlib.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/trace.h"
 #include "lib/task.h"
 
@@ -90,7 +88,7 @@ struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   push_table(L, s, fn);
   int anchor = anchor_table(L, s);
-  struct sched_task *t = ph_malloc(sizeof *t);
+  struct sched_task *t = ph_cells_get(&s->cells);
   if (t == NULL) {
     luaL_error(L, "not enough memory");
     return NULL;
@@ -278,7 +276,7 @@ static void end_task(lua_State *L, struct sched *s, struct sched_task *t, int at
   lua_rawseti(L, at, t->anchor);
   sched_free_anchor(s, t->anchor);
   if (t->trace != NULL) task_trace_free(t);
-  free(t);
+  ph_cells_put(&s->cells, t);
   if (!told) lua_error(L); /* whoever waits for the group must not do so for ever */
 }
 

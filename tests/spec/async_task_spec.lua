@@ -253,6 +253,8 @@ describe("sleeping", function()
       local garbage = setmetatable({ {} }, { __mode = "v" })
       collectgarbage "stop"
       local _ <close> = setmetatable({}, { __close = function() collectgarbage "restart" end })
+      for _ = 1, 10000 do assert({}) end
+      if garbage[1] == nil then return end -- in a build that collects whatever it is told
       for _ = 1, 1000 do async.create_task(async.sleep, 1) end
       async.sleep(2)
       assert.is_table(garbage[1])
