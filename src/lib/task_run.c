@@ -283,7 +283,6 @@ static void end_task(lua_State *L, struct sched *s, struct sched_task *t, int at
 /* --- coroutines ------------------------------------------------------------------------------------------- */
 
 void task_push_tables(lua_State *L, const struct sched *s) {
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->spare);
 }
@@ -467,7 +466,7 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t, int at, bo
   vm->scope_co = outer_scope_co;
   s->current = outer;
   after_step(L, s, t, at, begins, status);
-  lua_settop(L, at + 1);
+  if (begins) lua_settop(L, at + 1);
 }
 
 /* --- turns ------------------------------------------------------------------------------------------------ */

@@ -150,9 +150,12 @@ int ph_vm_park(lua_State *L, lua_KFunction resumed) {
 }
 
 bool ph_vm_unpark(lua_State *L) {
-  if (lua_gettop(L) > 1) lua_rotate(L, 1, -1);
-  lua_pop(L, 1);
-  return lua_gettop(L) == 0 || lua_touserdata(L, -1) != &ph_vm_park_key;
+  if (lua_gettop(L) == 1) {
+    lua_settop(L, 0);
+    return true;
+  }
+  lua_remove(L, 1);
+  return lua_touserdata(L, -1) != &ph_vm_park_key;
 }
 
 /* A yield comes back by longjmp, which leaves the processor's return predictor astray: each further function on the
