@@ -41,8 +41,6 @@ _Noreturn void task_raise_signal(lua_State *L, struct sched_task *t);
 /* Needs the class Task as upvalue 2 and the anchors as upvalue 3. fn and args are from `fn` up to the top; pushes the
  * task's table. */
 struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope *parent, int fn);
-/* Pushes the two tables that lie at `at` and behind it for those that follow. */
-void task_push_tables(lua_State *L, const struct sched *s);
 /* True: it has not begun yet, and now it will, in the coroutine that is pushed, with task_resume. */
 bool task_begin(lua_State *L, struct sched *s, struct sched_task *t, int at);
 /* Leaves nothing on the stack behind the tables. */
@@ -52,6 +50,18 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t, int at, bo
 bool task_run_ready(lua_State *L, struct lib_state *state, int64_t deadline, bool patient);
 /* A message handler: keeps the traceback of where the error was raised, for the task that runs. */
 int task_keep_trace(lua_State *L);
+
+/* --- task_coroutine.c --------------------------------------------------------------------------------------- */
+/* Pushes the two tables that lie at `at` and behind it where functions here have this argument: anchors, spare coroutines.
+ */
+void task_push_tables(lua_State *L, const struct sched *s);
+/* Pushes a coroutine. */
+lua_State *task_take_coroutine(lua_State *L, struct sched *s, int at);
+/* Its task has ended: it is used again, or not. */
+void task_keep_coroutine(lua_State *L, struct sched *s, lua_State *co, int at);
+void task_let_go(lua_State *L, struct sched *s, const lua_State *co, int at);
+/* That of the task, on top, has parked for the first time: it moves to the task's table. */
+void task_anchor_coroutine(lua_State *L, struct sched *s, struct sched_task *t, int at);
 
 /* --- task_lib.c ------------------------------------------------------------------------------------------- */
 const char *task_state_name(const struct sched_task *t);

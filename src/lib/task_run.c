@@ -15,8 +15,6 @@
 #include "base/trace.h"
 #include "lib/task.h"
 
-#define COROUTINE_BYTES 1152 /* about: its state, stack and a few calls */
-#define PACE_KB 64
 #define POLL_EVERY_NS 50000 /* the system is asked for news that often while tasks are ready all the time */
 
 enum { AT_SCHED = 1, AT_TASK, AT_HANDLER, AT_BODY };
@@ -280,83 +278,13 @@ static void end_task(lua_State *L, struct sched *s, struct sched_task *t, int at
   if (!told) lua_error(L); /* whoever waits for the group must not do so for ever */
 }
 
-/* --- coroutines ------------------------------------------------------------------------------------------- */
-
-void task_push_tables(lua_State *L, const struct sched *s) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->spare);
-}
-
-/* The collector's pace is how much is allocated. But the memory of a coroutine is in use until its task has ended, so it
- * counts from then on: to look through many that sleep, while more are made, would find nothing. */
-static void pace_collector(lua_State *L, struct sched *s) {
-  int kb = s->coroutines * COROUTINE_BYTES / 1024;
-  if (kb > -PACE_KB && kb < PACE_KB) return;
-  s->coroutines = 0;
-  if (lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCSTEP, kb);
-}
-
-static void clear_spare(lua_State *L, struct sched *s, int at) {
-  clear_slot(L, at + 1, s->n_spare + 1);
-  s->spare_at[s->n_spare] = NULL;
-}
-
-/* Pushes a coroutine. A spare one stays in its place if nobody else may want that before the task has parked or ended. */
-static lua_State *take_coroutine(lua_State *L, struct sched *s, int at) {
-  if (s->n_spare == 0) {
-    s->coroutines--;
-    pace_collector(L, s);
-    return lua_newthread(L);
-  }
-  lua_rawgeti(L, at + 1, s->n_spare--);
-  lua_State *co = s->spare_at[s->n_spare];
-  if (s->inside > 0) clear_spare(L, s, at);
-  return co;
-}
-
-/* The table has room: this does not fail. */
-static void keep_coroutine(lua_State *L, struct sched *s, lua_State *co, int at) {
-  if (s->n_spare == SCHED_SPARE_MAX) {
-    s->coroutines++;
-    return;
-  }
-  lua_settop(co, 0);
-  if (lua_gethook(co) != NULL) ph_vm_unhook(co);
-  if (s->spare_at[s->n_spare] != co) {
-    s->spare_at[s->n_spare] = co;
-    lua_pushthread(co);
-    lua_xmove(co, L, 1);
-    lua_rawseti(L, at + 1, s->n_spare + 1);
-  }
-  s->n_spare++;
-}
-
-static void forget_spare(lua_State *L, struct sched *s, const lua_State *co, int at) {
-  if (s->n_spare < SCHED_SPARE_MAX && s->spare_at[s->n_spare] == co) clear_spare(L, s, at);
-}
-
-/* A coroutine that is not to be used again. */
-static void let_go(lua_State *L, struct sched *s, const lua_State *co, int at) {
-  s->coroutines++;
-  forget_spare(L, s, co, at);
-}
-
-/* It has parked for the first time, and is on top. */
-static void anchor_coroutine(lua_State *L, struct sched *s, struct sched_task *t, int at) {
-  lua_rawgeti(L, at, t->anchor);
-  lua_insert(L, -2);
-  lua_rawseti(L, -2, TASK_COUNT);
-  lua_pop(L, 1);
-  forget_spare(L, s, t->co, at);
-}
-
 /* --- running ---------------------------------------------------------------------------------------------- */
 
 /* Puts the function and its arguments on the stack of a coroutine, which it pushes. When that finds no memory, it has not
  * begun. */
 static void begin(lua_State *L, struct sched *s, struct sched_task *t, int at) {
   luaL_checkstack(L, t->nargs + LUA_MINSTACK, "too many arguments");
-  lua_State *co = take_coroutine(L, s, at);
+  lua_State *co = task_take_coroutine(L, s, at);
   if (!lua_checkstack(co, t->nargs + LUA_MINSTACK)) luaL_error(L, "too many arguments");
   lua_rawgeti(L, at, t->anchor);
   int task = lua_gettop(L);
@@ -418,19 +346,19 @@ static void bury(lua_State *L, struct sched *s, struct sched_task *t, int at, in
   }
   settle(L, s, top + 1, STATE_FAILED, top + 1);
   lua_settop(L, top);
-  let_go(L, s, t->co, at);
+  task_let_go(L, s, t->co, at);
   end_task(L, s, t, at);
 }
 
 /* What a step has come to. */
 static void after_step(lua_State *L, struct sched *s, struct sched_task *t, int at, bool began, int status) {
   if (status == LUA_YIELD && lua_touserdata(t->co, 1) == &ph_vm_park_key) {
-    if (began) anchor_coroutine(L, s, t, at);
+    if (began) task_anchor_coroutine(L, s, t, at);
   } else if (status == LUA_OK) {
     if (t->shown)
-      let_go(L, s, t->co, at);
+      task_let_go(L, s, t->co, at);
     else
-      keep_coroutine(L, s, t->co, at);
+      task_keep_coroutine(L, s, t->co, at);
     end_task(L, s, t, at);
   } else {
     bury(L, s, t, at, status);
@@ -484,7 +412,6 @@ static bool run_turn(lua_State *L, struct sched *s) {
     sched_next(s);
     task_resume(L, s, t, at, begins);
   }
-  pace_collector(L, s);
   lua_settop(L, at - 1);
   return true;
 }
