@@ -2,7 +2,9 @@
 #include "lib/sched.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
 
+#define IN_LIST SIZE_MAX /* place of a timer in `sleepers` */
 #define SCOPE_OF(node) ph_list_entry(node, struct sched_scope, beside)
 
 int64_t sched_now(const struct sched *s) {
@@ -145,7 +147,10 @@ void sched_next(struct sched *s) {
 }
 
 void sched_unpark(struct sched *s, struct sched_task *t) {
-  ph_heap_remove(&s->timers, &t->timer);
+  if (t->timer.place == IN_LIST)
+    t->timer.place = 0;
+  else
+    ph_heap_remove(&s->timers, &t->timer);
   ph_list_remove(&t->queue);
   s->lively -= t->lively;
   t->lively = false;
@@ -165,6 +170,7 @@ void sched_wake_pollers(struct sched *s) {
 void sched_forget(struct sched *s) {
   ph_list_init(&s->ready);
   ph_list_init(&s->pollers);
+  ph_list_init(&s->sleepers);
   ph_list_init(&s->own_root.inside);
   s->n_ready = s->timers.count = s->deadlines.count = 0;
   s->live = s->inside;
@@ -172,10 +178,80 @@ void sched_forget(struct sched *s) {
   s->watchdog.on = false; /* timers of the system are not inherited */
 }
 
+/* --- places ----------------------------------------------------------------------------------------------- */
+
+int sched_find_anchor(struct sched *s) {
+  if (s->n_free_anchors > 0) return s->free_anchors[s->n_free_anchors - 1];
+  if (s->n_anchors == s->anchors_cap) {
+    int cap = s->anchors_cap < 16 ? 16 : s->anchors_cap * 2;
+    int *list = ph_realloc(s->free_anchors, (size_t)cap * sizeof *list);
+    if (list == NULL) return 0;
+    s->free_anchors = list;
+    s->anchors_cap = cap;
+  }
+  return s->n_anchors + 1;
+}
+
+void sched_keep_anchor(struct sched *s, int anchor) {
+  if (anchor > s->n_anchors)
+    s->n_anchors = anchor;
+  else
+    s->n_free_anchors--;
+}
+
+void sched_free_anchor(struct sched *s, int anchor) {
+  s->free_anchors[s->n_free_anchors++] = anchor;
+}
+
 /* --- timers ----------------------------------------------------------------------------------------------- */
 
+#define SLEEPER(node) ph_list_entry(node, struct sched_task, queue)
+
+static struct ph_heap_node *first_sleeper(const struct sched *s) {
+  return ph_list_empty(&s->sleepers) ? NULL : &SLEEPER(s->sleepers.next)->timer;
+}
+
+static int put_in_heap(struct sched *s, struct sched_task *t) {
+  return ph_heap_add(&s->timers, &t->timer);
+}
+
+int sched_set_poll_timer(struct sched *s, struct sched_task *t, int64_t when) {
+  t->timer.when = when;
+  return put_in_heap(s, t);
+}
+
+/* One that is alone in the list and has longer to go makes room: it would send all that come to the heap. */
+static bool make_room(struct sched *s, int64_t when) {
+  if (ph_list_empty(&s->sleepers)) return true;
+  struct sched_task *last = SLEEPER(s->sleepers.prev);
+  if (when >= last->timer.when) return true;
+  if (s->sleepers.next != s->sleepers.prev) return false;
+  if (ph_heap_add_again(&s->timers, &last->timer) != 0) return false;
+  ph_list_remove(&last->queue);
+  return true;
+}
+
+int sched_set_timer(struct sched *s, struct sched_task *t, int64_t when) {
+  t->timer.when = when;
+  if (!make_room(s, when)) return put_in_heap(s, t);
+  t->timer.turn = s->timers.turns++;
+  t->timer.place = IN_LIST;
+  ph_list_push_back(&s->sleepers, &t->queue);
+  return 0;
+}
+
+bool sched_has_timers(const struct sched *s) {
+  return s->timers.count > 0 || s->deadlines.count > 0 || !ph_list_empty(&s->sleepers);
+}
+
+static struct ph_heap_node *first_timer(const struct sched *s) {
+  struct ph_heap_node *slept = first_sleeper(s), *heaped = ph_heap_first(&s->timers);
+  if (slept == NULL || heaped == NULL) return slept != NULL ? slept : heaped;
+  return ph_heap_is_before(heaped, slept) ? heaped : slept;
+}
+
 int64_t sched_first(const struct sched *s) {
-  const struct ph_heap_node *timer = ph_heap_first(&s->timers), *deadline = ph_heap_first(&s->deadlines);
+  const struct ph_heap_node *timer = first_timer(s), *deadline = ph_heap_first(&s->deadlines);
   int64_t when = timer != NULL ? timer->when : PH_NEVER;
   return deadline != NULL && deadline->when < when ? deadline->when : when;
 }
@@ -191,6 +267,6 @@ void sched_fire(struct sched *s, int64_t now) {
     else
       sched_cancel(s, &box->scope, PH_STOP_DEADLINE);
   }
-  while ((node = ph_heap_first(&s->timers)) != NULL && node->when <= now)
+  while ((node = first_timer(s)) != NULL && node->when <= now)
     sched_wake(s, ph_list_entry(node, struct sched_task, timer), WAKE_TIMER);
 }

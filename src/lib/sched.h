@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cells.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "loop/watchdog.h"
@@ -26,7 +27,7 @@
 enum {
   TASK_STATE = 1,
   TASK_VALUE,     /* unsettled: the struct sched_task */
-  TASK_COUNT,     /* not begun: the function; begun: the coroutine */
+  TASK_COUNT,     /* before it has parked for the first time: the function; then the coroutine */
   TASK_CALLBACKS, /* who waits for it */
   TASK_NUMBER,
   TASK_ARGS, /* from here, until it begins */
@@ -46,8 +47,10 @@ struct sched_scope {
 };
 
 /* A scope that Lua holds: a full userdata. Closed: parent and owner are gone. */
+extern const char sched_box_mark;
 struct sched_box {
   struct sched_scope scope;
+  const char *mark; /* sched_box_mark */
   struct ph_heap_node deadline;
   lua_State *co;      /* the generator that it was opened in; NULL: not in a generator */
   unsigned live;      /* groups: children that have not ended */
@@ -61,11 +64,11 @@ enum sched_wake { WAKE_EVENT, WAKE_TIMER, WAKE_CANCEL, WAKE_THROW, WAKE_POLL };
 struct sched_task {
   struct sched_scope root;
   struct sched_scope *scope; /* the innermost one */
-  struct ph_list queue;      /* in `ready` or `pollers` */
+  struct ph_list queue;      /* in `ready`, `pollers` or `sleepers` */
   struct ph_heap_node timer;
   lua_State *co;        /* NULL: not begun */
   lua_State *parked_in; /* the coroutine that parks: co, or a generator in it */
-  int anchor;           /* of its table */
+  int anchor;           /* of its table: its place in `anchors` */
   uint16_t nargs;
   uint8_t state, wake;
   bool masked, lively, shown, start_on_cancel; /* lively: something outside of the tasks will wake it */
@@ -93,7 +96,9 @@ struct sched_run {
 
 struct sched {
   struct ph_list ready, pollers;
+  struct ph_list sleepers; /* timers that were set in the order of their time, as most are; the others are in a heap */
   size_t n_ready;
+  struct ph_cells cells; /* the memory of tasks */
   struct ph_heap timers, deadlines;
   struct sched_task *current; /* NULL: plain code runs */
   struct sched_run run;
@@ -105,8 +110,11 @@ struct sched {
   bool stirred;           /* plain code that waits must have a look */
   bool poll_again;        /* something has run since the pollers were asked */
   int anchors, spare, policy, throws, traces, yielded, generators; /* tables, registry references */
-  int names, sites; /* of tasks, in tables of Lua; LUA_NOREF until it has said so */
-  int n_spare;      /* up to SCHED_SPARE_MAX */
+  int names, sites;                     /* of tasks, in tables of Lua; LUA_NOREF until it has said so */
+  int n_spare;                          /* up to SCHED_SPARE_MAX */
+  int coroutines;                       /* let go, less new ones, that the collector has not been told of */
+  lua_State *spare_at[SCHED_SPARE_MAX]; /* what lies in `spare`, also behind n_spare: where its task has not parked yet */
+  int *free_anchors, n_free_anchors, n_anchors, anchors_cap; /* places of `anchors` */
   struct ph_vm *vm;
   struct ph_watchdog watchdog;
 };
@@ -140,6 +148,16 @@ void sched_unpark(struct sched *s, struct sched_task *t);
 /* Does nothing unless the task is parked (or held, for a cancellation). */
 void sched_wake(struct sched *s, struct sched_task *t, enum sched_wake why);
 void sched_wake_pollers(struct sched *s);
+/* -1 without memory. The task is about to park, and is no poller. */
+int sched_set_timer(struct sched *s, struct sched_task *t, int64_t when);
+/* The same for a poller. */
+int sched_set_poll_timer(struct sched *s, struct sched_task *t, int64_t when);
+bool sched_has_timers(const struct sched *s);
+
+/* A place for a task's table, 0: no memory. It is taken when it is kept. */
+int sched_find_anchor(struct sched *s);
+void sched_keep_anchor(struct sched *s, int anchor);
+void sched_free_anchor(struct sched *s, int anchor);
 
 /* In a forked copy of the process: all tasks but the one that runs stay with the parent. */
 void sched_forget(struct sched *s);

@@ -5,13 +5,15 @@
 #include "base/clock.h"
 #include "lib/task.h"
 
+const char sched_box_mark;
+
 static struct sched_box *check_box(lua_State *L, int idx) {
   return luaL_checkudata(L, idx, BOX_METATABLE);
 }
 
 static struct sched_box *open_box(lua_State *L, struct sched_scope *parent, struct sched_task *t, enum sched_kind kind) {
   struct sched_box *box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = (struct sched_box){.open = true};
+  *box = (struct sched_box){.open = true, .mark = &sched_box_mark};
   sched_scope_enter(&box->scope, parent, t, kind);
   luaL_setmetatable(L, BOX_METATABLE);
   return box;

@@ -23,7 +23,7 @@ enum {
 #define BOX_METATABLE "parhost.core.Scope"
 enum { WATCH_FAILURES, WATCH_LAST, WATCH_EACH };
 
-/* The scheduler is upvalue 1 of every function of parhost.core.task. */
+/* The scheduler is upvalue 1 of every function of parhost.core.task; 2 is the class Task, 3 the table of anchors. */
 static inline struct sched *task_sched(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
 }
@@ -38,15 +38,30 @@ void task_push_policy(lua_State *L, const struct sched *s, int which);
 /* Pushes the signal that a scope's cancellation raises. */
 void task_push_signal(lua_State *L, struct sched_scope *scope);
 _Noreturn void task_raise_signal(lua_State *L, struct sched_task *t);
-/* Needs the class Task as upvalue 2. Takes fn and args, from `fn` up to the top; pushes the task's table. */
+/* Needs the class Task as upvalue 2 and the anchors as upvalue 3. fn and args are from `fn` up to the top; pushes the
+ * task's table. */
 struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope *parent, int fn);
-void task_begin(lua_State *L, struct sched *s, struct sched_task *t);
-void task_resume(lua_State *L, struct sched *s, struct sched_task *t);
+/* True: it has not begun yet, and now it will, in the coroutine that is pushed, with task_resume. */
+bool task_begin(lua_State *L, struct sched *s, struct sched_task *t, int at);
+/* Leaves nothing on the stack behind the tables. */
+void task_resume(lua_State *L, struct sched *s, struct sched_task *t, int at, bool begins);
 /* Runs what is ready, for as long as `patient` allows: until something has happened that plain code may wait for, or the
  * deadline has come. False: nothing was ready. */
 bool task_run_ready(lua_State *L, struct lib_state *state, int64_t deadline, bool patient);
 /* A message handler: keeps the traceback of where the error was raised, for the task that runs. */
 int task_keep_trace(lua_State *L);
+
+/* --- task_coroutine.c --------------------------------------------------------------------------------------- */
+/* Pushes the two tables that lie at `at` and behind it where functions here have this argument: anchors, spare coroutines.
+ */
+void task_push_tables(lua_State *L, const struct sched *s);
+/* Pushes a coroutine. */
+lua_State *task_take_coroutine(lua_State *L, struct sched *s, int at);
+/* Its task has ended: it is used again, or not. */
+void task_keep_coroutine(lua_State *L, struct sched *s, lua_State *co, int at);
+void task_let_go(lua_State *L, struct sched *s, const lua_State *co, int at);
+/* That of the task, on top, has parked for the first time: it moves to the task's table. */
+void task_anchor_coroutine(lua_State *L, struct sched *s, struct sched_task *t, int at);
 
 /* --- task_lib.c ------------------------------------------------------------------------------------------- */
 const char *task_state_name(const struct sched_task *t);

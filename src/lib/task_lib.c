@@ -22,6 +22,12 @@ static struct sched_task *task_of(lua_State *L, int idx) {
   return t;
 }
 
+/* As luaL_testudata, without a look for the metatable by its name. */
+static struct sched_box *box_at(lua_State *L, int idx) {
+  struct sched_box *box = lua_rawlen(L, idx) == sizeof *box ? lua_touserdata(L, idx) : NULL;
+  return box != NULL && box->mark == &sched_box_mark ? box : NULL;
+}
+
 static struct sched_box *optional_box(lua_State *L, int idx) {
   return lua_isnil(L, idx) ? NULL : luaL_checkudata(L, idx, BOX_METATABLE);
 }
@@ -74,20 +80,22 @@ static int start_now(lua_State *L) {
     sched_make_ready(s, t);
     return 0;
   }
-  task_begin(L, s, t);
+  lua_settop(L, 1);
+  task_push_tables(L, s);
+  bool begins = task_begin(L, s, t, 2);
   s->eager++;
-  task_resume(L, s, t);
+  task_resume(L, s, t, 2, begins);
   s->eager--;
   return 0;
 }
 
 /* group:create_task(fn, ...): the common case of a group, whose handle has its box in slot 1. Policy takes what is
- * unusual: `other`, upvalue 3. */
+ * unusual: `other`, upvalue 4. */
 static int group_create_task(lua_State *L) {
   struct sched *s = task_sched(L);
   if (lua_istable(L, 1) && lua_isfunction(L, 2)) {
     lua_rawgeti(L, 1, 1);
-    struct sched_box *box = luaL_testudata(L, -1, BOX_METATABLE);
+    struct sched_box *box = box_at(L, -1);
     lua_pop(L, 1);
     if (box != NULL && box->open && box->watched <= WATCH_LAST && box->scope.source == PH_STOP_NONE) {
       sched_make_ready(s, task_create(L, s, &box->scope, 2));
@@ -95,7 +103,7 @@ static int group_create_task(lua_State *L) {
       return 1;
     }
   }
-  lua_pushvalue(L, lua_upvalueindex(3));
+  lua_pushvalue(L, lua_upvalueindex(4));
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, 1);
   return 1;
@@ -105,10 +113,9 @@ static int group_create_task(lua_State *L) {
 static int group_creator(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushvalue(L, lua_upvalueindex(2));
+  for (int i = 1; i <= 3; i++) lua_pushvalue(L, lua_upvalueindex(i));
   lua_pushvalue(L, 1);
-  lua_pushcclosure(L, group_create_task, 3);
+  lua_pushcclosure(L, group_create_task, 4);
   return 1;
 }
 
@@ -358,8 +365,11 @@ static int forget(lua_State *L) {
   s->vm->task = NULL;
   s->inside = 0;
   sched_forget(s);
-  lua_newtable(L);
-  lua_rawseti(L, LUA_REGISTRYINDEX, s->anchors);
+  for (int i = 1; i <= s->n_anchors; i++) {
+    lua_pushboolean(L, false);
+    lua_rawseti(L, lua_upvalueindex(3), i);
+  }
+  s->n_anchors = s->n_free_anchors = 0;
   return 0;
 }
 
@@ -389,11 +399,13 @@ static int free_sched(lua_State *L) {
   for (lua_Integer i = (lua_Integer)lua_rawlen(L, 2); i > 0; i--) {
     struct sched_task *t = lua_rawgeti(L, 2, i) == LUA_TTABLE ? task_of(L, 3) : NULL;
     if (t != NULL && t->trace != NULL) task_trace_free(t);
-    free(t);
+    if (t != NULL) ph_cells_put(&s->cells, t);
     lua_pop(L, 1);
   }
+  ph_cells_deinit(&s->cells);
   ph_heap_deinit(&s->timers);
   ph_heap_deinit(&s->deadlines);
+  free(s->free_anchors);
   lib_state_of(L)->sched = NULL;
   s->vm->on_stop = NULL;
   s->vm->on_request = NULL;
@@ -413,6 +425,8 @@ static struct sched *make_sched(lua_State *L) {
   memset(s, 0, sizeof *s);
   ph_list_init(&s->ready);
   ph_list_init(&s->pollers);
+  ph_cells_init(&s->cells, sizeof(struct sched_task));
+  ph_list_init(&s->sleepers);
   sched_scope_enter(&s->own_root, NULL, NULL, SCOPE_PLAIN);
   s->run.root = &s->own_root;
   s->vm = ph_vm_of(L);
@@ -476,7 +490,8 @@ int luaopen_parhost_core_task(lua_State *L) {
     lua_settop(L, module);
     lua_pushlightuserdata(L, s);
     lua_getfield(L, module, "Task");
-    luaL_setfuncs(L, parts[i], 2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors);
+    luaL_setfuncs(L, parts[i], 3);
   }
   lua_settop(L, module);
   return 1;

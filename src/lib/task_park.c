@@ -126,8 +126,7 @@ static struct sched_task *unpark(lua_State *L, struct sched *s) {
 }
 
 static void add_timer(lua_State *L, struct sched *s, struct sched_task *t, int64_t when) {
-  t->timer.when = when;
-  if (ph_heap_add(&s->timers, &t->timer) != 0) luaL_error(L, "not enough memory");
+  if (sched_set_timer(s, t, when) != 0) luaL_error(L, "not enough memory");
 }
 
 static void push_thrown(lua_State *L, const struct sched *s, const struct sched_task *t) {
@@ -174,7 +173,11 @@ static int task_park(lua_State *L) {
     lua_insert(L, -2);
     return 2;
   }
-  if (!lua_isnil(L, 1)) add_timer(L, s, t, ph_seconds_to_ns(lua_tonumber(L, 1)));
+  if (!lua_isnil(L, 1)) {
+    int64_t when = ph_seconds_to_ns(lua_tonumber(L, 1));
+    if ((polls ? sched_set_poll_timer(s, t, when) : sched_set_timer(s, t, when)) != 0)
+      return luaL_error(L, "not enough memory");
+  }
   t->masked = masked;
   t->lively = lua_toboolean(L, 4);
   s->lively += t->lively;

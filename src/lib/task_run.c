@@ -3,14 +3,15 @@
  *
  *   1 scheduler   2 task   3 message handler   4 function and arguments, later results
  *
+ * While it does so for the first time its coroutine lies on the stack of who runs it; when it parks, in its table. Who runs
+ * tasks has two tables on the stack, at `at` those of the tasks (anchors), behind it spare coroutines.
+ *
  * The function runs under lua_pcallk, so that its <close> variables run, and may wait, whatever ends it. Coroutines are
  * used again by other tasks, unless the program has got hold of them. A task's table is anchored from its creation to
  * its end; struct sched_task lives as long. */
 #include <lauxlib.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/trace.h"
 #include "lib/task.h"
 
@@ -20,9 +21,7 @@ enum { AT_SCHED = 1, AT_TASK, AT_HANDLER, AT_BODY };
 
 struct sched_task *task_current(lua_State *L, const struct sched *s) {
   if (s->current == NULL) return NULL;
-  bool main = lua_pushthread(L);
-  lua_pop(L, 1);
-  return main ? NULL : s->current;
+  return L == s->vm->L ? NULL : s->current;
 }
 
 void task_push(lua_State *L, const struct sched *s, const struct sched_task *t) {
@@ -53,44 +52,57 @@ void task_raise_signal(lua_State *L, struct sched_task *t) {
 
 /* --- creating --------------------------------------------------------------------------------------------- */
 
+/* Pushes the table, without the struct. */
+static void push_table(lua_State *L, struct sched *s, int fn) {
+  int nargs = lua_gettop(L) - fn;
+  lua_createtable(L, TASK_ARGS - 1 + nargs, 0);
+  int task = fn + nargs + 1;
+  lua_pushinteger(L, STATE_PENDING);
+  lua_rawseti(L, task, TASK_STATE);
+  lua_pushvalue(L, fn);
+  lua_rawseti(L, task, TASK_COUNT);
+  lua_pushinteger(L, (lua_Integer)++s->number);
+  lua_rawseti(L, task, TASK_NUMBER);
+  for (int i = 0; i < nargs; i++) {
+    lua_pushvalue(L, fn + 1 + i);
+    lua_rawseti(L, task, TASK_ARGS + i);
+  }
+  lua_pushvalue(L, lua_upvalueindex(2)); /* the class */
+  lua_setmetatable(L, task);
+}
+
+/* The table is on top: until the task ends it is among the anchors. */
+static int anchor_table(lua_State *L, struct sched *s) {
+  int anchor = sched_find_anchor(s);
+  if (anchor == 0) luaL_error(L, "not enough memory");
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, lua_upvalueindex(3), anchor);
+  return anchor;
+}
+
 struct sched_task *task_create(lua_State *L, struct sched *s, struct sched_scope *parent, int fn) {
   int nargs = lua_gettop(L) - fn;
   if (nargs > UINT16_MAX - LUA_MINSTACK) luaL_error(L, "too many arguments");
-  lua_createtable(L, TASK_ARGS - 1 + nargs, 0);
-  lua_insert(L, fn);
-  for (int i = nargs; i > 0; i--) lua_rawseti(L, fn, TASK_ARGS - 1 + i);
-  lua_rawseti(L, fn, TASK_COUNT);
-  lua_pushinteger(L, (lua_Integer)++s->number);
-  lua_rawseti(L, fn, TASK_NUMBER);
-  lua_pushinteger(L, STATE_PENDING);
-  lua_rawseti(L, fn, TASK_STATE);
-  lua_pushvalue(L, lua_upvalueindex(2)); /* the class */
-  lua_setmetatable(L, fn);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors);
-  lua_pushvalue(L, fn);
-  int anchor = luaL_ref(L, -2);
-
-  struct sched_task *t = ph_calloc(1, sizeof *t);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  push_table(L, s, fn);
+  int anchor = anchor_table(L, s);
+  struct sched_task *t = ph_cells_get(&s->cells);
   if (t == NULL) {
-    luaL_unref(L, -1, anchor);
     luaL_error(L, "not enough memory");
     return NULL;
   }
-  lua_pop(L, 1);
-  lua_pushlightuserdata(L, t);
-  lua_rawseti(L, fn, TASK_VALUE);
+  sched_keep_anchor(s, anchor);
+  *t = (struct sched_task){.anchor = anchor, .nargs = (uint16_t)nargs, .state = TASK_HELD, .born = s->turn};
   sched_scope_enter(&t->root, parent, t, SCOPE_TASK);
   t->scope = &t->root;
-  t->anchor = anchor;
-  t->nargs = (uint16_t)nargs;
-  t->state = TASK_HELD;
-  t->born = s->turn;
   ph_list_init(&t->queue);
+  lua_pushlightuserdata(L, t);
+  lua_rawseti(L, -2, TASK_VALUE);
   s->live++;
-  if (ph_watched()) task_trace_created(L, s, t, fn);
+  if (ph_watched()) task_trace_created(L, s, t, lua_gettop(L));
   if (s->run.debug) {
     task_push_policy(L, s, POLICY_CREATED);
-    lua_pushvalue(L, fn);
+    lua_pushvalue(L, -2);
     lua_call(L, 1, 0);
   }
   return t;
@@ -167,6 +179,11 @@ static void take_trace(lua_State *L, const struct sched *s, const struct sched_t
   lua_settop(L, err + 1);
 }
 
+static void clear_slot(lua_State *L, int task, int slot) {
+  lua_pushnil(L);
+  lua_rawseti(L, task, slot);
+}
+
 /* Settles by policy: the task at `task`, state, and all above `first`. */
 static void settle(lua_State *L, struct sched *s, int task, int state, int first) {
   int n = lua_gettop(L) - first;
@@ -183,16 +200,16 @@ static void succeed(lua_State *L, struct sched *s) {
   int n = lua_gettop(L) - AT_HANDLER;
   if (n > 1 || lua_rawgeti(L, AT_TASK, TASK_CALLBACKS) != LUA_TNIL) {
     lua_settop(L, AT_HANDLER + n);
+    clear_slot(L, AT_TASK, TASK_COUNT);
     settle(L, s, AT_TASK, STATE_DONE, AT_HANDLER);
     return;
   }
-  if (n == 0) {
+  if (n == 0)
     lua_pushinteger(L, 0);
-    lua_rawseti(L, AT_TASK, TASK_COUNT);
+  else
     lua_pushnil(L);
-  } else {
-    lua_pushvalue(L, AT_BODY);
-  }
+  lua_rawseti(L, AT_TASK, TASK_COUNT);
+  lua_pushvalue(L, AT_BODY); /* without a result that is the nil that was just read */
   lua_rawseti(L, AT_TASK, TASK_VALUE);
   lua_pushinteger(L, STATE_DONE);
   lua_rawseti(L, AT_TASK, TASK_STATE);
@@ -206,14 +223,13 @@ static int body_ended(lua_State *L, int status, lua_KContext ctx) {
     lua_pushvalue(L, AT_TASK);
     lua_call(L, 1, 0);
   }
-  lua_pushnil(L);
-  lua_rawseti(L, AT_TASK, TASK_COUNT);
   if (status == LUA_OK || status == LUA_YIELD) {
     t->outcome = STATE_DONE;
     if (t->trace != NULL) task_trace_ended(L, t, STATE_DONE, 0);
     succeed(L, s);
     return 0;
   }
+  clear_slot(L, AT_TASK, TASK_COUNT);
   t->outcome = ph_cancel_is(L, -1) ? STATE_CANCELLED : STATE_FAILED;
   take_trace(L, s, t);
   if (t->trace != NULL) task_trace_ended(L, t, t->outcome, lua_gettop(L) - 1);
@@ -222,8 +238,6 @@ static int body_ended(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int run_body(lua_State *L) {
-  lua_pushcfunction(L, task_keep_trace);
-  lua_insert(L, AT_HANDLER);
   lua_KContext ctx = (lua_KContext)lua_touserdata(L, AT_SCHED);
   int status = lua_pcallk(L, lua_gettop(L) - AT_BODY, LUA_MULTRET, AT_HANDLER, ctx, body_ended);
   return body_ended(L, status, ctx);
@@ -244,7 +258,7 @@ static bool tell_group(lua_State *L, struct sched *s, struct sched_task *t) {
   return lib_deliver(L, 3);
 }
 
-static void end_task(lua_State *L, struct sched *s, struct sched_task *t) {
+static void end_task(lua_State *L, struct sched *s, struct sched_task *t, int at) {
   t->state = TASK_ENDED;
   s->live--;
   for (struct sched_run *run = &s->run; run != NULL; run = run->outer) {
@@ -256,67 +270,48 @@ static void end_task(lua_State *L, struct sched *s, struct sched_task *t) {
   sched_disown(&t->root, t);
   sched_scope_leave(&t->root, t->root.parent);
   luaL_unref(L, LUA_REGISTRYINDEX, t->root.signal);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors);
-  luaL_unref(L, -1, t->anchor);
-  lua_pop(L, 1);
+  lua_pushboolean(L, false);
+  lua_rawseti(L, at, t->anchor);
+  sched_free_anchor(s, t->anchor);
   if (t->trace != NULL) task_trace_free(t);
-  free(t);
+  ph_cells_put(&s->cells, t);
   if (!told) lua_error(L); /* whoever waits for the group must not do so for ever */
 }
 
 /* --- running ---------------------------------------------------------------------------------------------- */
 
-/* Pushes a coroutine. */
-static lua_State *take_coroutine(lua_State *L, struct sched *s) {
-  if (s->n_spare == 0) return lua_newthread(L);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->spare);
-  lua_rawgeti(L, -1, s->n_spare--);
-  lua_replace(L, -2);
-  return lua_tothread(L, -1);
-}
-
-/* The table has room: this does not fail. */
-static void keep_coroutine(lua_State *L, struct sched *s, lua_State *co) {
-  if (s->n_spare == SCHED_SPARE_MAX) return;
-  lua_settop(co, 0);
-  if (lua_gethook(co) != NULL) ph_vm_unhook(co);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->spare);
-  lua_pushthread(co);
-  lua_xmove(co, L, 1);
-  lua_rawseti(L, -2, ++s->n_spare);
-  lua_pop(L, 1);
-}
-
-/* Puts the function and its arguments on the stack of a coroutine. When that finds no memory, it has not begun. */
-static void begin(lua_State *L, struct sched *s, struct sched_task *t) {
+/* Puts the function and its arguments on the stack of a coroutine, which it pushes. When that finds no memory, it has not
+ * begun. */
+static void begin(lua_State *L, struct sched *s, struct sched_task *t, int at) {
   luaL_checkstack(L, t->nargs + LUA_MINSTACK, "too many arguments");
-  task_push(L, s, t);
-  int task = lua_gettop(L);
-  lua_State *co = take_coroutine(L, s);
+  lua_State *co = task_take_coroutine(L, s, at);
   if (!lua_checkstack(co, t->nargs + LUA_MINSTACK)) luaL_error(L, "too many arguments");
-  lua_pushcfunction(co, run_body);
-  lua_pushlightuserdata(co, s);
+  lua_rawgeti(L, at, t->anchor);
+  int task = lua_gettop(L);
+  lua_pushcfunction(L, run_body);
+  lua_pushlightuserdata(L, s);
   lua_pushvalue(L, task);
+  lua_pushcfunction(L, task_keep_trace);
   lua_rawgeti(L, task, TASK_COUNT);
   for (int i = 0; i < t->nargs; i++) {
     lua_rawgeti(L, task, TASK_ARGS + i);
-    lua_pushnil(L);
-    lua_rawseti(L, task, TASK_ARGS + i);
+    clear_slot(L, task, TASK_ARGS + i);
   }
-  lua_xmove(L, co, t->nargs + 2);
-  lua_rawseti(L, task, TASK_COUNT);
+  lua_xmove(L, co, t->nargs + AT_BODY + 1);
   lua_pushinteger(L, STATE_RUNNING);
   lua_rawseti(L, task, TASK_STATE);
   lua_settop(L, task - 1);
   t->co = co;
 }
 
-void task_begin(lua_State *L, struct sched *s, struct sched_task *t) {
-  if (t->co == NULL && (!t->root.effective || t->start_on_cancel)) begin(L, s, t);
+bool task_begin(lua_State *L, struct sched *s, struct sched_task *t, int at) {
+  bool begins = t->co == NULL && (!t->root.effective || t->start_on_cancel);
+  if (begins) begin(L, s, t, at);
+  return begins;
 }
 
 /* A task that was cancelled before it began never runs. */
-static void drop(lua_State *L, struct sched *s, struct sched_task *t) {
+static void drop(lua_State *L, struct sched *s, struct sched_task *t, int at) {
   int top = lua_gettop(L);
   task_push(L, s, t);
   for (int i = 0; i <= t->nargs; i++) {
@@ -328,11 +323,11 @@ static void drop(lua_State *L, struct sched *s, struct sched_task *t) {
   if (t->trace != NULL) task_trace_dropped(L, s, t);
   settle(L, s, top + 1, STATE_CANCELLED, top + 1);
   lua_settop(L, top);
-  end_task(L, s, t);
+  end_task(L, s, t, at);
 }
 
 /* The coroutine itself has died: without memory, or by a yield that is none of ours. */
-static void bury(lua_State *L, struct sched *s, struct sched_task *t, int status) {
+static void bury(lua_State *L, struct sched *s, struct sched_task *t, int at, int status) {
   int top = lua_gettop(L);
   task_push(L, s, t);
   if (status == LUA_YIELD) {
@@ -351,21 +346,34 @@ static void bury(lua_State *L, struct sched *s, struct sched_task *t, int status
   }
   settle(L, s, top + 1, STATE_FAILED, top + 1);
   lua_settop(L, top);
-  end_task(L, s, t);
+  task_let_go(L, s, t->co, at);
+  end_task(L, s, t, at);
 }
 
-void task_resume(lua_State *L, struct sched *s, struct sched_task *t) {
+/* What a step has come to. */
+static void after_step(lua_State *L, struct sched *s, struct sched_task *t, int at, bool began, int status) {
+  if (status == LUA_YIELD && lua_touserdata(t->co, 1) == &ph_vm_park_key) {
+    if (began) task_anchor_coroutine(L, s, t, at);
+  } else if (status == LUA_OK) {
+    if (t->shown)
+      task_let_go(L, s, t->co, at);
+    else
+      task_keep_coroutine(L, s, t->co, at);
+    end_task(L, s, t, at);
+  } else {
+    bury(L, s, t, at, status);
+  }
+}
+
+void task_resume(lua_State *L, struct sched *s, struct sched_task *t, int at, bool begins) {
   struct ph_vm *vm = s->vm;
   struct sched_task *outer = s->current;
   lua_State *outer_co = vm->task, *outer_scope_co = vm->scope_co;
   bool shown = vm->task_shown;
-  int nargs = 0, n;
+  int n;
   if (t->co == NULL) {
-    drop(L, s, t);
+    drop(L, s, t, at);
     return;
-  }
-  if (lua_status(t->co) == LUA_OK) {
-    nargs = t->nargs + 3;
   }
   if (t->trace != NULL) task_trace_step(L, s, t);
   t->state = TASK_RUNS;
@@ -376,7 +384,7 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t) {
   vm->task_shown = false;
   s->inside++;
   ph_vm_switch(vm, L, t->co);
-  int status = lua_resume(t->co, L, nargs, &n);
+  int status = lua_resume(t->co, L, begins ? t->nargs + AT_BODY : 0, &n);
   ph_vm_switch(vm, t->co, L);
   s->inside--;
   if (t->trace != NULL) task_trace_stepped(t);
@@ -385,13 +393,8 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t) {
   vm->task = outer_co;
   vm->scope_co = outer_scope_co;
   s->current = outer;
-  if (status == LUA_YIELD && lua_touserdata(t->co, 1) == &ph_vm_park_key) return;
-  if (status == LUA_OK) {
-    if (!t->shown) keep_coroutine(L, s, t->co);
-    end_task(L, s, t);
-  } else {
-    bury(L, s, t, status);
-  }
+  after_step(L, s, t, at, begins, status);
+  if (begins) lua_settop(L, at + 1);
 }
 
 /* --- turns ------------------------------------------------------------------------------------------------ */
@@ -399,14 +402,18 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t) {
 /* Every task that is ready now, once. */
 static bool run_turn(lua_State *L, struct sched *s) {
   size_t n = s->n_ready;
+  int at = lua_gettop(L) + 1;
+  if (n == 0) return false;
+  task_push_tables(L, s);
   for (size_t i = 0; i < n; i++) {
     struct sched_task *t = sched_peek(s);
     if (t == NULL) break;
-    task_begin(L, s, t);
+    bool begins = task_begin(L, s, t, at);
     sched_next(s);
-    task_resume(L, s, t);
+    task_resume(L, s, t, at, begins);
   }
-  return n > 0;
+  lua_settop(L, at - 1);
+  return true;
 }
 
 /* Asks the system, without waiting, and has the pollers ask. True: something was delivered. */
@@ -424,7 +431,7 @@ static bool run_turns(lua_State *L, struct lib_state *state, int64_t deadline, b
   for (;;) {
     bool external = state->cores != NULL || state->sources != NULL || !ph_list_empty(&s->pollers);
     int64_t now = 0;
-    if (external || deadline != PH_NEVER || s->timers.count > 0 || s->deadlines.count > 0) {
+    if (external || deadline != PH_NEVER || sched_has_timers(s)) {
       now = sched_now(s);
       sched_fire(s, now);
     }

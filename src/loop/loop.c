@@ -14,13 +14,19 @@
 #include "base/fault.h"
 #include "base/mem.h"
 
-/* Deadlines are a timerfd: libuv's own timers count whole milliseconds, from a time that it has cached. */
+/* How late a sleep may end that is made up for. What is more was not the wake-up, but others who had the processor. */
+#define LATENESS_MAX_NS 150000
+
+/* Deadlines are a timerfd: libuv's own timers count whole milliseconds, from a time that it has cached. It goes off earlier
+ * than it is wanted, by as much as the system has lately been late in waking us (on virtual machines up to 100 us). */
 struct ph_loop {
   uv_loop_t uv;
   struct ph_loop_watch *wake, *timer;
   int wake_fd, timer_fd;
-  int64_t armed;   /* when the timer goes off; PH_NEVER: it does not */
-  unsigned events; /* callbacks so far */
+  int64_t armed;    /* when the timer goes off; PH_NEVER: it does not */
+  int64_t deadline; /* and what for */
+  int64_t lateness; /* of waking, averaged */
+  unsigned events;  /* callbacks so far */
   bool gives_way, lost;
   struct ph_loop *next_left;
 };
@@ -57,6 +63,22 @@ static struct ph_loop_watch *watch_own(struct ph_loop *loop, int fd, struct ph_e
   return w;
 }
 
+static void on_timer(void *arg) {
+  struct ph_loop *loop = arg;
+  int64_t late = ph_now() - loop->armed;
+  if (loop->armed == PH_NEVER || late < 0) return;
+  loop->lateness += ((late < LATENESS_MAX_NS ? late : LATENESS_MAX_NS) - loop->lateness) / 4;
+  loop->armed = loop->deadline = PH_NEVER;
+}
+
+static struct ph_loop_watch *watch_timer(struct ph_loop *loop, struct ph_err *err) {
+  struct ph_loop_watch *w = watch_own(loop, loop->timer_fd, err);
+  if (w == NULL) return NULL;
+  w->call = on_timer;
+  w->arg = loop;
+  return w;
+}
+
 enum { LOOP_FDS = 4, FIRST_LOOP_FDS = 6 };
 
 /* libuv (1.44) leaves its epoll open when it finds no more descriptors for a loop, and aborts without those of a pipe that
@@ -89,11 +111,11 @@ struct ph_loop *ph_loop_new(struct ph_err *err) {
   loop->uv.data = loop;
   loop->wake_fd = PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   loop->timer_fd = PH_FAULT(timerfd) ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  loop->armed = PH_NEVER;
+  loop->armed = loop->deadline = PH_NEVER;
   if (loop->wake_fd < 0 || loop->timer_fd < 0)
     ph_err_os(err, "cannot open an event loop");
   else if ((loop->wake = watch_own(loop, loop->wake_fd, err)) != NULL)
-    loop->timer = watch_own(loop, loop->timer_fd, err);
+    loop->timer = watch_timer(loop, err);
   if (loop->timer != NULL) return loop;
   ph_loop_free(loop);
   return NULL;
@@ -161,10 +183,11 @@ int ph_loop_wake_fd(const struct ph_loop *loop) {
 }
 
 /* Left armed it ends a later wait early at worst, so it is set only when it is wanted for another moment. */
-static void arm_timer(struct ph_loop *loop, int64_t deadline) {
-  struct itimerspec when = {{0, 0}, {deadline / 1000000000, deadline % 1000000000}};
-  if (deadline == loop->armed) return;
-  loop->armed = deadline;
+static void arm_timer(struct ph_loop *loop, int64_t deadline, int64_t early) {
+  if (deadline == loop->deadline) return;
+  loop->deadline = deadline;
+  loop->armed = deadline - early;
+  struct itimerspec when = {{0, 0}, {loop->armed / 1000000000, loop->armed % 1000000000}};
   timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
@@ -194,18 +217,34 @@ bool ph_loop_is_lost(const struct ph_loop *loop) {
   return loop->lost;
 }
 
-void ph_loop_run_once(struct ph_loop *loop, int64_t deadline) {
-  loop->lost = !is_intact(loop);
-  if (loop->lost) return;
-  if (deadline != PH_NEVER && deadline <= ph_now()) {
-    uv_run(&loop->uv, UV_RUN_NOWAIT);
-    return;
-  }
-  if (deadline != PH_NEVER) arm_timer(loop, deadline);
+static void sleep_once(struct ph_loop *loop) {
   if (loop->gives_way)
     sleep_lightly(loop);
   else
     uv_run(&loop->uv, UV_RUN_ONCE);
+}
+
+/* Spins for what waking up has left of the time that the timer has gone off early. */
+static void sleep_until(struct ph_loop *loop, int64_t deadline, int64_t now) {
+  int64_t early = loop->lateness;
+  if (early > (deadline - now) / 4) early = (deadline - now) / 4; /* many short sleeps are not to become one spin */
+  arm_timer(loop, deadline, early);
+  unsigned before = loop->events;
+  sleep_once(loop);
+  if (loop->deadline != PH_NEVER || loop->events != before + 1) return;
+  while (ph_now() < deadline && !ph_loop_turn(loop)) continue;
+}
+
+void ph_loop_run_once(struct ph_loop *loop, int64_t deadline) {
+  int64_t now = deadline != PH_NEVER ? ph_now() : 0;
+  loop->lost = !is_intact(loop);
+  if (loop->lost) return;
+  if (deadline <= now)
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
+  else if (deadline == PH_NEVER)
+    sleep_once(loop);
+  else
+    sleep_until(loop, deadline, now);
 }
 
 int ph_loop_fd(const struct ph_loop *loop) {
@@ -217,6 +256,6 @@ int64_t ph_loop_arm(struct ph_loop *loop, int64_t deadline) {
   uv_update_time(&loop->uv);
   int own = uv_backend_timeout(&loop->uv);
   if (own >= 0 && now + own * INT64_C(1000000) < deadline) deadline = now + own * INT64_C(1000000);
-  if (deadline != PH_NEVER && deadline > now) arm_timer(loop, deadline);
+  if (deadline != PH_NEVER && deadline > now) arm_timer(loop, deadline, 0);
   return deadline;
 }

@@ -145,11 +145,15 @@ static bool is_parked(lua_State *co) {
 
 int ph_vm_park(lua_State *L, lua_KFunction resumed) {
   lua_pushlightuserdata(L, &ph_vm_park_key);
-  lua_insert(L, 1);
+  if (lua_gettop(L) > 1) lua_insert(L, 1);
   return lua_yieldk(L, 0, 0, resumed);
 }
 
 bool ph_vm_unpark(lua_State *L) {
+  if (lua_gettop(L) == 1) {
+    lua_settop(L, 0);
+    return true;
+  }
   lua_remove(L, 1);
   return lua_touserdata(L, -1) != &ph_vm_park_key;
 }

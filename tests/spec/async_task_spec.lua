@@ -207,6 +207,61 @@ describe("sleeping", function()
     assert.is_true(math.abs(async.time() - when) < 1e-6)
   end))
 
+  it("wakes in the order of the times, and of going to sleep where these are equal", function()
+    local random = math.random
+    for _ = 1, 10 do
+      virtual.run(function()
+        local slept, woken, tasks = {}, {}, {}
+        local spread = random(1, 60)
+        for i = 1, 200 do
+          local seconds = random() < 0.1 and 1000 or random(1, spread)
+          tasks[i] = async.create_task(function()
+            async.sleep(seconds)
+            woken[#woken + 1] = i
+          end)
+          slept[i] = { at = seconds, i = i }
+        end
+        async.checkpoint()
+        for i = 200, 1, -random(2, 5) do
+          tasks[i]:cancel()
+          table.remove(slept, i)
+        end
+        table.sort(slept, function(a, b) return a.at < b.at or a.at == b.at and a.i < b.i end)
+        async.sleep(2000)
+        for n, sleeper in ipairs(slept) do assert.equal(sleeper.i, woken[n]) end
+        assert.equal(#slept, #woken)
+      end)
+    end
+  end)
+
+  it("of many, again and again, leaves memory as it was", function()
+    virtual.run(function()
+      local most = {}
+      for round = 1, 12 do
+        local half = (round - 1) // 6 + 1
+        local group <close> = async.task_group()
+        for _ = 1, 1000 do group:create_task(async.sleep, 1) end
+        async.checkpoint()
+        most[half] = math.max(most[half] or 0, collectgarbage "count")
+      end
+      assert.is_true(most[2] < most[1] * 1.5, ("%.0f KB, then %.0f KB"):format(most[1], most[2]))
+    end)
+  end)
+
+  it("does not collect when the program has stopped the collector", function()
+    virtual.run(function()
+      local garbage = setmetatable({ {} }, { __mode = "v" })
+      collectgarbage "stop"
+      local _ <close> = setmetatable({}, { __close = function() collectgarbage "restart" end })
+      for _ = 1, 10000 do assert({}) end
+      if garbage[1] == nil then return end -- in a build that collects whatever it is told
+      for _ = 1, 1000 do async.create_task(async.sleep, 1) end
+      async.sleep(2)
+      assert.is_table(garbage[1])
+      assert.is_false(collectgarbage "isrunning")
+    end)
+  end)
+
   it("works in plain code", function()
     local start = async.time()
     async.sleep(0.01)

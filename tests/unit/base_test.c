@@ -85,6 +85,12 @@ static void heaps(void) {
     CHECK(first->place == 0);
   }
   CHECK(ph_heap_first(&h) == NULL);
+  for (int i = 0; i < 4; i++) {
+    nodes[i].when = 1;
+    CHECK(ph_heap_add(&h, &nodes[i]) == 0);
+  }
+  ph_heap_remove(&h, &nodes[0]);
+  CHECK(ph_heap_add_again(&h, &nodes[0]) == 0 && ph_heap_first(&h) == &nodes[0]); /* where it was */
   ph_heap_deinit(&h);
 }
 
