@@ -367,6 +367,7 @@ struct ph_vm *ph_worker_warm_up(void) {
   if (vm == NULL) return NULL;
   lua_pushcfunction(vm->L, require_worker);
   if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) lua_pop(vm->L, 1);
+  lua_gc(vm->L, LUA_GCCOLLECT); /* what is old then no worker writes to when it collects: those pages stay shared */
   return vm;
 }
 
