@@ -16,8 +16,8 @@
 
 _Thread_local struct ph_vm *ph_vm_current;
 
-/* KB that a program's state allocates before it collects for the first time: modules, which stay. A step of less than
- * nothing puts the collector that far behind. */
+/* KB that a state allocates before it collects for the first time: modules, which stay. A step of less than
+ * nothing puts the collector that far behind. Workers collect when they are idle, too. */
 #define GC_CREDIT 384
 
 static const char vm_key, last_key;
@@ -106,7 +106,7 @@ static int open_libraries(lua_State *L) {
   ph_codec_baseline(L);
   lua_gc(L, LUA_GCRESTART);
 #ifndef PH_GCSTRESS
-  if (!vm->is_worker) lua_gc(L, LUA_GCSTEP, -GC_CREDIT);
+  lua_gc(L, LUA_GCSTEP, -GC_CREDIT);
 #endif
   return 0;
 }

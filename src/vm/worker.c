@@ -355,9 +355,12 @@ static struct ph_vm *open_vm(const struct worker *w) {
 }
 
 static int require_worker(lua_State *L) {
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "parhost.worker");
-  lua_call(L, 1, 0);
+  static const char *const modules[] = {"parhost.core.pool", "parhost.worker"};
+  for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+    lua_getglobal(L, "require");
+    lua_pushstring(L, modules[i]);
+    lua_call(L, 1, 0);
+  }
   return 0;
 }
 
