@@ -51,13 +51,22 @@ static void init_vm(struct ph_vm *vm, lua_State *L) {
   atomic_init(&vm->stop, PH_STOP_NONE);
 }
 
-/* Classes that are made by their first use, and would stay half made if that found no memory. */
+/* Classes that are made by their first use, and would stay half made if that found no memory. The box is garbage then; no
+ * finalizer is to be called for it, in the middle of whatever runs. */
 static void make_classes(lua_State *L) {
   luaL_Buffer b;
   luaL_buffinitsize(L, &b, LUAL_BUFFERSIZE + 1); /* lauxlib's own, of boxes for big buffers */
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &b);
   luaL_pushresultsize(&b, 0);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &b) == LUA_TUSERDATA) {
+    lua_pushnil(L);
+    lua_setmetatable(L, -2);
+  }
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &b);
   ph_error_metatable(L);
-  lua_pop(L, 2);
+  lua_pop(L, 3);
 }
 
 static void install(lua_State *L, struct ph_vm *vm) {
