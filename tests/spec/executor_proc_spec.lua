@@ -51,10 +51,7 @@ describe("proc_pool", function()
   end)
 
   it("gives its workers the environment of who makes it, also in workers that have another one", function()
-    local function below(name, options)
-      local pool <close> = require "proc_pool".new(options)
-      return pool:submit("os:getenv", name):result()
-    end
+    local below = require("support.tasks").getenv_below
     local pool <close> = proc_pool.new { max_workers = 1, env = { X = "1", HOME = false } }
     assert.same({ "1", nil, os.getenv("PATH") },
       { pool:submit(below, "X", 1):result(), pool:submit(below, "HOME", 1):result(), pool:submit(below, "PATH", 1):result() })
