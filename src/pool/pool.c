@@ -217,7 +217,8 @@ static uint32_t *blob_place(struct ph_pool *p, const uint8_t hash[16]) {
   memcpy(&start, hash, sizeof start);
   const uint32_t mask = p->blob_map_size - 1;
   uint32_t place = (uint32_t)start & mask;
-  while (p->blob_map[place] != 0 && memcmp(p->blobs[p->blob_map[place] - 1]->hash, hash, 16) != 0) place = (place + 1) & mask;
+  while (p->blob_map[place] != 0 && memcmp(p->blobs[p->blob_map[place] - 1]->hash, hash, 16) != 0)
+    place = (place + 1) & mask;
   return &p->blob_map[place];
 }
 
