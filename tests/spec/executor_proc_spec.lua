@@ -54,7 +54,8 @@ describe("proc_pool", function()
     local below = require("support.tasks").getenv_below
     local pool <close> = proc_pool.new { max_workers = 1, env = { X = "1", HOME = false } }
     assert.same({ "1", nil, os.getenv("PATH") },
-      { pool:submit(below, "X", 1):result(), pool:submit(below, "HOME", 1):result(), pool:submit(below, "PATH", 1):result() })
+      { pool:submit(below, "X", 1):result(), pool:submit(below, "HOME", 1):result(),
+        pool:submit(below, "PATH", 1):result() })
     assert.equal("2", pool:submit(below, "X", { max_workers = 1, env = { X = "2" } }):result())
     assert.same({ nil, os.getenv("HOME") }, { below("X", 1), below("HOME", 1) })
   end)
