@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The options of pools and of views on them: rules, defaults, and what the core is told.
 local check = require "parhost.check"
+local core_pool = require "parhost.core.pool"
 local environment = require "parhost.environment"
 local host = require "parhost.core.host"
 local errors = require "futures.error"
@@ -140,8 +141,9 @@ end
 -- The surroundings of a worker process: those of this process now, and what the options change in them.
 local function process_of(kind, o)
   if o.inline or kind.backend ~= "proc" then return nil end
-  local env, cwd = environment.changed(o.env)
   local is_copy, nice = o.start_method == "fork", o.nice
+  local cwd, env = core_pool.environment(not is_copy) -- no environment: workers begin with the same
+  if o.env then env = environment.changed(o.env) end
   if worker.nice and not is_copy then nice = worker.nice + (nice or 0) end
   return { cwd = o.cwd or cwd, env = env, nice = nice, is_copy = is_copy }
 end

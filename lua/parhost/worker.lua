@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- What a worker does in its fresh state before its first task. Both parts of the message come from
 -- lua/parhost/pool_options.lua.
-local core_pool = require "parhost.core.pool"
 local host = require "parhost.core.host"
 
 -- nice: how much nicer than the fork server this process is; workers that it asks for do not get that from it.
@@ -33,7 +32,7 @@ function worker.enter(surroundings, index)
   if surroundings.tag then host.tag_output(("[%s/%d] "):format(surroundings.name, index)) end
   local process = surroundings.process
   if process then
-    core_pool.enter(process)
+    require "parhost.core.pool".enter(process)
     worker.nice = not process.is_copy and process.nice or nil
   end
   package.path, package.cpath = surroundings.package_path, surroundings.package_cpath

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/submit.h"
+#include "pool/zygote.h"
 #include "vm/error.h"
 
 extern char **environ;
@@ -39,12 +40,16 @@ int process_enter(lua_State *L) {
   return 0;
 }
 
+/* environment([only_when_changed]): the working directory, the environment. The latter is nil where it is wanted only when
+ * workers would not begin with the same. */
 int process_environment(lua_State *L) {
   char cwd[PATH_MAX];
+  bool only_changed = lua_toboolean(L, 1);
   if (getcwd(cwd, sizeof cwd) != NULL)
     lua_pushstring(L, cwd);
   else
     lua_pushnil(L);
+  if (only_changed && ph_zygote_has_environment()) return 1;
   lua_newtable(L);
   for (char **e = environ; e != NULL && *e != NULL; e++) {
     const char *equals = strchr(*e, '=');

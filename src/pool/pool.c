@@ -2,6 +2,7 @@
  * The owner's side of the executor core: making a pool, submitting, cancelling, taking what is done. */
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +17,7 @@ const struct ph_backend ph_backend_inline = {.name = "inline"};
 static int copy_setup(struct ph_pool *p) {
   p->setup = ph_malloc(p->config.setup_len + 1);
   p->workers = ph_calloc(p->config.max_workers, sizeof(struct ph_worker *));
-  p->blob_map = ph_calloc(PH_BLOBS_MAX * 2, sizeof *p->blob_map);
-  if (p->setup == NULL || p->workers == NULL || p->blob_map == NULL || ph__map_grow(p) != 0) return -1;
+  if (p->setup == NULL || p->workers == NULL || ph__map_grow(p) != 0) return -1;
   if (p->config.setup_len > 0) memcpy(p->setup, p->config.setup, p->config.setup_len);
   p->config.setup = p->setup;
   return 0;
@@ -41,11 +41,12 @@ static void free_memory(struct ph_pool *p) {
 }
 
 struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_pool_config *config, struct ph_err *err) {
-  struct ph_pool *p = ph_calloc(1, sizeof *p);
+  struct ph_pool *p = ph_malloc(sizeof *p);
   if (p == NULL) {
     ph_err_set(err, "os", ENOMEM, "not enough memory for a pool");
     return NULL;
   }
+  memset(p, 0, offsetof(struct ph_pool, blobs));
   atomic_init(&p->refs, 1);
   p->backend = backend;
   p->config = *config;
@@ -210,14 +211,32 @@ void ph__take_intake(struct ph_pool *p) {
   }
 }
 
-static int64_t intern(struct ph_pool *p, const uint8_t hash[16], const void *bytes, size_t len) {
+/* Where the blob is in the map, or is to go. */
+static uint32_t *blob_place(struct ph_pool *p, const uint8_t hash[16]) {
   uint64_t start;
   memcpy(&start, hash, sizeof start);
-  const uint32_t mask = PH_BLOBS_MAX * 2 - 1;
+  const uint32_t mask = p->blob_map_size - 1;
   uint32_t place = (uint32_t)start & mask;
-  for (; p->blob_map[place] != 0; place = (place + 1) & mask) {
-    if (memcmp(p->blobs[p->blob_map[place] - 1]->hash, hash, 16) == 0) return p->blob_map[place] - 1;
-  }
+  while (p->blob_map[place] != 0 && memcmp(p->blobs[p->blob_map[place] - 1]->hash, hash, 16) != 0)
+    place = (place + 1) & mask;
+  return &p->blob_map[place];
+}
+
+/* Half of it stays free. */
+static int grow_blob_map(struct ph_pool *p) {
+  uint32_t size = p->blob_map_size == 0 ? 64 : 4 * p->blob_map_size, *map = ph_calloc(size, sizeof *map);
+  if (map == NULL) return -1;
+  free(p->blob_map);
+  p->blob_map = map;
+  p->blob_map_size = size;
+  for (uint32_t i = 0; i < p->n_blobs; i++) *blob_place(p, p->blobs[i]->hash) = i + 1;
+  return 0;
+}
+
+static int64_t intern(struct ph_pool *p, const uint8_t hash[16], const void *bytes, size_t len) {
+  if (p->blob_map_size <= 2 * p->n_blobs && grow_blob_map(p) != 0) return -1;
+  uint32_t *place = blob_place(p, hash);
+  if (*place != 0) return *place - 1;
   if (p->n_blobs == PH_BLOBS_MAX || len > PH_BLOB_BYTES_MAX - p->blob_bytes) return -1;
   struct ph_blob *b = ph_malloc(sizeof *b + len);
   if (b == NULL) return -1;
@@ -226,7 +245,8 @@ static int64_t intern(struct ph_pool *p, const uint8_t hash[16], const void *byt
   b->len = len;
   p->blobs[p->n_blobs] = b;
   p->blob_bytes += len;
-  p->blob_map[place] = ++p->n_blobs;
+  *place = p->n_blobs + 1;
+  __atomic_store_n(&p->n_blobs, p->n_blobs + 1, __ATOMIC_RELEASE);
   return p->n_blobs - 1;
 }
 
@@ -238,7 +258,7 @@ int64_t ph_pool_intern_blob(struct ph_pool *p, const uint8_t hash[16], const voi
 }
 
 int ph_pool_blob(struct ph_pool *p, uint64_t number, const void **bytes, size_t *len) {
-  if (number >= PH_BLOBS_MAX || p->blobs[number] == NULL) return -1;
+  if (number >= __atomic_load_n(&p->n_blobs, __ATOMIC_ACQUIRE)) return -1;
   *bytes = p->blobs[number]->bytes;
   *len = p->blobs[number]->len;
   return 0;

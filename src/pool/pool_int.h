@@ -159,10 +159,10 @@ struct ph_pool {
 
   /* Blobs: written under blob_lock, read by whoever hands out; published by the submit that names them. */
   pthread_mutex_t blob_lock;
-  struct ph_blob *blobs[PH_BLOBS_MAX];
-  uint32_t n_blobs;
+  uint32_t n_blobs; /* grows when its blob is in place */
   size_t blob_bytes;
   uint32_t *blob_map; /* open addressing, number + 1 */
+  uint32_t blob_map_size;
 
   /* The dispatcher (dispatch.c). */
   pthread_t dispatcher;
@@ -189,6 +189,7 @@ struct ph_pool {
     unsigned busy;                 /* workers with work, */
     int64_t seen, last, last_full; /* at this time; the last with any, and with all of them */
   } work;
+  struct ph_blob *blobs[PH_BLOBS_MAX]; /* last: n_blobs of them are there, the memory of the others is not touched */
 };
 
 /* queue.c */

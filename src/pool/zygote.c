@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/fault.h"
 #include "pool/zygote_int.h"
 
@@ -25,6 +26,32 @@ static struct {
   pid_t dismissed; /* to be reaped */
   int control;
 } the_zygote;
+
+/* --- its environment -------------------------------------------------------------------------------------- */
+
+extern char **environ;
+
+/* As it was when the process-wide zygote was forked: its strings with their ends. Workers have a copy. */
+static struct ph_buf environment = PH_BUF_INIT;
+static bool environment_known;
+
+static void note_environment(void) {
+  environment.len = 0;
+  environment_known = true;
+  for (char **e = environ; e != NULL && *e != NULL; e++)
+    if (ph_buf_put(&environment, *e, strlen(*e) + 1) != 0) environment_known = false;
+}
+
+bool ph_zygote_has_environment(void) {
+  size_t at = 0;
+  if (!ph_zygote_running() || !environment_known) return false;
+  for (char **e = environ; e != NULL && *e != NULL; e++) {
+    size_t len = strlen(*e) + 1;
+    if (environment.len - at < len || memcmp(environment.data + at, *e, len) != 0) return false;
+    at += len;
+  }
+  return at == environment.len;
+}
 
 /* --- forking ---------------------------------------------------------------------------------------------- */
 
@@ -97,6 +124,7 @@ void ph__zygote_adopt(int control) {
 int ph_zygote_start(const struct ph_zygote_program *program, struct ph_err *err) {
   if (ph_zygote_running()) return 0;
   if (check_threads(1, err) != 0) return -1;
+  note_environment();
   int control;
   pid_t pid = fork_zygote(false, program, &control, err);
   if (pid < 0) return -1;

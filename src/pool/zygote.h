@@ -32,6 +32,8 @@ struct ph_zygote_program {
  * about to make a pool. */
 int ph_zygote_start(const struct ph_zygote_program *program, struct ph_err *err);
 bool ph_zygote_running(void);
+/* Workers of the process-wide zygote begin with the environment that this process has now. */
+bool ph_zygote_has_environment(void);
 /* Tells the process-wide zygote to end (and with it every worker that is left): stop, which reaps it, has less to wait for
  * then. Both are idempotent. */
 void ph_zygote_dismiss(void);

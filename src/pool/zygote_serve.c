@@ -102,7 +102,7 @@ enum { MEMFD, BELL, REQUESTS, TRACE, N_KEPT };
 static void keep_only(int kept[N_KEPT]) {
   int high[N_KEPT], n = kept[TRACE] >= 0 ? N_KEPT : TRACE;
   for (int i = 0; i < n; i++) {
-    high[i] = PH_FAULT(dup) ? -1 : fcntl(kept[i], F_DUPFD, 1000);
+    high[i] = PH_FAULT(dup) ? -1 : fcntl(kept[i], F_DUPFD, 3 + N_KEPT);
     if (high[i] < 0) high[i] = kept[i];
     if (high[i] < 3 + n) return;
   }

@@ -15,7 +15,7 @@ struct ph_embedded_file {
   const char *module;    /* "parhost.executor"; "report/page.css" of what is no Lua */
   const char *chunkname; /* "@lua/parhost/executor.lua" */
   struct ph_embedded_chunk text;
-  struct ph_embedded_chunk compiled; /* by the Lua of the build, nothing stripped; NULL: no Lua */
+  struct ph_embedded_chunk compiled; /* by the Lua of the build, without the names of locals; NULL: no Lua */
 };
 
 extern const struct ph_embedded_file ph_embedded_files[];

@@ -2,6 +2,7 @@
  * Making and ending Lua states. A vm is malloc'ed by ph_vm_open, or lies in a userdata of an adopted state. */
 #include <lauxlib.h>
 #include <lualib.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,11 @@
 
 _Thread_local struct ph_vm *ph_vm_current;
 
-static const char vm_key;
+/* KB that a state allocates before it collects for the first time: modules, which stay. A step of less than
+ * nothing puts the collector that far behind. Workers collect when they are idle, too. */
+#define GC_CREDIT 384
+
+static const char vm_key, last_key;
 
 struct ph_vm *ph_vm_of(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &vm_key);
@@ -46,13 +51,22 @@ static void init_vm(struct ph_vm *vm, lua_State *L) {
   atomic_init(&vm->stop, PH_STOP_NONE);
 }
 
-/* Classes that are made by their first use, and would stay half made if that found no memory. */
+/* Classes that are made by their first use, and would stay half made if that found no memory. The box is garbage then; no
+ * finalizer is to be called for it, in the middle of whatever runs. */
 static void make_classes(lua_State *L) {
   luaL_Buffer b;
   luaL_buffinitsize(L, &b, LUAL_BUFFERSIZE + 1); /* lauxlib's own, of boxes for big buffers */
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &b);
   luaL_pushresultsize(&b, 0);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &b) == LUA_TUSERDATA) {
+    lua_pushnil(L);
+    lua_setmetatable(L, -2);
+  }
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &b);
   ph_error_metatable(L);
-  lua_pop(L, 2);
+  lua_pop(L, 3);
 }
 
 static void install(lua_State *L, struct ph_vm *vm) {
@@ -65,9 +79,33 @@ static void install(lua_State *L, struct ph_vm *vm) {
   ph__searcher_install(L);
 }
 
+/* Of the first object that has a finalizer: lua_close calls it when all others are done. What it would do then is take the
+ * state apart, object by object. */
+static int leave_close(lua_State *L) {
+  struct ph_vm **vm = lua_touserdata(L, 1);
+  if ((*vm)->leaves_memory) longjmp(*(*vm)->closed, 1);
+  return 0;
+}
+
+static void finalize_last(lua_State *L, struct ph_vm *vm) {
+  struct ph_vm **last = lua_newuserdatauv(L, sizeof(*last), 0);
+  *last = vm;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, leave_close);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &last_key);
+}
+
 static int open_libraries(lua_State *L) {
   struct ph_vm *vm = lua_touserdata(L, 1);
+#ifdef PH_GCSTRESS
+  lua_gc(L, LUA_GCGEN, 2, 0); /* what has a finalizer goes soon, too */
+#else
+  lua_gc(L, LUA_GCGEN, 0, 0); /* as stock lua; here, while there is next to nothing that the switch would walk over */
+#endif
   lua_gc(L, LUA_GCSTOP);
+  finalize_last(L, vm);
   luaL_openlibs(L);
   lua_pushlightuserdata(L, vm);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
@@ -76,10 +114,8 @@ static int open_libraries(lua_State *L) {
   seed_random(L);
   ph_codec_baseline(L);
   lua_gc(L, LUA_GCRESTART);
-#ifdef PH_GCSTRESS
-  lua_gc(L, LUA_GCGEN, 2, 0); /* what has a finalizer goes soon, too */
-#else
-  lua_gc(L, LUA_GCGEN, 0, 0); /* as stock lua */
+#ifndef PH_GCSTRESS
+  lua_gc(L, LUA_GCSTEP, -GC_CREDIT);
 #endif
   return 0;
 }
@@ -128,7 +164,9 @@ static void close_vm(struct ph_vm *vm, bool last) {
 #else
   (void)last;
 #endif
-  lua_close(vm->L);
+  jmp_buf closed;
+  vm->closed = &closed;
+  if (setjmp(closed) == 0) lua_close(vm->L);
   if (!vm->leaves_memory) ph_slab_deinit(&vm->slab);
   if (ph_vm_current == vm) ph_vm_current = vm->outer;
   free(vm);

@@ -6,6 +6,7 @@
 #define PH_VM_VM_H
 
 #include <lua.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -31,6 +32,7 @@ struct ph_vm {
   } warnings;
   bool limit_hit;       /* an allocation was refused since this was last cleared */
   bool leaves_memory;   /* nothing is freed any more: the process ends */
+  jmp_buf *closed;      /* then: where lua_close goes on once the finalizers have run */
   bool is_worker;       /* os.exit leaves the worker, not the program */
   bool exit_raises;     /* os.exit raises "worker_exit": a worker that shares its process with others */
   bool is_program;      /* the main state of the host program */

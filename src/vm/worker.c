@@ -355,9 +355,12 @@ static struct ph_vm *open_vm(const struct worker *w) {
 }
 
 static int require_worker(lua_State *L) {
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "parhost.worker");
-  lua_call(L, 1, 0);
+  static const char *const modules[] = {"parhost.core.pool", "parhost.worker"};
+  for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+    lua_getglobal(L, "require");
+    lua_pushstring(L, modules[i]);
+    lua_call(L, 1, 0);
+  }
   return 0;
 }
 
@@ -367,6 +370,7 @@ struct ph_vm *ph_worker_warm_up(void) {
   if (vm == NULL) return NULL;
   lua_pushcfunction(vm->L, require_worker);
   if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) lua_pop(vm->L, 1);
+  lua_gc(vm->L, LUA_GCCOLLECT); /* what is old then no worker writes to when it collects: those pages stay shared */
   return vm;
 }
 

@@ -50,6 +50,16 @@ describe("proc_pool", function()
     assert.equal("nested", err.kind)
   end)
 
+  it("gives its workers the environment of who makes it, also in workers that have another one", function()
+    local below = require("support.tasks").getenv_below
+    local pool <close> = proc_pool.new { max_workers = 1, env = { X = "1", HOME = false } }
+    assert.same({ "1", nil, os.getenv("PATH") },
+      { pool:submit(below, "X", 1):result(), pool:submit(below, "HOME", 1):result(),
+        pool:submit(below, "PATH", 1):result() })
+    assert.equal("2", pool:submit(below, "X", { max_workers = 1, env = { X = "2" } }):result())
+    assert.same({ nil, os.getenv("HOME") }, { below("X", 1), below("HOME", 1) })
+  end)
+
   it("gives its workers env, cwd and niceness", function()
     local pool <close> = proc_pool.new { max_workers = 1, env = { X = "1", N = 5, HOME = false }, cwd = "/", nice = 3 }
     local function env(name) return pool:submit("os:getenv", name):result() end

@@ -52,4 +52,10 @@ function tasks.run_async_for_ever(path)
   end)
 end
 
+-- What a worker of a pool that this one makes has in its environment.
+function tasks.getenv_below(name, options)
+  local pool <close> = require "proc_pool".new(options)
+  return pool:submit("os:getenv", name):result()
+end
+
 return tasks
