@@ -75,6 +75,7 @@ static void sleep_now(lua_State *L, struct lib_state *s, int64_t deadline) {
   if (ph_traced()) ph_trace_settle();
   bool wait = begin_waits(s, &deadline, &last);
   if (wait && (vm == NULL || !must_hurry(s, vm))) {
+    ph_loop_beware(loop, ph_threads_running() > 0);
     ph_inspect_rest(true);
     ph_loop_run_once(loop, deadline);
     ph_inspect_rest(false);

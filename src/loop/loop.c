@@ -27,7 +27,8 @@ struct ph_loop {
   int64_t deadline; /* and what for */
   int64_t lateness; /* of waking, averaged */
   unsigned events;  /* callbacks so far */
-  bool gives_way, lost;
+  uv_timer_t pulse; /* libuv's own: it needs no descriptor */
+  bool gives_way, lost, bewares;
   struct ph_loop *next_left;
 };
 
@@ -79,7 +80,7 @@ static struct ph_loop_watch *watch_timer(struct ph_loop *loop, struct ph_err *er
   return w;
 }
 
-enum { LOOP_FDS = 4, FIRST_LOOP_FDS = 6 };
+enum { LOOP_FDS = 4, FIRST_LOOP_FDS = 6, PULSE_MS = 1000 };
 
 /* libuv (1.44) leaves its epoll open when it finds no more descriptors for a loop, and aborts without those of a pipe that
  * it makes with the first one. */
@@ -109,6 +110,7 @@ struct ph_loop *ph_loop_new(struct ph_err *err) {
     return NULL;
   }
   loop->uv.data = loop;
+  uv_timer_init(&loop->uv, &loop->pulse);
   loop->wake_fd = PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   loop->timer_fd = PH_FAULT(timerfd) ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   loop->armed = loop->deadline = PH_NEVER;
@@ -140,6 +142,7 @@ void ph_loop_free(struct ph_loop *loop) {
   }
   if (loop->wake != NULL) ph_loop_unwatch(loop->wake);
   if (loop->timer != NULL) ph_loop_unwatch(loop->timer);
+  uv_close((uv_handle_t *)&loop->pulse, NULL);
   uv_run(&loop->uv, UV_RUN_DEFAULT);
   PH_CHECK(uv_loop_close(&loop->uv) == 0);
   if (loop->wake_fd >= 0) close(loop->wake_fd);
@@ -217,6 +220,19 @@ bool ph_loop_is_lost(const struct ph_loop *loop) {
   return loop->lost;
 }
 
+static void on_pulse(uv_timer_t *timer) {
+  (void)timer;
+}
+
+void ph_loop_beware(struct ph_loop *loop, bool of_threads) {
+  if (loop->bewares == of_threads) return;
+  loop->bewares = of_threads;
+  if (of_threads)
+    uv_timer_start(&loop->pulse, on_pulse, PULSE_MS, PULSE_MS);
+  else
+    uv_timer_stop(&loop->pulse);
+}
+
 static void sleep_once(struct ph_loop *loop) {
   if (loop->gives_way)
     sleep_lightly(loop);
@@ -253,6 +269,7 @@ int ph_loop_fd(const struct ph_loop *loop) {
 
 int64_t ph_loop_arm(struct ph_loop *loop, int64_t deadline) {
   int64_t now = ph_now();
+  ph_loop_beware(loop, false); /* whoever sleeps looks after itself */
   uv_update_time(&loop->uv);
   int own = uv_backend_timeout(&loop->uv);
   if (own >= 0 && now + own * INT64_C(1000000) < deadline) deadline = now + own * INT64_C(1000000);

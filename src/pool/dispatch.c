@@ -8,7 +8,6 @@
  *
  * The epoll descriptor of a pool serves both: the dispatcher waits in it, and the owner's loop polls it. */
 #include <errno.h>
-#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include "base/fault.h"
 
 #define TICK_NS 1000000
+#define PULSE_NS 1000000000
 #define NAP_NS 50000
 #define SPIN_NS 40000 /* about what waking a parked thread costs */
 #define SPIN_CREDIT_MAX 8
@@ -113,25 +113,27 @@ static bool intake_wants_us(struct ph_pool *p) {
   return atomic_load(&p->n_intake) > 0 && atomic_load(&p->hungry);
 }
 
-/* `left`: nanoseconds, -1: no limit. Where there is no epoll_pwait2 (valgrind, old kernels), milliseconds must do. */
+/* `left`: nanoseconds. Where there is no epoll_pwait2 (valgrind, old kernels), milliseconds must do. */
 static int wait_for_events(int fd, struct epoll_event *events, int n, int64_t left) {
   struct timespec ts = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-  int got = PH_FAULT(epoll_wait) ? -1 : epoll_pwait2(fd, events, n, left < 0 ? NULL : &ts, NULL);
+  int got = PH_FAULT(epoll_wait) ? -1 : epoll_pwait2(fd, events, n, &ts, NULL);
   if (got >= 0 || errno != ENOSYS) return got;
-  int64_t ms = left < 0 ? -1 : (left + 999999) / 1000000;
-  return epoll_wait(fd, events, n, ms > INT_MAX ? INT_MAX : (int)ms);
+  return epoll_wait(fd, events, n, (int)((left + 999999) / 1000000));
 }
 
+/* Not for ever: when somebody closes the descriptors of this process meanwhile, nothing wakes us. */
 static void sleep_in_epoll(struct ph_pool *p) {
   struct epoll_event events[16];
-  int64_t left = p->next_timer == PH_NEVER ? -1 : p->next_timer - ph_now();
-  if (p->next_timer != PH_NEVER && left < 0) left = 0;
+  int64_t now = ph_now(), left = PULSE_NS;
+  if (p->next_timer < now + left) left = p->next_timer > now ? p->next_timer - now : 0;
   pthread_mutex_unlock(&p->lock);
   if (intake_wants_us(p)) left = 0;
   int n = wait_for_events(p->epoll_fd, events, 16, left);
+  bool lost = n < 0 && errno != EINTR;
   pthread_mutex_lock(&p->lock);
   clear_parked(p);
   handle_events(p, events, n);
+  if (lost) tick(p);
 }
 
 /* Replies come one by one, faster than a thread goes to sleep: a moment later there are many. */

@@ -2,6 +2,7 @@
  * Links between threads: the same rings and slots, in one anonymous mapping without a descriptor. The rings are small,
  * as what is big goes by reference (wire.h). The memory lives until both sides have closed, so that a thread that was
  * abandoned still has its end. */
+#include <errno.h>
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -99,7 +100,7 @@ void ph_link_ring_also(struct ph_link *worker, int fd) {
 static void wake_worker(struct ph_link_shared *shared) {
   uint64_t one = 1;
   int also = atomic_load(&shared->also);
-  if (also >= 0 && write(also, &one, sizeof one) < 0) return; /* full: it is awake */
+  if (also >= 0 && write(also, &one, sizeof one) < 0 && errno == EAGAIN) return; /* full: it is awake */
   syscall(SYS_futex, &shared->parked[0].wishes, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
