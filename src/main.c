@@ -28,6 +28,7 @@
 #include "pool/zygote.h"
 #include "vm/error.h"
 #include "vm/vm.h"
+#include "vm/worker_stdio.h"
 
 static struct ph_vm *volatile program; /* the main state, for the handler; NULL while it is closed, and after */
 static pthread_t main_thread;
@@ -397,6 +398,7 @@ static void open_missing_stdio(void) {
 int main(int argc, char **argv) {
   const struct ph_vm_options options = {0};
   open_missing_stdio();
+  ph_worker_stdio_keep(stdout);
   main_thread = pthread_self();
   program_pid = getpid();
   program = ph_vm_open(&options);

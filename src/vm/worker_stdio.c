@@ -37,15 +37,21 @@ struct output {
 
 static _Thread_local struct output output = {.buffer = BUFFER};
 
-/* The program's own stdout, while a stream of the line editor stands in for it. NULL: the C library's variable is right. */
+/* The program's own stdout: a stream of the line editor may stand in for it, and threads must not look at the C library's
+ * variable meanwhile. NULL: that is right, and nobody changes it. */
 static FILE *_Atomic kept_stdout;
 
 void ph_worker_stdio_keep(FILE *stream) {
   atomic_store(&kept_stdout, stream);
 }
 
+static FILE *program_stdout(void) {
+  FILE *kept = atomic_load(&kept_stdout);
+  return kept != NULL ? kept : stdout;
+}
+
 static bool write_through_stdout(const char *bytes, size_t n) {
-  FILE *kept = atomic_load(&kept_stdout), *stream = kept != NULL ? kept : stdout;
+  FILE *stream = program_stdout();
   flockfile(stream);
   bool ok = fwrite_unlocked(bytes, 1, n, stream) == n && fflush_unlocked(stream) == 0;
   funlockfile(stream);
@@ -153,10 +159,19 @@ static void open_errors(void) {
   stderr = stream;
 }
 
+static void flush(FILE *stream) {
+  if (__fpending(stream) > 0) fflush(stream);
+}
+
+/* Of a thread's errors there is nothing to flush: that stream keeps nothing back, and may be changing as well. */
 void ph_worker_stdio_flush(void) {
-  if (output.stream != NULL && __fpending(output.stream) > 0) fflush(output.stream);
-  if (__fpending(stdout) > 0) fflush(stdout);
-  if (__fpending(stderr) > 0) fflush(stderr);
+  if (output.stream != NULL) {
+    flush(output.stream);
+    flush(program_stdout());
+  } else {
+    flush(stdout);
+    flush(stderr);
+  }
   if (output.len > 0) release(NULL, 0);
 }
 
@@ -167,6 +182,7 @@ void ph_worker_stdio_open(void) {
   if (stream == NULL) return;
   setvbuf(stream, buffer, _IOLBF, BUFFER);
   stdout = stream;
+  ph_worker_stdio_keep(NULL);
   open_errors();
 }
 

@@ -13,7 +13,7 @@ void ph_worker_stdio_open(void);
 void ph_worker_stdio_enter(lua_State *L);
 void ph_worker_stdio_leave(void);
 
-/* What the lines of threads go through from now on, in place of stdout; NULL: stdout. */
+/* What the lines of threads go through from now on; NULL: stdout, which nobody is to change while there are threads. */
 void ph_worker_stdio_keep(FILE *stream);
 
 /* What stands in front of each line of this worker from now on; cut when it is long. */
