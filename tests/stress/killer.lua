@@ -364,7 +364,7 @@ if left then complain("left at the end: %s", left) end
 local memory_after = census.collected()
 print(("killer: memory before %s, after the first round %s, after the last %s, without pools %s"):format(
   census.mb(memory_before), census.mb(memory[1]), census.mb(memory[#memory]), census.mb(memory_after)))
-if memory_after - memory_before > GROWTH then complain("memory has grown") end
+if memory_after - memory_before > census.bound(GROWTH) then complain("memory has grown") end
 previous:check_late()
 print(("killer: %d rounds, %s"):format(#memory, account.summary()))
 print(("killer: %d kills, %d stops, %d cancels, %d pools, %.0f tasks/s"):format(

@@ -338,7 +338,7 @@ end
 local function check_flat(samples)
   local warm, last = samples[math.max(1, #samples // 5)], samples[#samples]
   for _, what in ipairs { "own", "workers" } do
-    check(last[what] - warm[what] <= GROWTH, "memory (%s) grows: %s -> %s", what, census.mb(warm[what]),
+    check(last[what] - warm[what] <= census.bound(GROWTH), "memory (%s) grows: %s -> %s", what, census.mb(warm[what]),
       census.mb(last[what]))
   end
   check(last.descriptors <= samples[1].descriptors, "descriptors: %d -> %d", samples[1].descriptors, last.descriptors)

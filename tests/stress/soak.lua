@@ -44,7 +44,7 @@ end
 local function check_growth(list, what)
   local warm, last = list[math.min(WARM, #list)][what], list[#list][what]
   local text = ("%s %s -> %s"):format(what, census.mb(warm), census.mb(last))
-  assert(last - warm <= BOUND, "memory grows: " .. text)
+  assert(last - warm <= census.bound(BOUND), "memory grows: " .. text)
   return text
 end
 
