@@ -127,8 +127,24 @@ local function describe(err)
   return type(err) == "table" and err.wrong and "a wrong result: " .. err.wrong or tostring(err)
 end
 
--- A zygote that finds no memory for its own beginning is gone for good.
-if arg[1]:find "^zygote" then parts[1]() end
+-- More connections and children than a zygote has room for at first.
+local function use_many()
+  local pools <close> = setmetatable({}, { __close = function(pools)
+    for _, pool in ipairs(pools) do pool:close() end
+  end })
+  local list = {}
+  for i = 1, 20 do
+    pools[i] = proc_pool.new(1)
+    list[i] = pools[i]:submit(double, i)
+  end
+  for i = 1, 20 do same(2 * i, list[i]:result()) end
+end
+
+-- A zygote that finds no memory for its own beginning is gone for good; later it allocates only when there is much to do.
+if arg[1]:find "^zygote" then
+  parts[1]()
+  parts = { use_many, parts[1] }
+end
 
 local only = tonumber(arg[2])
 local function run(i)
