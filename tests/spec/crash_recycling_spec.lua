@@ -116,6 +116,26 @@ describe_as_root("a worker that cannot be started", function()
   end)
 end)
 
+describe_as_root("a task that starts programs without end", function()
+  for _, kind in ipairs { "proc_pool", "thread_pool" } do
+    it("is stopped in time, and the pool goes on: " .. kind, function()
+      local result = run_with(40, ([[
+        local futures = require "futures"
+        local pool <close> = require("%s").new { max_workers = 2 }
+        local f = pool:with { timeout = 0.3 }:submit(function()
+          local async, list = require "async", {}
+          while true do
+            local ok, process = pcall(async.process, { "sleep", "1000" })
+            if ok then list[#list + 1] = process end
+          end
+        end)
+        print(futures.is(select(2, f:outcome(20)), "timeout"), pool:submit(math.abs, -2):result(20))
+        ]]):format(kind))
+      assert.same({ "true\t2\n", 0 }, { result.out, result.code }, result.err)
+    end)
+  end
+end)
+
 -- The stack of a thread takes 8 MiB of address space, the link of a worker 1; sanitizers take all there is.
 local describe_plain = hostile.address_space() < 1 << 40 and describe or pending
 
