@@ -303,11 +303,28 @@ static int count_others(lua_State *L) {
   return 1;
 }
 
+#define PATIENCE_NS 100000000 /* how long a task may run on when a stop request is not for it */
+
+/* Without a run a stop request is for the plain code that waits, not for the task that happens to run meanwhile; unless that
+ * does not come back. Then it is for both. */
+static bool leave_to_plain_code(struct sched *s, enum ph_stop source) {
+  int64_t now = ph_now();
+  if (s->stop_left == 0) s->stop_left = now;
+  if (now - s->stop_left < PATIENCE_NS) {
+    ph_vm_interrupt(s->vm, source);
+    return true;
+  }
+  atomic_store(&s->vm->stop, (int)source);
+  return false;
+}
+
 /* A stop request of the state, while a run is on: it cancels the run's main task, or what the run has left over. One that is
  * not for this run, but for what lies on top of it, waits until its tasks are out of the way. */
 static bool take_stop(lua_State *L, enum ph_stop source) {
   struct sched *s = lib_state_of(L)->sched;
-  if (!is_inside_run(s)) return s->run.on && task_current(L, s) != NULL;
+  bool in_task = task_current(L, s) != NULL;
+  if (!in_task) s->stop_left = 0;
+  if (!is_inside_run(s)) return in_task && (s->run.on || leave_to_plain_code(s, source));
   if (!s->run.stop_taken) {
     s->run.stop_taken = s->stirred = true;
     s->run.stop_signal = source == PH_STOP_SIGNAL;

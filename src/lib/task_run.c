@@ -399,13 +399,13 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t, int at, bo
 
 /* --- turns ------------------------------------------------------------------------------------------------ */
 
-/* Every task that is ready now, once. */
+/* Every task that is ready now, once; or until plain code has to be told something. */
 static bool run_turn(lua_State *L, struct sched *s) {
   size_t n = s->n_ready;
   int at = lua_gettop(L) + 1;
   if (n == 0) return false;
   task_push_tables(L, s);
-  for (size_t i = 0; i < n; i++) {
+  for (size_t i = 0; i < n && s->stop_left == 0; i++) {
     struct sched_task *t = sched_peek(s);
     if (t == NULL) break;
     bool begins = task_begin(L, s, t, at);
