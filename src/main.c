@@ -37,17 +37,17 @@ static volatile sig_atomic_t ended_by; /* the signal that the process is to die 
 
 /* --- signals ---------------------------------------------------------------------------------------------- */
 
+/* Whoever terminates a program or hangs up does not come a second time: `timeout`, a service manager, a terminal that is
+ * gone. This sends a signal again. */
+static timer_t reminder;
+static bool has_reminder;
+
 #define HEARD_WITHIN 5 /* seconds */
 
-/* Whoever terminates a program or hangs up does not come a second time: `timeout`, a service manager, a terminal that is
- * gone. The timer sends the signal again. */
-static void send_again(int number) {
+static void make_reminder(int number) {
   struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = number};
-  const struct itimerspec when = {.it_value.tv_sec = HEARD_WITHIN};
-  int timer; /* the kernel's: glibc's functions may allocate */
   event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-  if (number != SIGINT && syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0)
-    syscall(SYS_timer_settime, timer, 0, &when, NULL);
+  has_reminder = timer_create(CLOCK_MONOTONIC, &event, &reminder) == 0;
 }
 
 static bool is_unheard(void) {
@@ -63,13 +63,15 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   int saved = errno;
   bool again = info->si_code == SI_TIMER;
   if (again ? is_unheard() : ended_by != 0) {
+    if (again) number = ended_by;
     ph_edit_restore();
     ph_progress_restore();
     signal(number, SIG_DFL);
     raise(number);
   } else if (!again) {
     ended_by = number;
-    send_again(number);
+    const struct itimerspec when = {.it_value.tv_sec = HEARD_WITHIN};
+    if (has_reminder && number != SIGINT) timer_settime(reminder, 0, &when, NULL);
     if (program != NULL && !ph_edit_interrupt()) {
       ph_vm_interrupt(program, PH_STOP_SIGNAL);
       if (ph_vm_current != program) ph_vm_interrupt(ph_vm_current, PH_STOP_SIGNAL);
@@ -84,9 +86,12 @@ static void install_handlers(void) {
   static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
   struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO}, old;
   sigemptyset(&action.sa_mask);
+  int handled = SIGINT;
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-    if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) sigaction(numbers[i], &action, NULL);
+    if (sigaction(numbers[i], NULL, &old) != 0 || old.sa_handler != SIG_DFL) continue;
+    if (sigaction(numbers[i], &action, NULL) == 0) handled = numbers[i];
   }
+  if (handled != SIGINT) make_reminder(handled);
 }
 
 /* A thread that was abandoned may hold the lock of a stream, or be in the middle of a library that has work to do at
