@@ -35,7 +35,8 @@ describe("Ctrl-C while results come in", function()
           futures[n] = pool:submit(math.abs, -1)
           futures[n]:wait()
         end]]
-      assert.same({ -2, "all\n", "" }, { result.code, result.out, result.err })
+      local err = result.err:gsub("^parhost: interrupted; waiting for 1 running task [^\n]*\n$", "") -- it may just run
+      assert.same({ -2, "all\n", "" }, { result.code, result.out, err })
     end
   end)
 end)

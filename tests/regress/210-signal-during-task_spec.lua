@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Ctrl-C while plain code waits, at the very moment when one of the tasks in the background runs: it unwound that task, and the
--- wait went on. It is for the wait; for the task as well when that does not come back.
+-- Ctrl-C while plain code waits, at the very moment when one of the tasks in the background runs: it unwound that task, and
+-- the wait went on. It is for the wait; for the task as well when that does not come back.
 package.path = "tests/spec/?.lua;" .. package.path
 local run = require "support.run"
 

@@ -2,6 +2,7 @@
 -- How programs end by signals, and with standard streams that are not as usual. Of each: how it ended, what it said; and
 -- nothing is left, no process, no file. Programs with pools in every phase: crash_signal_spec.lua, together_exit_spec.lua.
 package.path = "tests/spec/?.lua;" .. package.path
+local run = require "support.run"
 local world = require "support.world"
 
 local NUMBERS <const> = { HUP = 1, INT = 2, QUIT = 3, KILL = 9, TERM = 15 }
@@ -102,7 +103,8 @@ describe("Ctrl-C", function()
       repeat until os.clock() > stop
       program:kill "INT"
       local result = program:finish()
-      assert.same({ -2, "", "" }, { result.code, result.left, result.err })
+      local err = result.err == WAITING and "" or result.err -- the task may just run
+      assert.same({ -2, "", "" }, { result.code, result.left, err })
     end
   end)
 
@@ -154,7 +156,8 @@ describe("a signal", function()
     end)
   end
 
-  it("SIGTERM and SIGHUP end it also when C code does not return, with what its pools run", function()
+  local it_now = run.has_tsan and pending or it -- that keeps signals back while C code runs
+  it_now("SIGTERM and SIGHUP end it also when C code does not return, with what its pools run", function()
     local stuck = PROCESS .. "ready() local s = ('a'):rep(60) s:find(('a*'):rep(60) .. 'b')"
     for _, name in ipairs { "TERM", "HUP" } do
       check({ code = -NUMBERS[name] }, { text = CLOSING .. stuck }, send(name))

@@ -11,7 +11,7 @@ terminal.available = run.sh("command -v tmux").code == 0
 
 -- ThreadSanitizer blocks all signals while a handler runs, and keeps them back while code runs that it does not know,
 -- such as Lua's.
-terminal.signals_late = io.open("/proc/self/maps"):read("a"):find("libtsan", 1, true) ~= nil
+terminal.signals_late = run.has_tsan
 
 -- The program under test, wherever one is.
 terminal.program = run.sh("realpath " .. run.parhost).out:gsub("\n", "")
