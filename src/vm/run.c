@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 #include "pool/backend_proc.h"
 #include "pool/backend_thread.h"
 #include "pool/pool.h"
@@ -398,7 +399,7 @@ static int run_items(struct ph_run *r, struct ph_slot *slot, unsigned slot_numbe
   r->own_slot = slot;
   r->slot_number = (uint16_t)slot_number;
   r->now = ph_now();
-  if (wire->flags & PH_TASK_TRACED) ph_run_trace_begin(r, &trace);
+  if ((wire->flags & PH_TASK_TRACED) && ph_traced()) ph_run_trace_begin(r, &trace);
   if (wire->flags & PH_TASK_LOGGED) read_log(r);
   if (r->trace != NULL) r->trace->in = r->payload_len;
   if (wire->flags & PH_TASK_CHUNK) find_first(r);

@@ -4,7 +4,9 @@
 local gate = require "support.gate"
 local run = require "support.run"
 
-package.cpath = run.path:gsub("[^/]*$", "") .. "tests/support/?.so;" .. package.cpath
+local has_host, host = pcall(require, "parhost.core.host")
+local program = has_host and host.program_path() or run.path -- run.path may be a symbolic link
+package.cpath = program:gsub("[^/]*$", "") .. "tests/support/?.so;" .. package.cpath
 
 local hostile = {}
 

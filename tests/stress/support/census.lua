@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What this process holds: memory, descriptors, threads, children. For programs that must give all of it back.
-package.cpath = arg[-1]:gsub("[^/]*$", "") .. "tests/support/?.so;" .. package.cpath
+local program = assert(require "parhost.core.host".program_path())
+package.cpath = program:gsub("[^/]*$", "") .. "tests/support/?.so;" .. package.cpath
 
 local async = require "async"
 local crash = require "crash"
