@@ -24,9 +24,28 @@ static struct ph_task *first_in_heap(struct ph_heap *h, const struct ph_client *
   return NULL;
 }
 
+static struct ph_task *older(struct ph_task *a, struct ph_task *b) {
+  return a == NULL || b->id < a->id ? b : a;
+}
+
+/* The oldest, whatever its priority: what it waits for was mostly submitted before it, so that is under way. A younger one
+ * may come to lie on top of what it waits for. In the list only what was taken back from workers is out of order. */
+static struct ph_task *oldest_in_queue(const struct ph_pool *p) {
+  const struct ph_heap *heaps[] = {&p->queue.urgent, &p->queue.lazy};
+  const struct ph_list *list = &p->queue.plain;
+  size_t left = (size_t)PH_LINK_SLOTS * p->config.max_workers + 1;
+  struct ph_task *t = NULL;
+  for (struct ph_list *n = list->next; n != list && left > 0; n = n->next, left--)
+    t = older(t, ph_list_entry(n, struct ph_task, node));
+  for (int i = 0; i < 2; i++)
+    for (size_t k = 0; k < heaps[i]->count; k++)
+      t = older(t, ph_list_entry(heaps[i]->nodes[k], struct ph_task_special, rank)->task);
+  return t;
+}
+
 /* Taken out of the queue. `c` NULL: anybody's. */
 static struct ph_task *take_queued(struct ph_pool *p, const struct ph_client *c) {
-  struct ph_task *t = c == NULL ? ph__queue_first(&p->queue) : first_in_heap(&p->queue.urgent, c);
+  struct ph_task *t = c == NULL ? oldest_in_queue(p) : first_in_heap(&p->queue.urgent, c);
   if (t == NULL && c != NULL) t = last_in_list(&p->queue.plain, c);
   if (t == NULL && c != NULL) t = first_in_heap(&p->queue.lazy, c);
   if (t != NULL) ph__queue_remove(&p->queue, t);

@@ -234,7 +234,7 @@ void ph_pool_waits(struct ph_pool *p, uint32_t worker, const struct ph_link *lin
 struct ph_help_wish {
   uint64_t id;              /* this one; 0: none in particular */
   struct ph_client *client; /* the newest of this client, or NULL */
-  bool any;                 /* the next in the queue */
+  bool any;                 /* the oldest there is */
 };
 /* `link` is the asking worker's: it may have been abandoned. False: there is none. */
 bool ph_pool_help(struct ph_pool *p, uint32_t worker, const struct ph_link *link, const struct ph_help_wish *wish,
