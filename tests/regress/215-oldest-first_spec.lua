@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Two workers wait for each other's tasks. One has as many tasks on top of each other as may be, and waits for one that
 -- nobody has begun; the other, which may run anything, ran younger ones that wait for what lies below them, up to the same
--- depth, and it was a deadlock. It runs the oldest now. (It happened in rows of tasks, each of which waits for the one before.)
+-- depth, and it was a deadlock. It runs the oldest now. (It happened in rows of tasks, each waiting for the one before.)
 package.path = "tests/spec/?.lua;" .. package.path
 local assert = require "luassert"
 local busted = require "busted"
