@@ -48,6 +48,10 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t, int at, bo
 /* Runs what is ready, for as long as `patient` allows: until something has happened that plain code may wait for, or the
  * deadline has come. False: nothing was ready. */
 bool task_run_ready(lua_State *L, struct lib_state *state, int64_t deadline, bool patient);
+
+bool task_is_inside_run(const struct sched *s);
+/* vm->on_stop. */
+bool task_take_stop(lua_State *L, enum ph_stop source);
 /* A message handler: keeps the traceback of where the error was raised, for the task that runs. */
 int task_keep_trace(lua_State *L);
 

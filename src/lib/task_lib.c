@@ -131,15 +131,10 @@ static int current(lua_State *L) {
   return 1;
 }
 
-/* A run is on, further out: in a task, or in a callback. Not one that a task on top of it has nothing to do with. */
-static bool is_inside_run(const struct sched *s) {
-  return s->run.on && s->run.place == ph_run_current();
-}
-
 /* is_running() -> we are in a run, there is one below */
 static int is_running(lua_State *L) {
   const struct sched *s = task_sched(L);
-  lua_pushboolean(L, is_inside_run(s));
+  lua_pushboolean(L, task_is_inside_run(s));
   lua_pushboolean(L, s->run.on);
   return 2;
 }
@@ -303,39 +298,6 @@ static int count_others(lua_State *L) {
   return 1;
 }
 
-#define PATIENCE_NS 100000000 /* how long a task may run on when a stop request is not for it */
-
-/* Without a run a stop request is for the plain code that waits, not for the task that happens to run meanwhile; unless that
- * does not come back. Then it is for both. */
-static bool leave_to_plain_code(struct sched *s, enum ph_stop source) {
-  int64_t now = ph_now();
-  if (s->stop_left == 0) s->stop_left = now;
-  if (now - s->stop_left < PATIENCE_NS) {
-    ph_vm_interrupt(s->vm, source);
-    return true;
-  }
-  atomic_store(&s->vm->stop, (int)source);
-  return false;
-}
-
-/* A stop request of the state, while a run is on: it cancels the run's main task, or what the run has left over. One that is
- * not for this run, but for what lies on top of it, waits until its tasks are out of the way. */
-static bool take_stop(lua_State *L, enum ph_stop source) {
-  struct sched *s = lib_state_of(L)->sched;
-  bool in_task = task_current(L, s) != NULL;
-  if (!in_task) s->stop_left = 0;
-  if (!is_inside_run(s)) return in_task && (s->run.on || leave_to_plain_code(s, source));
-  if (!s->run.stop_taken) {
-    s->run.stop_taken = s->stirred = true;
-    s->run.stop_signal = source == PH_STOP_SIGNAL;
-    struct sched_task *main = s->run.main;
-    s->run.stop_counts = sched_cancel(s, main != NULL ? &main->root : s->run.root, source) && main != NULL;
-  }
-  struct sched_task *t = task_current(L, s);
-  if (t != NULL && t->scope->effective) task_raise_signal(L, t);
-  return true;
-}
-
 /* What only a look at the running code can tell: called by the hook in it, or by the loop. */
 static void serve_request(lua_State *L, int requests) {
   struct sched *s = lib_state_of(L)->sched;
@@ -459,7 +421,7 @@ static struct sched *make_sched(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   lib_state_of(L)->sched = s;
-  s->vm->on_stop = take_stop;
+  s->vm->on_stop = task_take_stop;
   s->vm->on_request = serve_request;
   return s;
 }

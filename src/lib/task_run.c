@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/trace.h"
 #include "lib/task.h"
+#include "vm/run.h"
 
 #define POLL_EVERY_NS 50000 /* the system is asked for news that often while tasks are ready all the time */
 
@@ -395,6 +396,46 @@ void task_resume(lua_State *L, struct sched *s, struct sched_task *t, int at, bo
   s->current = outer;
   after_step(L, s, t, at, begins, status);
   if (begins) lua_settop(L, at + 1);
+}
+
+/* --- being stopped ---------------------------------------------------------------------------------------- */
+
+/* A run is on, further out: in a task, or in a callback. Not one that a task on top of it has nothing to do with. */
+bool task_is_inside_run(const struct sched *s) {
+  return s->run.on && s->run.place == ph_run_current();
+}
+
+#define PATIENCE_NS 100000000 /* how long a task may run on when a stop request is not for it */
+
+/* Without a run a stop request is for the plain code that waits, not for the task that happens to run meanwhile; unless that
+ * does not come back. Then it is for both. */
+static bool leave_to_plain_code(struct sched *s, enum ph_stop source) {
+  int64_t now = ph_now();
+  if (s->stop_left == 0) s->stop_left = now;
+  if (now - s->stop_left < PATIENCE_NS) {
+    ph_vm_interrupt(s->vm, source);
+    return true;
+  }
+  atomic_store(&s->vm->stop, (int)source);
+  return false;
+}
+
+/* A stop request of the state, while a run is on: it cancels the run's main task, or what the run has left over. One that is
+ * not for this run, but for what lies on top of it, waits until its tasks are out of the way. */
+bool task_take_stop(lua_State *L, enum ph_stop source) {
+  struct sched *s = lib_state_of(L)->sched;
+  bool in_task = task_current(L, s) != NULL;
+  if (!in_task) s->stop_left = 0;
+  if (!task_is_inside_run(s)) return in_task && (s->run.on || leave_to_plain_code(s, source));
+  if (!s->run.stop_taken) {
+    s->run.stop_taken = s->stirred = true;
+    s->run.stop_signal = source == PH_STOP_SIGNAL;
+    struct sched_task *main = s->run.main;
+    s->run.stop_counts = sched_cancel(s, main != NULL ? &main->root : s->run.root, source) && main != NULL;
+  }
+  struct sched_task *t = task_current(L, s);
+  if (t != NULL && t->scope->effective) task_raise_signal(L, t);
+  return true;
 }
 
 /* --- turns ------------------------------------------------------------------------------------------------ */

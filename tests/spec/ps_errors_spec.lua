@@ -176,7 +176,8 @@ describe("who connects and says nothing", function()
       print(os.clock() - before < 0.3)
       for _, f in ipairs(open) do f:close() end]], function(program)
       program:await_asleep()
-      local socket, limit = nil, os.time() + 20
+      local socket
+      local limit = os.time() + 20
       repeat socket = asked.sockets(program)[1] until socket or os.time() > limit
       assert.is_truthy(starter.dial(socket))
       return true
