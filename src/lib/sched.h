@@ -107,7 +107,7 @@ struct sched {
   unsigned inside, eager; /* tasks that run, one inside of another; those that were started so */
   uint64_t number;        /* of the last task */
   uint32_t turn;          /* when the loop last came round: SCHED_TURN */
-  int64_t stop_left;      /* since when a stop request waits for plain code to come to it, while a task runs; 0: none does */
+  int64_t stop_left;      /* since this ph_thread_time a stop request waits for plain code, while a task runs; 0: none */
   bool stirred;           /* plain code that waits must have a look */
   bool poll_again;        /* something has run since the pollers were asked */
   int anchors, spare, policy, throws, traces, yielded, generators; /* tables, registry references */

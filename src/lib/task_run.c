@@ -405,12 +405,12 @@ bool task_is_inside_run(const struct sched *s) {
   return s->run.on && s->run.place == ph_run_current();
 }
 
-#define PATIENCE_NS 100000000 /* how long a task may run on when a stop request is not for it */
+#define PATIENCE_NS 100000000 /* of processor time: how long a task may run on when a stop request is not for it */
 
 /* Without a run a stop request is for the plain code that waits, not for the task that happens to run meanwhile; unless that
  * does not come back. Then it is for both. */
 static bool leave_to_plain_code(struct sched *s, enum ph_stop source) {
-  int64_t now = ph_now();
+  int64_t now = ph_thread_time();
   if (s->stop_left == 0) s->stop_left = now;
   if (now - s->stop_left < PATIENCE_NS) {
     ph_vm_interrupt(s->vm, source);
