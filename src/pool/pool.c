@@ -121,7 +121,10 @@ void ph_pool_free(struct ph_pool *p) {
   drop_workers(p);
   drop_tasks(p);
   ph__dispatch_close(p);
-  if (ph_traced()) ph__trace_pool(p, "close");
+  if (ph_traced()) {
+    ph__trace_counters(p, true);
+    ph__trace_pool(p, "close");
+  }
   if (ph_counted()) ph__tally_keep(p);
   pthread_mutex_unlock(&p->lock);
   ph_pool_unref(p);

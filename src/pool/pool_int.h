@@ -307,8 +307,8 @@ void ph__trace_dropped(struct ph_task *t, enum ph_outcome outcome);
 void ph__trace_gone(struct ph_worker *w, struct ph_task *t, uint8_t outcome, const struct ph_exit *how);
 void ph__trace_exit(const struct ph_worker *w, const struct ph_exit *how);
 void ph__trace_pool(const struct ph_pool *p, const char *what);
-/* When they have changed; not more than once in a millisecond. */
-void ph__trace_counters(struct ph_pool *p);
+/* When they have changed; not more than once in a millisecond, but for the last, of a pool that ends. */
+void ph__trace_counters(struct ph_pool *p, bool is_last);
 
 /* tally.c: where ph_counted. A worker has begun (1) or gone (-1); an item has ended; workers have got or lost work; the pool
  * ends. */

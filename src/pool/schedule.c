@@ -384,7 +384,7 @@ static void pump_once(struct ph_pool *p) {
   p->now = PH_NEVER;
   if (ph_watched()) {
     if (ph_counted()) ph__tally_work(p);
-    if (ph_traced()) ph__trace_counters(p);
+    if (ph_traced()) ph__trace_counters(p, false);
   }
   atomic_store_explicit(&p->hungry, p->queue.count == 0 && any_accepts(p), memory_order_release);
   atomic_store(&p->busy, all_are_busy(p));

@@ -264,11 +264,11 @@ static void write_counters(const struct ph_pool *p, int64_t now) {
   ph_event_write(&e);
 }
 
-void ph__trace_counters(struct ph_pool *p) {
+void ph__trace_counters(struct ph_pool *p, bool is_last) {
   uint64_t running = ph__count_running(p), queued = p->n_tasks > running ? p->n_tasks - running : 0;
   if (queued == p->counters.queued && running == p->counters.running) return;
   int64_t now = ph_now(), due = p->counters.when + COUNTERS_EVERY_NS;
-  if (now < due) {
+  if (now < due && !is_last) {
     ph__set_timer(p, due);
     return;
   }
