@@ -7,6 +7,8 @@
 
 #include "codec/codec_int.h"
 
+#define PLACE_LEVELS 20 /* of the stack, that tell where a class is registered */
+
 static bool is_error_class(lua_State *L, int idx) {
   luaL_getmetatable(L, PH_ERROR_CLASS);
   bool is = lua_rawequal(L, -1, idx);
@@ -72,6 +74,50 @@ void ph__enter_class(lua_State *L, struct ph_codec *c, int name, int class) {
   lua_pop(L, 1);
 }
 
+/* Where register is called, as "class.lua:5\npoint.lua:3": up to the line of a main chunk, which the end names, or to the
+ * outermost function, with nothing behind the last newline. */
+static void push_place(lua_State *L) {
+  lua_Debug ar;
+  luaL_Buffer b;
+  bool is_main = false;
+  luaL_buffinit(L, &b);
+  for (int level = 1; !is_main && level < PLACE_LEVELS && lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline < 0) continue; /* a C function */
+    is_main = *ar.what == 'm';
+    lua_pushfstring(L, "%s:%d%s", *ar.source == '@' ? ar.source + 1 : ar.short_src, ar.currentline, is_main ? "" : "\n");
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+}
+
+/* The name, the class, the codec, classes, and another class of this name are on the stack. It gives way if it has come from
+ * elsewhere with a task, or was registered at the same place: a module is loaded again. */
+static void take_over(lua_State *L) {
+  lua_getiuservalue(L, 3, PH_UV_PLACES);
+  lua_pushvalue(L, 1);
+  if (lua_rawget(L, -2) == LUA_TNIL) return;
+  push_place(L);
+  if (lua_rawequal(L, -1, -2)) return;
+  const char *place = lua_tostring(L, -2), *end = strrchr(place, '\n');
+  if (end != NULL && end[1] != '\0') place = end + 1;
+  lua_pushlstring(L, place, strcspn(place, "\n"));
+  luaL_argerror(L, 1,
+                lua_pushfstring(L, "another class is registered as '%s', in %s", lua_tostring(L, 1), lua_tostring(L, -1)));
+}
+
+void ph__push_class_module(lua_State *L, struct ph_codec *c, int class) {
+  int top = lua_gettop(L);
+  lua_getiuservalue(L, c->self, PH_UV_PLACES);
+  const char *place = "";
+  if (ph__push_class_name(L, c, class) && lua_rawget(L, -2) == LUA_TSTRING) place = lua_tostring(L, -1);
+  const char *newline = strrchr(place, '\n'), *file = newline != NULL ? newline + 1 : place, *colon = strrchr(file, ':');
+  lua_pushlstring(L, file, colon != NULL ? (size_t)(colon - file) : 0);
+  ph__push_module_of_file(L, -1);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
 void ph_codec_register(lua_State *L) {
   luaL_argexpected(L, lua_type(L, 1) == LUA_TSTRING, 1, "string");
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -82,13 +128,16 @@ void ph_codec_register(lua_State *L) {
   lua_getiuservalue(L, 3, PH_UV_CLASSES);
   lua_pushvalue(L, 1);
   lua_rawget(L, 4);
-  if (!lua_isnil(L, -1) && !lua_rawequal(L, -1, 2))
-    luaL_argerror(L, 1, lua_pushfstring(L, "another class is registered as '%s'", lua_tostring(L, 1)));
+  if (!lua_isnil(L, -1) && !lua_rawequal(L, -1, 2)) take_over(L);
   lua_pushvalue(L, 2);
   lua_rawget(L, 4);
   if (!lua_isnil(L, -1) && !lua_rawequal(L, -1, 1))
     luaL_argerror(L, 2, lua_pushfstring(L, "the class is registered as '%s' already", lua_tostring(L, -1)));
   ph__enter_class(L, c, 1, 2);
+  lua_getiuservalue(L, 3, PH_UV_PLACES);
+  lua_pushvalue(L, 1);
+  push_place(L);
+  lua_rawset(L, -3);
 }
 
 #define REFUSED (-2) /* among numbers; -1: the store is full */

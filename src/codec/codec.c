@@ -51,7 +51,7 @@ static struct ph_codec *new_codec(lua_State *L, int like) {
     bool own = uv == PH_UV_ANCHORS || uv == PH_UV_CAPTURES || uv == PH_UV_TASK;
     if (like != 0 && !own)
       lua_getiuservalue(L, like, uv);
-    else if (uv == PH_UV_FUNCTIONS)
+    else if (uv == PH_UV_FUNCTIONS || uv == PH_UV_MODULES)
       new_weak_table(L, "k");
     else
       lua_newtable(L);
@@ -60,6 +60,7 @@ static struct ph_codec *new_codec(lua_State *L, int like) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   c->globals = lua_topointer(L, -1);
   lua_pop(L, 1);
+  if (like != 0) c->stand_in = ((const struct ph_codec *)lua_touserdata(L, like))->stand_in;
   return c;
 }
 
@@ -132,6 +133,19 @@ struct ph_level *ph__level_push(lua_State *L, struct ph_codec *c, uint8_t kind, 
   struct ph_level *l = &s->array[s->count++];
   *l = (struct ph_level){.kind = kind, .index = index};
   return l;
+}
+
+void ph_codec_stand_in(lua_State *L, int idx) {
+  int top = lua_gettop(L);
+  idx = lua_absindex(L, idx);
+  push_by_key(L);
+  do {
+    struct ph_codec *c = lua_touserdata(L, -1);
+    c->stand_in = lua_topointer(L, idx);
+    lua_pushvalue(L, idx);
+    lua_setiuservalue(L, -2, PH_UV_STAND_IN);
+  } while (lua_getiuservalue(L, -1, PH_UV_INNER) == LUA_TUSERDATA);
+  lua_settop(L, top);
 }
 
 void ph_codec_baseline(lua_State *L) {

@@ -75,13 +75,16 @@ enum ph_named { PH_NAMED_MODULE, PH_NAMED_CLASS };
 enum {
   PH_UV_FUNCTIONS = 1, /* weak: closure -> struct ph_function */
   PH_UV_CLASSES,       /* name -> class, class -> name */
+  PH_UV_PLACES,        /* name -> where the class was registered, see class.c */
   PH_UV_BASELINE,      /* the globals as they were before user code ran */
   PH_UV_ANCHORS,       /* temporary objects of this message */
   PH_UV_CAPTURES,      /* lists of global names */
+  PH_UV_MODULES,       /* weak: module -> its name, of those that were asked for */
   PH_UV_NAMES,         /* function -> { module, field } */
   PH_UV_LOADED,        /* blob number -> closure that needs no upvalues of its own */
   PH_UV_SENT,          /* names of the globals that were captured: name -> true */
   PH_UV_TASK,          /* the function that ph_codec.task is about */
+  PH_UV_STAND_IN,      /* the table that stands for the globals table */
   PH_UV_INNER,         /* the codec that is used while this one calls out */
   PH_UV_COUNT = PH_UV_INNER,
 };
@@ -109,7 +112,7 @@ struct ph_codec {
   size_t open_dumps;                    /* levels of objects that go through __dump */
   lua_Integer n_captures;               /* lists of global names in PH_UV_CAPTURES, to be looked at */
   struct ph_plain_function plain, task; /* the last in this message; the last one that was a task, in PH_UV_TASK */
-  const void *globals;                  /* identity of the globals table */
+  const void *globals, *stand_in;       /* identity of the globals table, and of what stands for it (or NULL) */
   int self;                             /* stack index of this userdata */
   bool named_known;                     /* `named` is what holds now */
   bool has_code;
@@ -134,6 +137,10 @@ struct ph_function {
 
 /* codec.c */
 struct ph_codec *ph__codec_push(lua_State *L); /* pushes the userdata */
+/* Is the object at this address the globals table, or stands for it? */
+static inline bool ph__is_globals(const struct ph_codec *c, const void *object) {
+  return object == c->globals || (object == c->stand_in && object != NULL);
+}
 _Noreturn void ph__no_memory(lua_State *L);
 /* NULL: too deep. */
 struct ph_level *ph__level_push(lua_State *L, struct ph_codec *c, uint8_t kind, int index);
@@ -161,16 +168,22 @@ bool ph__push_name(lua_State *L, struct ph_codec *c, int idx);
 /* Pushes the function that "_G", field meant before user code ran; false: none. Both are strings on the stack. */
 bool ph__push_original_global(lua_State *L, struct ph_codec *c, int module, int field);
 /* Pushes the name under which the value at idx is loaded; false: it is no module. */
-bool ph__push_module_name(lua_State *L, int idx);
+bool ph__push_module_name(lua_State *L, struct ph_codec *c, int idx);
 /* Replaces the module name on the stack top by the module, running its code if that is allowed and needed. False: it
  * is not loaded; the name stays. */
 bool ph__require(lua_State *L, struct ph_codec *c, bool may_run);
+/* Pushes the name of the loaded module that was read from the file whose name is at idx, or "". */
+void ph__push_module_of_file(lua_State *L, int idx);
+/* Runs the module of the name on the stack top, which stays, and pushes its value; false: there is no such file. */
+bool ph__require_file(lua_State *L, struct ph_codec *c);
 
 /* class.c */
 /* Pushes the class name for a metatable at idx; false: not registered. */
 bool ph__push_class_name(lua_State *L, struct ph_codec *c, int idx);
 /* Pushes the class of that name (a string at idx), taking it from the blob when unknown; false: none. */
 bool ph__push_class(lua_State *L, struct ph_codec *c, int idx, const struct ph_blob_store *blobs, uint64_t blob_plus_1);
+/* Pushes the name of the module that registers the class at idx when it is loaded, or "". */
+void ph__push_class_module(lua_State *L, struct ph_codec *c, int class);
 /* Enters a class under its name, both at stack indices. */
 void ph__enter_class(lua_State *L, struct ph_codec *c, int name, int class);
 /* Pushes a field of the class at idx, inherited ones too, and gives its type. */

@@ -33,16 +33,27 @@ int ph__begin_instance(lua_State *L, struct ph_reader *r, size_t offset, bool sh
   return PH_BEGUN;
 }
 
+/* Pushes the class; its name and the module that registers it at the other end are on the stack. */
+static bool push_registered(lua_State *L, struct ph_reader *r) {
+  if (ph__push_class(L, r->c, -2, NULL, 0)) return true;
+  if (!ph__require_file(L, r->c)) return false;
+  lua_pop(L, 1);
+  return ph__push_class(L, r->c, -2, NULL, 0);
+}
+
 /* The definition of a class. It is known by its name before its fields are read, which may refer to it. */
 int ph__begin_class(lua_State *L, struct ph_reader *r, size_t offset, bool shared) {
   if (!r->allow_code) return ph__bad(r, "class");
-  if (ph__get_name(L, r) != PH_WHOLE) return PH_BAD;
-  bool known = ph__push_class(L, r->c, -1, NULL, 0);
+  for (int i = 0; i < 2; i++) /* the class, its module */
+    if (ph__get_name(L, r) != PH_WHOLE) return PH_BAD;
+  int name = lua_gettop(L) - 1;
+  bool known = push_registered(L, r);
   if (!known) {
     lua_newtable(L);
-    ph__enter_class(L, r->c, lua_gettop(L) - 1, lua_gettop(L));
+    ph__enter_class(L, r->c, name, lua_gettop(L));
   }
-  lua_remove(L, -2);
+  lua_replace(L, name);
+  lua_settop(L, name);
   if (shared) lua_pushvalue(L, -1), ph__share(L, r, offset, PH_OBJECT);
   struct ph_level *l = ph__open_level(L, r, PH_TAG_CLASS, AT_START);
   if (l == NULL) return PH_BAD;

@@ -134,7 +134,7 @@ static bool put_extern(lua_State *L, struct ph_codec *c) {
 }
 
 static bool put_module(lua_State *L, struct ph_codec *c) {
-  if (!ph__push_module_name(L, -1)) return false;
+  if (!ph__push_module_name(L, c, -1)) return false;
   ph__put_tag(L, c, PH_TAG_MODULE);
   ph__put_string(L, c, -1);
   lua_pop(L, 1);
@@ -179,7 +179,7 @@ static uint8_t pairs_byte(uint32_t pairs) {
 
 static int put_table(lua_State *L, struct ph_codec *c) {
   const void *object = lua_topointer(L, -1);
-  if (object == c->globals) {
+  if (ph__is_globals(c, object)) {
     ph__put_tag(L, c, PH_TAG_GLOBALS);
     return PH_WRITTEN;
   }

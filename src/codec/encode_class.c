@@ -95,6 +95,9 @@ int ph__put_class(lua_State *L, struct ph_codec *c) {
     ph__put_varint(L, c, blob);
     return PH_WRITTEN;
   }
+  ph__push_class_module(L, c, class);
+  ph__put_string(L, c, -1);
+  lua_pop(L, 1);
   struct ph_level *l = ph__level_push(L, c, PH_TAG_CLASS, class);
   if (l == NULL) return ph__too_deep(L, c);
   l->state = AFTER_FIELDS;

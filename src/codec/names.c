@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Names of values: modules, functions that loaded modules hold, and labels for people. */
 #include <lauxlib.h>
+#include <lualib.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,17 +80,55 @@ bool ph__is_listed_class(const struct ph_codec *c, const void *object) {
 
 /* --- names --------------------------------------------------------------------------------------------------- */
 
-bool ph__push_module_name(lua_State *L, int idx) {
-  idx = lua_absindex(L, idx);
+/* Pushes the module of that name as it is now. */
+static void push_loaded(lua_State *L, int name) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, name);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+}
+
+/* Of several names the shortest is the one that the others are parts of: "luassert" is "luassert.assert", too. */
+static bool is_better(const char *name, const char *best) {
+  size_t n = strlen(name), m = best != NULL ? strlen(best) : SIZE_MAX;
+  return n < m || (n == m && strcmp(name, best) < 0);
+}
+
+static const char *find_module_name(lua_State *L, int idx) {
+  const char *best = NULL; /* a key of package.loaded */
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING || !lua_rawequal(L, -1, idx)) continue;
-    lua_pop(L, 1);
-    lua_remove(L, -2);
-    return true;
+    if (lua_type(L, -2) == LUA_TSTRING && lua_rawequal(L, -1, idx) && is_better(lua_tostring(L, -2), best))
+      best = lua_tostring(L, -2);
   }
   lua_pop(L, 1);
-  return false;
+  return best;
+}
+
+bool ph__push_module_name(lua_State *L, struct ph_codec *c, int idx) {
+  idx = lua_absindex(L, idx);
+  lua_getiuservalue(L, c->self, PH_UV_MODULES);
+  int modules = lua_gettop(L);
+  lua_pushvalue(L, idx);
+  if (lua_rawget(L, modules) == LUA_TSTRING) {
+    push_loaded(L, modules + 1);
+    if (lua_rawequal(L, -1, idx)) {
+      lua_replace(L, modules);
+      lua_insert(L, modules);
+      lua_settop(L, modules);
+      return true;
+    }
+  }
+  lua_settop(L, modules);
+  const char *name = find_module_name(L, idx);
+  if (name != NULL) {
+    lua_pushvalue(L, idx);
+    lua_pushstring(L, name);
+    lua_rawset(L, modules);
+    lua_pushstring(L, name);
+  }
+  lua_remove(L, modules);
+  return name != NULL;
 }
 
 bool ph__require(lua_State *L, struct ph_codec *c, bool may_run) {
@@ -105,6 +144,56 @@ bool ph__require(lua_State *L, struct ph_codec *c, bool may_run) {
   lua_getglobal(L, "require");
   lua_insert(L, -2);
   ph__call_out(L, c, 1, 1);
+  return true;
+}
+
+/* Pushes the file that `require` of the name on the stack top reads, or something else. */
+static void push_file(lua_State *L) {
+  luaL_checkstack(L, 8, NULL);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, LUA_LOADLIBNAME);
+  if (lua_istable(L, -1)) {
+    lua_getfield(L, -1, "searchpath");
+    lua_pushvalue(L, -4);
+    lua_getfield(L, -3, "path");
+    lua_pcall(L, 2, 1, 0);
+  }
+  lua_replace(L, -3);
+  lua_settop(L, lua_gettop(L) - 1);
+}
+
+static bool is_file_of(lua_State *L, int file) {
+  luaL_gsub(L, lua_tostring(L, -1), ".", LUA_DIRSEP);
+  bool is = strstr(lua_tostring(L, file), lua_tostring(L, -1)) != NULL;
+  lua_pop(L, 1);
+  if (!is) return false;
+  push_file(L);
+  is = lua_rawequal(L, -1, file);
+  lua_pop(L, 1);
+  return is;
+}
+
+void ph__push_module_of_file(lua_State *L, int file) {
+  file = lua_absindex(L, file);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (lua_pushnil(L); lua_next(L, -2);) {
+    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING || !is_file_of(L, file)) continue;
+    lua_remove(L, -2);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_pushliteral(L, "");
+}
+
+bool ph__require_file(lua_State *L, struct ph_codec *c) {
+  if (lua_rawlen(L, -1) == 0) return false;
+  push_file(L);
+  bool found = lua_type(L, -1) == LUA_TSTRING;
+  lua_pop(L, 1);
+  if (!found) return false;
+  lua_pushvalue(L, -1);
+  ph__require(L, c, true);
   return true;
 }
 

@@ -211,6 +211,20 @@ describe("objects", function()
 end)
 
 describe("parhost.register", function()
+  it("takes the same line's next class of a name", function()
+    local classes, objects = {}, {}
+    for i = 1, 2 do
+      classes[i] = class "reloaded"
+      objects[i] = setmetatable({ i }, classes[i])
+    end
+    local pool <close> = proc_pool.new(1)
+    for i = 1, 2 do
+      local back = pool:submit(function(o) return o end, objects[i]):result()
+      assert.equal(classes[2], getmetatable(back))
+      assert.equal(i, back[1])
+    end
+  end)
+
   it("refuses two classes of one name, two names of one class", function()
     local A, B = class "a", {}
     local function call(...)
@@ -223,7 +237,7 @@ describe("parhost.register", function()
       assert.is_truthy(err:find(message, 1, true), err)
     end
     parhost.register("codec_classes.a", A)
-    raises("another class is registered as 'codec_classes.a'", "codec_classes.a", B)
+    raises("another class is registered as 'codec_classes.a', in ", "codec_classes.a", B)
     raises("the class is registered as 'codec_classes.a' already", "b", A)
     raises("bad argument #2 to 'register' (table expected, got no value)", "x")
     raises("bad argument #1 to 'register' (string expected, got number)", 1, {})
