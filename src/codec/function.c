@@ -16,7 +16,7 @@ static int write_dump(lua_State *L, const void *bytes, size_t n, void *ud) {
 static uint64_t find_env(lua_State *L, const struct ph_codec *c, int fn) {
   uint64_t env = 0;
   for (int i = 1; i <= 64 && lua_getupvalue(L, fn, i) != NULL; i++) {
-    if (lua_topointer(L, -1) == c->globals) env |= 1ull << (i - 1);
+    if (ph__is_globals(c, lua_topointer(L, -1))) env |= 1ull << (i - 1);
     lua_pop(L, 1);
   }
   return env;

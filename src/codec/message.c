@@ -71,18 +71,36 @@ static bool first_time(lua_State *L, struct ph_codec *c, const void *key) {
   return !ph__seen(L, c, key, &(uint32_t){0});
 }
 
+static int get_global(lua_State *L) {
+  lua_gettable(L, 1);
+  return 1;
+}
+
+/* Pushes the value of the global whose name is on the stack top. */
+static void push_global(lua_State *L, struct ph_codec *c) {
+  if (c->stand_in == NULL) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_pushvalue(L, -2);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+  } else {
+    lua_pushcfunction(L, get_global);
+    lua_getiuservalue(L, c->self, PH_UV_STAND_IN);
+    lua_pushvalue(L, -3);
+    ph__call_out(L, c, 2, 1);
+  }
+}
+
 /* The globals that a function reads; the list of their names is on the stack top. */
 static void put_captures_of(lua_State *L, struct ph_codec *c) {
   int names = lua_gettop(L);
   lua_Integer n = (lua_Integer)lua_rawlen(L, names);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   for (lua_Integer i = 1; i <= n; i++) {
-    lua_settop(L, names + 1);
+    lua_settop(L, names);
     lua_rawgeti(L, names, i);
     if (!first_time(L, c, lua_tostring(L, -1) + 1)) continue; /* + 1: the string itself has a mark of its own */
-    lua_pushvalue(L, -1);
-    lua_rawget(L, names + 1);
-    if (lua_isnil(L, -1) ? was_sent(L, c, names + 2) : is_user_global(L, c)) put_capture(L, c);
+    push_global(L, c);
+    if (lua_isnil(L, -1) ? was_sent(L, c, names + 1) : is_user_global(L, c)) put_capture(L, c);
   }
   lua_settop(L, names);
 }

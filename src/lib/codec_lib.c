@@ -34,9 +34,17 @@ static int label(lua_State *L) {
   return 1;
 }
 
+/* stand_in(environment): it stands for the globals table from now on. */
+static int stand_in(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  ph_codec_stand_in(L, 1);
+  return 0;
+}
+
 int luaopen_parhost_core_codec(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"register", codec_register}, {"dump_value", dump_value}, {"load_value", load_value}, {"label", label}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"register", codec_register}, {"dump_value", dump_value},
+                                       {"load_value", load_value},   {"label", label},
+                                       {"stand_in", stand_in},       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }
