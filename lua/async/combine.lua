@@ -33,7 +33,7 @@ local function check_list(list, name)
   if type(list) ~= "table" or getmetatable(list) ~= nil then
     check.expected(1, name, "array of futures and functions", list)
   end
-  local n = rawget(list, "n") or #list
+  local n = check.length(list, 1, name)
   for i = 1, n do
     local item = list[i]
     if type(item) ~= "function" and not future.is_future(item) then

@@ -203,7 +203,7 @@ function map.map(fn, list, given)
   if check.is_callable(list) then
     self.pull = list
   elseif type(list) == "table" then
-    self.list, self.length = list, rawget(list, "n") or #list
+    self.list, self.length = list, check.length(list, 2, "map", "options are argument #3")
   else
     check.expected(2, "map", "array or iterator function", list)
   end

@@ -16,7 +16,7 @@ local function distinct(list, name)
     check.expected(1, name, "array of futures", list)
   end
   local unique, seen = {}, {}
-  for i = 1, #list do
+  for i = 1, check.length(list, 1, name) do
     local f = list[i]
     if not is_future(f) then
       check.bad_argument(1, name, ("item %d: future expected, got %s"):format(i, check.type_name(f)))

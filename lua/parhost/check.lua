@@ -85,4 +85,26 @@ function check.integer(value, n, name, min)
   return integer
 end
 
+local function key_of(list)
+  local key = next(list)
+  if type(key) == "string" then return ("field '%s'"):format(key) end
+  return "key " .. (math.type(key) and tostring(key) or check.type_name(key))
+end
+
+-- The number of elements of an array: its field `n`, or its length. One that has nothing but other fields is a mistake.
+-- `hint`: where such fields belong.
+function check.length(list, position, name, hint)
+  local n = rawget(list, "n")
+  if n == nil then
+    n = #list
+    if n == 0 and getmetatable(list) == nil and next(list) ~= nil then
+      local message = "array expected, got a table without elements, with " .. key_of(list)
+      check.bad_argument(position, name, message .. (hint and "; " .. hint or ""))
+    end
+  elseif math.type(n) ~= "integer" or n < 0 then
+    check.bad_argument(position, name, ("field 'n': integer >= 0 expected, got %s"):format(tostring(n)))
+  end
+  return n
+end
+
 return check

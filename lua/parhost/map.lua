@@ -381,14 +381,7 @@ end
 
 -- Starting --------------------------------------------------------------------------------------------------
 
-local function length_of(list, argument, name)
-  local n = rawget(list, "n")
-  if n == nil then return #list end
-  if math.type(n) ~= "integer" or n < 0 then
-    check.bad_argument(argument, name, ("field 'n': integer >= 0 expected, got %s"):format(tostring(n)))
-  end
-  return n
-end
+local HINT <const> = "options go into pool:with{ ... }"
 
 -- Takes the input apart: lists, iterators by position (or nil), and the number of items when that is known.
 local function read_input(given, name)
@@ -400,7 +393,7 @@ local function read_input(given, name)
       pulls[j], lists[j] = list, {}
     elseif type(list) == "table" then
       lists[j] = list
-      total = math.min(total or math.huge, length_of(list, j + 1, name))
+      total = math.min(total or math.huge, check.length(list, j + 1, name, HINT))
     elseif list == nil and pulls then
       check.bad_argument(j + 1, name, "array or iterator function expected, got nil; "
         .. "an iterator made by a call goes into parentheses: (io.lines(path))")

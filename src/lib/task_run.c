@@ -138,7 +138,7 @@ static void push_trace(lua_State *L, int err) {
   if (ph_cancel_is(L, err))
     push_short_trace(L);
   else
-    luaL_traceback(L, L, NULL, 1);
+    ph_vm_push_traceback(L, err, NULL, 1);
 }
 
 static void push_traces(lua_State *L, const struct sched *s) {

@@ -31,7 +31,7 @@ static void push_kept_traceback(lua_State *L, int depth) {
 
 static int take_traceback(lua_State *L) {
   if (ph_cancel_is(L, 1)) return 1;
-  luaL_traceback(L, L, NULL, 1);
+  ph_vm_push_traceback(L, 1, NULL, 1);
   keep_traceback(L, ph_vm_of(L)->calls);
   return 1;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "vm/error.h"
-#include "vm/vm.h"
+#include "vm/vm_int.h"
 
 static bool is_parhost_error(lua_State *L, int idx) {
   if (luaL_getmetafield(L, idx, "__name") == LUA_TNIL) return false;
@@ -52,8 +52,31 @@ bool ph_vm_push_report(lua_State *L, int idx) {
   return true;
 }
 
+/* Does the error value at idx begin with a position in one of our modules? Then the fault is there. */
+static bool is_own_fault(lua_State *L, int idx) {
+  char chunkname[LUA_IDSIZE];
+  const char *text = lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : "", *colon = strchr(text, ':');
+  if (colon == NULL || colon - text >= LUA_IDSIZE - 1) return false;
+  snprintf(chunkname, sizeof chunkname, "@%.*s", (int)(colon - text), text);
+  return ph__is_module(chunkname);
+}
+
+/* Of the functions that the program's own code has called, which are ours, the outermost. */
+static int called_level(lua_State *L, int level) {
+  lua_Debug ar;
+  for (int i = level; lua_getstack(L, i, &ar); i++) {
+    lua_getinfo(L, "S", &ar);
+    if (*ar.what != 'C' && !ph__is_module(ar.source)) return i > level ? i - 1 : level;
+  }
+  return level;
+}
+
+void ph_vm_push_traceback(lua_State *L, int idx, const char *message, int level) {
+  luaL_traceback(L, L, message, is_own_fault(L, idx) ? level : called_level(L, level));
+}
+
 int ph_vm_report(lua_State *L) {
   if (ph_cancel_is(L, 1)) return 1;
-  if (ph_vm_push_report(L, 1)) luaL_traceback(L, L, lua_tostring(L, -1), 1);
+  if (ph_vm_push_report(L, 1)) ph_vm_push_traceback(L, 1, lua_tostring(L, -1), 1);
   return 1;
 }
