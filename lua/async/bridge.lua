@@ -40,15 +40,17 @@ local stop_job = { __close = function(guard)
   if not guard.abandon then scope.stop(guard.future, "the task that waits for it was cancelled") end
 end }
 
-local function run_in(pool, abandon, fn, ...)
+local function run_in(name, pool, abandon, fn, ...)
+  if type(fn) ~= "function" then require "parhost.pool_options".check_function(fn, name) end
   core.check_cancelled()
+  pool = pool or default_pool(name == "to_thread" and "thread_pool" or "proc_pool")
   local f = pool:submit(fn, ...)
   local _ <close> = setmetatable({ future = f, abandon = abandon }, stop_job)
   return f:result()
 end
 
-function bridge.to_thread(fn, ...) return run_in(default_pool "thread_pool", false, fn, ...) end
-function bridge.to_process(fn, ...) return run_in(default_pool "proc_pool", false, fn, ...) end
+function bridge.to_thread(fn, ...) return run_in("to_thread", nil, false, fn, ...) end
+function bridge.to_process(fn, ...) return run_in("to_process", nil, false, fn, ...) end
 
 -- async.with ------------------------------------------------------------------------------------------------
 
@@ -60,11 +62,11 @@ function View:create_task(fn, ...)
 end
 
 function View:to_thread(fn, ...)
-  return run_in(self.how.pool or default_pool "thread_pool", self.how.abandon_on_cancel, fn, ...)
+  return run_in("to_thread", self.how.pool, self.how.abandon_on_cancel, fn, ...)
 end
 
 function View:to_process(fn, ...)
-  return run_in(self.how.pool or default_pool "proc_pool", self.how.abandon_on_cancel, fn, ...)
+  return run_in("to_process", self.how.pool, self.how.abandon_on_cancel, fn, ...)
 end
 
 local function pool(value)

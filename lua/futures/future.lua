@@ -233,9 +233,15 @@ end
 Future.__parhost_module = "parhost.guest"
 function Future:__dump() return require("parhost.guest").dump_future(self) end
 
+-- What settles it, also of a task, which has its number there, and is settled by its own state.
+local function source_of(self)
+  local source = self[SOURCE]
+  return type(source) == "table" and source or nil
+end
+
 -- The core and the id of the task that settles it, or nothing.
 function Future:_task()
-  local source = self[SOURCE]
+  local source = source_of(self)
   if source and source.core then return source.core, self[ID] end
 end
 
@@ -362,7 +368,8 @@ end
 
 -- What is known without taking in news; that a task has begun is none.
 local function known(self)
-  if self[STATE] == PENDING and self[SOURCE] and self[SOURCE]:task_state(self[ID]) == "running" then return RUNNING end
+  local source = source_of(self)
+  if self[STATE] == PENDING and source and source:task_state(self[ID]) == "running" then return RUNNING end
   return self[STATE]
 end
 
@@ -375,8 +382,8 @@ end
 
 -- The life of the pool that it is of, if it is of one.
 function Future:_life()
-  local source = self[SOURCE]
-  return type(source) == "table" and source.life or nil
+  local source = source_of(self)
+  return source and source.life
 end
 
 -- Without a look at what the error is.
@@ -415,11 +422,11 @@ end
 -- For people who ask about one at the prompt: the function that runs, where it was submitted, and what came of it; any of
 -- them may be nil.
 function future.about(self)
-  local source, failure = self[SOURCE], self[STATE] == FAILED and self[COUNT]
+  local source, failure = source_of(self), self[STATE] == FAILED and self[COUNT]
   local task, site
   if failure and failure.info then
     task, site = failure.info.task, failure.info.submitted
-  elseif self[STATE] <= RUNNING and type(source) == "table" and source.core then -- not of a task, which numbers there
+  elseif self[STATE] <= RUNNING and source and source.core then
     task, site = source.core:about(self[ID])
   end
   return task, site, outcome_text(self)

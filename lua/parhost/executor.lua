@@ -30,13 +30,6 @@ local function home_of(self, name)
   return h
 end
 
-local function check_function(fn, name)
-  if not pool_options.task_function(fn) then
-    local what = type(fn) == "string" and ("%q"):format(fn) or check.type_name(fn)
-    check.bad_argument(1, name, ('function expected, or "module:function"; got %s'):format(what))
-  end
-end
-
 local function submit_to_full(h, options_of_task, f, ...)
   if h.on_full == "error" then h:queue_full() end
   if h.on_full == "caller_runs" then
@@ -88,7 +81,7 @@ end
 -- A future's slots are described in futures/future.lua. What is not out of the ordinary is done by src/lib/quick.c.
 local submit = core_pool.quick_submit(Future, function(self, fn, ...)
   local h = type(self) == "table" and self._home or home_of(self, "submit")
-  if type(fn) ~= "function" then check_function(fn, "submit") end
+  if type(fn) ~= "function" then pool_options.check_function(fn, "submit") end
   if h.life.closed then h.life:check_open() end
   local f = setmetatable({ PENDING, nil, nil, nil, h, false }, Future)
   if h.detour then return submit_by_detour(h, f, fn, ...) end
@@ -102,7 +95,7 @@ end)
 
 local function start_map(self, name, fn, lists, how)
   local h = home_of(self, name)
-  check_function(fn, name)
+  pool_options.check_function(fn, name)
   h.life:check_open()
   how.pool = self._pool or self
   return require "parhost.map".start(h, name, fn, lists, how)

@@ -213,6 +213,11 @@ function pool_options.read_view(given, base)
   return o
 end
 
-pool_options.task_function = task_function
+-- Argument #1 of the function `name`, which is to be a task.
+function pool_options.check_function(fn, name)
+  if task_function(fn) then return end
+  local what = type(fn) == "string" and ("%q"):format(fn) or check.type_name(fn)
+  check.bad_argument(1, name, ('function expected, or "module:function"; got %s'):format(what))
+end
 
 return pool_options

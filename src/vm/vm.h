@@ -193,8 +193,8 @@ int ph_vm_call_in(struct ph_vm *vm, lua_State *L, int nargs, int nresults);
 /* Pushes what a person is told of the error value at idx: its text, and of a task's error where that happened. False: the
  * value has a text of its own, which no traceback is to follow. May raise. */
 bool ph_vm_push_report(lua_State *L, int idx);
-/* Pushes what luaL_traceback gives for the error at idx, without what one of our functions has called: the program's own call
- * is what counts, unless the error is about our code. */
+/* Pushes what luaL_traceback gives for the error at idx, without what one of our functions has called: the program's own
+ * call is what counts, unless the error is about our code. */
 void ph_vm_push_traceback(lua_State *L, int idx, const char *message, int level);
 /* Message handler: error value -> its report with a traceback, but for the cancellation signal. */
 int ph_vm_report(lua_State *L);

@@ -35,7 +35,8 @@ describe("a table without elements", function()
 
   it("may be empty, say so, or have another length", function()
     assert.same({ {}, {} }, { futures.wait {} })
-    for _, list in ipairs { {}, { n = 0 }, { n = 0, x = 1 }, setmetatable({ x = 1 }, { __len = function() return 0 end }) } do
+    local of_none = setmetatable({ x = 1 }, { __len = function() return 0 end })
+    for _, list in ipairs { {}, { n = 0 }, { n = 0, x = 1 }, of_none } do
       assert.equal(0, inline:map(math.abs, list):collect().n)
     end
     local counted = setmetatable({ x = 1 }, { __len = function() return 2 end, __index = function(_, i) return -i end })
