@@ -53,6 +53,8 @@ static struct ph_codec *new_codec(lua_State *L, int like) {
       lua_getiuservalue(L, like, uv);
     else if (uv == PH_UV_FUNCTIONS || uv == PH_UV_MODULES)
       new_weak_table(L, "k");
+    else if (uv == PH_UV_TASK || uv == PH_UV_STAND_IN)
+      lua_pushnil(L);
     else
       lua_newtable(L);
     lua_setiuservalue(L, -2, uv);
