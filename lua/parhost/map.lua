@@ -99,7 +99,18 @@ local function run_here(self, first, last)
   self.home:take_in()
 end
 
+local function check_items(self, first, last)
+  local list = self.lists[1]
+  for k = first, last do
+    local item = list[k]
+    if type(item) ~= "table" then
+      check.bad_argument(2, "starmap", ("item %d: array of arguments expected, got %s"):format(k, check.type_name(item)))
+    end
+  end
+end
+
 local function send_chunk(self, first, last)
+  if self.star then check_items(self, first, last) end
   local home, options = self.home, options_of(self, first, last)
   local function submit()
     return home.core:submit_chunk(self, first, options, self.fn, self.lists, first, last, self.star)
