@@ -208,7 +208,10 @@ local function wait_for_future(f, seconds)
   local ready = f:wait(seconds)
   if not ready then
     scope.stop(f, "wait_for: the time was up")
-    if f:state() == "cancelled" then error(timeout_error(seconds), 0) end
+    if f:state() == "cancelled" then
+      if task.current() then core.check_cancelled() end -- a cancellation that came meanwhile goes first
+      error(timeout_error(seconds), 0)
+    end
   end
   return f:result()
 end
