@@ -103,13 +103,13 @@ local leave = { __close = function(guard)
   innermost = guard.outer
   dump.watch(innermost and innermost.how.slow_step)
   core.watch_quit(innermost ~= nil)
-  core.leave_run(guard.below)
+  guard.runner.clock = core.leave_run(guard.below)
   guard.runner.running = false
 end }
 
 local function enter(self, main)
   local guard = { runner = self, outer = innermost }
-  guard.below = core.enter_run(self.root, main, self.how.clock == "virtual", self.how.debug)
+  guard.below = core.enter_run(self.root, main, self.how.clock == "virtual", self.how.debug, self.clock)
   innermost = self
   core.watch_quit(true)
   dump.watch(self.how.slow_step)

@@ -250,8 +250,8 @@ static int throw(lua_State * L) {
 
 /* --- the scheduler ---------------------------------------------------------------------------------------- */
 
-/* enter_run(root box, main task, virtual, debug) -> what leave_run needs. From here on tasks without a group belong to this
- * run. */
+/* enter_run(root box, main task, virtual, debug [, clock]) -> what leave_run needs. From here on tasks without a group belong
+ * to this run. clock: where a virtual one goes on, as leave_run gave it. */
 static int enter_run(lua_State *L) {
   struct sched *s = task_sched(L);
   struct sched_box *box = luaL_checkudata(L, 1, BOX_METATABLE);
@@ -264,14 +264,16 @@ static int enter_run(lua_State *L) {
                               .on = true,
                               .is_virtual = lua_toboolean(L, 3),
                               .debug = lua_toboolean(L, 4),
-                              .virtual_now = ph_now()};
+                              .virtual_now = luaL_optinteger(L, 5, ph_now())};
   return 1;
 }
 
+/* leave_run(what enter_run gave) -> the virtual clock */
 static int leave_run(lua_State *L) {
   struct sched *s = task_sched(L);
+  lua_pushinteger(L, s->run.virtual_now);
   s->run = *(const struct sched_run *)lua_touserdata(L, 1);
-  return 0;
+  return 1;
 }
 
 /* stop_taken() -> a stop request has cancelled the run, it was the first to do so, it was a signal */
