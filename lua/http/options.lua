@@ -49,13 +49,15 @@ local function headers(given)
   return read
 end
 
+local LOW_SPEED_MAX <const> = 65535 -- seconds, in libcurl
+
 local function low_speed(value)
   if type(value) ~= "table" then return nil, "{ bytes, seconds }" end
   local bytes, seconds = math.tointeger(value.bytes or value[1]), value.seconds or value[2]
   if not bytes or bytes < 1 or not math.type(seconds) or not (0 < seconds and seconds < math.huge) then
     return nil, "{ bytes, seconds }, both > 0,"
   end
-  return { bytes = bytes, seconds = math.ceil(seconds) }
+  return { bytes = bytes, seconds = math.ceil(math.min(seconds, LOW_SPEED_MAX)) }
 end
 
 local function plain_text(value)

@@ -17,6 +17,7 @@ local url = require "http.url"
 local plan = {}
 
 local WINDOW <const> = 256 * 1024 -- bytes of a body that wait to be taken, at the most
+local CONNECT_TIMEOUT_MAX <const> = 2 ^ 31 - 1 -- ms, in libcurl
 local AGENT <const> = "parhost/" .. host.version
 local NO_HEADERS <const> = {}
 
@@ -111,7 +112,9 @@ end
 
 local function add_more(self, o, request)
   if self.auth and self.auth.user then copy(self.auth, request) end
-  if o.connect_timeout then request.connect_timeout_ms = math.max(1, math.ceil(o.connect_timeout * 1000)) end
+  if o.connect_timeout then
+    request.connect_timeout_ms = math.max(1, math.ceil(math.min(o.connect_timeout * 1000, CONNECT_TIMEOUT_MAX)))
+  end
   if o.low_speed then
     request.low_speed_bytes, request.low_speed_seconds = o.low_speed.bytes, o.low_speed.seconds
   end
@@ -169,7 +172,8 @@ end
 -- but HEAD. `hops`: how many there were already.
 function plan.next(self, status, location, hops)
   if hops >= self.o.max_redirects then
-    error(http_errors.new(self, "too_many_redirects", ("more than %d redirects"):format(self.o.max_redirects)), 0)
+    local limit = self.o.max_redirects
+    error(http_errors.new(self, "too_many_redirects", ("more than %d redirects"):format(limit), { limit = limit }), 0)
   end
   local parts, why = url.join(self.url, location)
   if not parts then error(http_errors.new(self, "url", "redirected to an invalid URL: " .. why), 0) end

@@ -65,6 +65,7 @@ end
 
 local function number_words(rule, noun)
   if rule.min then return ("%s >= %d"):format(noun, rule.min) end
+  if rule.above then return ("%s > %d"):format(noun, rule.above) end
   return noun
 end
 
