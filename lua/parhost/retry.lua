@@ -51,7 +51,7 @@ local function decide(self)
   self.outcome = nil
   if not self.future:_ready() and wanted(self, outcome[2]) then
     self.left = self.left - 1
-    if pcall(self.submit, self) then return end
+    if pcall(self.submit, self) then return self.home.core:count_retry() end
   end
   local ok, err = pcall(finish, self, unpack(outcome, 1, outcome.n))
   if not ok then finish(self, false, err) end

@@ -48,6 +48,12 @@ int core_stats(lua_State *L) {
   return 1;
 }
 
+int core_count_retry(lua_State *L) {
+  struct core *c = check_core(L, 1);
+  if (c->pool != NULL) ph_pool_count_retry(c->pool);
+  return 0;
+}
+
 int core_workers(lua_State *L) {
   struct core *c = check_core(L, 1);
   lua_newtable(L);

@@ -413,6 +413,7 @@ int luaopen_parhost_core_pool(lua_State *L) {
                                      {"busy", core_busy},
                                      {"about", core_about},
                                      {"stats", core_stats},
+                                     {"count_retry", core_count_retry},
                                      {"workers", core_workers},
                                      {"fd", core_fd},
                                      {"number", core_number},

@@ -30,6 +30,7 @@ int core_run_here(lua_State *L);
 int core_busy(lua_State *L);
 int core_about(lua_State *L);
 int core_stats(lua_State *L);
+int core_count_retry(lua_State *L);
 int core_workers(lua_State *L);
 
 /* enter{ cwd =, env =, nice = }: what a worker process takes over from its host. environment() -> cwd, { NAME = value }. */

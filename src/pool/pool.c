@@ -454,6 +454,13 @@ void ph_pool_stats(struct ph_pool *p, struct ph_pool_stats *s) {
   pthread_mutex_unlock(&p->lock);
 }
 
+void ph_pool_count_retry(struct ph_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  p->retried++;
+  p->failed--;
+  pthread_mutex_unlock(&p->lock);
+}
+
 static void describe(struct ph_worker *w, struct ph_worker_info *info) {
   static const char *const names[] = {"starting", "idle", "stopping", "stopping"};
   struct ph_task *t = ph__running_task(w);

@@ -297,6 +297,8 @@ struct ph_pool_stats {
   double wait_ms[2], run_ms[2]; /* p50, p99; NaN while unknown */
 };
 void ph_pool_stats(struct ph_pool *p, struct ph_pool_stats *stats);
+/* A task that has failed is submitted once more: it counts as retried, not as failed. */
+void ph_pool_count_retry(struct ph_pool *p);
 /* Tasks whose last record is not published yet, running ones among them. Cheap. */
 uint64_t ph_pool_outstanding(struct ph_pool *p);
 uint64_t ph_pool_running(struct ph_pool *p);
