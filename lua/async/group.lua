@@ -11,13 +11,14 @@ local host = require "parhost.core.host"
 local options = require "parhost.options"
 local scope = require "async.scope"
 local task = require "async.task"
+local trace = require "futures.trace"
 
 local group = {}
 
 local CHILD <const>, LEFT_OPEN <const> = 2, 3
 local FAILED <const> = 4
 local WATCH_FAILURES <const>, WATCH_LAST <const>, WATCH_EACH <const> = 0, 1, 2
-local VALUE <const> = 2
+local VALUE <const>, COUNT <const> = 2, 3
 
 -- The cores of open groups, by the key of their scope.
 local opened = {}
@@ -73,6 +74,12 @@ local function admit_next(self, ended)
   end
 end
 
+-- `failure`: what is known of it, see futures/trace.lua.
+local function add_error(self, err, failure)
+  self.n_errors = self.n_errors + 1
+  self.errors[self.n_errors], self.failures[self.n_errors] = err, failure
+end
+
 function Core:abort(reason)
   if self.on_error == "collect" then return end
   self.aborted = true
@@ -85,8 +92,7 @@ task.policy[CHILD] = function(key, t, state)
   if not self then return end
   if state == FAILED and not (self.starting[t] and not self.starting[t].started) then
     future.looked_at(t)
-    self.errors[#self.errors + 1] = t[VALUE]
-    self.n_errors = self.n_errors + 1
+    add_error(self, t[VALUE], t[COUNT])
     self:abort("a task of the group failed")
   end
   if self.services[t] then
@@ -142,7 +148,7 @@ Group.__index = Group
 local function new_handle(box, how)
   local core = setmetatable({
     box = box, key = core_task.key(box), name = how.name, on_error = how.on_error, limit = how.max_concurrency,
-    errors = {}, n_errors = 0, running = 0, waiting = {}, first = 1, last = 0, counted = {},
+    errors = {}, failures = {}, n_errors = 0, running = 0, waiting = {}, first = 1, last = 0, counted = {},
     services = {}, n_services = 0, starting = setmetatable({}, { __mode = "k" }), watchers = {},
     site = site(), what = how.what,
   }, Core)
@@ -195,12 +201,9 @@ local function group_error(self)
   local list = self.errors
   local first = errors.text(list[1]):match("^[^\n]*")
   local message = ("%s in %s: %s"):format(count_of(self.n_errors, "error"), self:title(), first)
-  return errors.new("group", message, { errors = list })
-end
-
-local function add_error(self, err)
-  self.n_errors = self.n_errors + 1
-  self.errors[self.n_errors] = err
+  local err = errors.new("group", message, { errors = list })
+  trace.remember_members(err, self.n_errors, self.failures)
+  return err
 end
 
 -- Waits until no child is left. Gives whether it had to wait.
@@ -247,10 +250,11 @@ local function finish(self, failed, err)
   if waited and outer then core_task.check_cancelled() end
 end
 
+-- In the function form it gets here when the function has raised, be it nil.
 function Group:__close(err)
   local core = self[2]
   if core.ended then return end
-  if finish(core, err ~= nil, err) then
+  if finish(core, err ~= nil or core.of_function, err) then
     error(errors.new("cancelled", core:title() .. " was cancelled", { reason = err.reason, source = err.source }), 0)
   end
 end
@@ -421,6 +425,7 @@ end
 
 local function run(given, fn, ...)
   local handle <close> = open("group", given)
+  handle[2].of_function = true
   return closed(handle, core_task.catch(fn, handle, ...))
 end
 

@@ -86,11 +86,40 @@ local function describe(failure)
   return #lines > 0 and table.concat(lines, "\n") or nil
 end
 
+local MEMBERS_MAX <const>, DEPTH_MAX <const> = 10, 5
+local members = setmetatable({}, { __mode = "k" })
+
+-- Of the errors 1 to n in a group: failures[i] is what is known of the i-th.
+function trace.remember_members(err, n, failures)
+  members[err] = { n = n, failures = failures }
+end
+
+local describe_any
+
+local function describe_members(err, depth)
+  local known = members[err] or { n = #err.errors, failures = {} }
+  local lines = {}
+  for i = 1, math.min(known.n, MEMBERS_MAX) do
+    local member = err.errors[i]
+    lines[#lines + 1] = ("error %d of %d: %s"):format(i, known.n, errors.text(member))
+    local details = describe_any(member, known.failures[i] or failure_of(member), depth + 1)
+    if details then lines[#lines + 1] = "  " .. details:gsub("\n", "\n  ") end
+  end
+  if known.n > MEMBERS_MAX then lines[#lines + 1] = ("... and %d more errors"):format(known.n - MEMBERS_MAX) end
+  return table.concat(lines, "\n")
+end
+
+function describe_any(err, failure, depth)
+  local own = failure and describe(failure)
+  if depth > DEPTH_MAX or not errors.is(err, "group") or type(err.errors) ~= "table" then return own end
+  local parts = describe_members(err, depth)
+  return own and parts .. "\n" .. own or parts
+end
+
 -- The lines that a person sees between the message of an error and the local traceback, or nil when nothing
 -- is known.
 function trace.describe(err)
-  local failure = failure_of(err)
-  if failure then return describe(failure) end
+  return describe_any(err, failure_of(err), 1)
 end
 
 trace.describe_failure = describe
