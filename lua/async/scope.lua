@@ -67,9 +67,10 @@ function Timeout:__tostring()
   return ("%s: %p state=%s"):format(Timeout.__name, self, state_of(self))
 end
 
-local function timeout_error(seconds)
+-- `traceback`: where it was waited in vain, if that is known.
+local function timeout_error(seconds, traceback)
   local limit = seconds and ("the time limit of %s s has passed"):format(errors.seconds_text(seconds))
-  return errors.new("timeout", limit or "the deadline has passed", { seconds = seconds })
+  return errors.new("timeout", limit or "the deadline has passed", { seconds = seconds, traceback = traceback })
 end
 
 function Timeout:__close(err)
@@ -83,7 +84,7 @@ function Timeout:__close(err)
   if not is_signal(err) then
     if type(err) == "table" and rawget(err, "cause") == nil then rawset(err, "cause", timeout_error(self.seconds)) end
   elseif own then
-    error(timeout_error(self.seconds), 0)
+    error(timeout_error(self.seconds, core.trace_of(err)), 0)
   end
 end
 

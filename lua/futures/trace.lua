@@ -125,9 +125,10 @@ end
 trace.describe_failure = describe
 
 -- The traceback with which an error leaves this state for another one, or a task: `traceback`, behind what is known of
--- the pool's task that the error came from.
+-- the pool's task that the error came from; or the one that the error was made with.
 function trace.chain(err, traceback)
   local failure = failure_of(err)
+  if not failure and errors.is(err) and type(err.traceback) == "string" then return err.traceback end
   local block = failure and (not failure.info or failure.info.pool) and describe(failure)
   if not block then return traceback end
   return traceback and block .. "\n" .. traceback or block

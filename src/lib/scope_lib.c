@@ -337,6 +337,21 @@ static int catch_signal(lua_State *L) {
   return finish_catch(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 1, 0, finish_catch), 0);
 }
 
+/* trace_of(err) -> where it was raised in the task that runs, if that is what it ends by; else nothing */
+static int trace_of(lua_State *L) {
+  const struct sched *s = task_sched(L);
+  const struct sched_task *t = task_current(L, task_sched(L));
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  if (t == NULL) return 0;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->traces);
+  if (lua_rawgeti(L, 2, t->anchor) != LUA_TTABLE) return 0;
+  lua_rawgeti(L, 3, 1);
+  if (!lua_rawequal(L, 1, 4)) return 0;
+  lua_rawgeti(L, 3, 2);
+  return 1;
+}
+
 const luaL_Reg task_scope_functions[] = {{"open", open_scope},
                                          {"open_root", open_root},
                                          {"open_loose", open_loose},
@@ -356,6 +371,7 @@ const luaL_Reg task_scope_functions[] = {{"open", open_scope},
                                          {"empty", is_empty},
                                          {"key", push_key},
                                          {"catch", catch_signal},
+                                         {"trace_of", trace_of},
                                          {NULL, NULL}};
 
 static int new_weak_table(lua_State *L, const char *mode) {

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The report of a task group's error showed the message of its first error and nothing else: neither the others, nor where any
--- of them was raised.
+-- The report of a task group's error showed the message of its first error and nothing else: neither the others, nor where
+-- any of them was raised.
 local async = require "async"
 local futures = require "futures"
 local virtual = require "tests.spec.support.virtual"
