@@ -129,7 +129,10 @@ trace.describe_failure = describe
 function trace.chain(err, traceback)
   local failure = failure_of(err)
   if not failure and errors.is(err) and type(err.traceback) == "string" then return err.traceback end
-  local block = failure and (not failure.info or failure.info.pool) and describe(failure)
+  local block = failure and describe(failure)
+  if block and failure.info and not failure.info.pool and failure.traceback then
+    block = split_traceback(failure.traceback) or block -- of tasks that wait for one another, the innermost is enough
+  end
   if not block then return traceback end
   return traceback and block .. "\n" .. traceback or block
 end
