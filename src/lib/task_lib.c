@@ -250,8 +250,8 @@ static int throw(lua_State * L) {
 
 /* --- the scheduler ---------------------------------------------------------------------------------------- */
 
-/* enter_run(root box, main task, virtual, debug [, clock]) -> what leave_run needs. From here on tasks without a group belong
- * to this run. clock: where a virtual one goes on, as leave_run gave it. */
+/* enter_run(root box, main task, virtual, debug [, clock]) -> what leave_run needs. From here on tasks without a group
+ * belong to this run. clock: where a virtual one goes on, as leave_run gave it. */
 static int enter_run(lua_State *L) {
   struct sched *s = task_sched(L);
   struct sched_box *box = luaL_checkudata(L, 1, BOX_METATABLE);

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What is told of an error in a task: a time limit that nobody caught showed no line of the program but that of async.run, and
--- of an error that a task, or a worker, had from another task, the place where it was raised was lost on the way.
+-- What is told of an error in a task: a time limit that nobody caught showed no line of the program but that of async.run, and of
+-- an error that a task, or a worker, had from another task, the place where it was raised was lost on the way.
 local async = require "async"
 local futures = require "futures"
 local virtual = require "tests.spec.support.virtual"
@@ -9,7 +9,7 @@ local error, require = error, require -- busted has an environment of its own
 local HERE <const> = "237%-where%-tasks%-failed_spec%.lua:"
 
 local function wait_in_vain(how)
-  local limit <close> = how.timeout(1)
+  local _ <close> = how.timeout(1)
   how.sleep(5)
 end
 
