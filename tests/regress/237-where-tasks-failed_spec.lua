@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What is told of an error in a task: a time limit that nobody caught showed no line of the program but that of async.run, and of
--- an error that a task, or a worker, had from another task, the place where it was raised was lost on the way.
+-- What is told of an error in a task: a time limit that nobody caught showed no line of the program but that of async.run,
+-- and where an error was raised was lost when a task, or a worker, had it from another task.
 local async = require "async"
 local futures = require "futures"
 local virtual = require "tests.spec.support.virtual"
