@@ -73,6 +73,13 @@ int ph__stage(struct ph_pool *p, struct ph_task *t, struct ph_done *done, const 
   return 0;
 }
 
+/* From now on the worker has nothing to do, unless something was handed to it. */
+static void begin_idle(struct ph_worker *w) {
+  w->since = ph__pool_now(w->pool);
+  if (w->n_handed == 0 && w->pool->config.idle_timeout_ns != PH_NEVER)
+    ph__set_timer(w->pool, w->since + w->pool->config.idle_timeout_ns);
+}
+
 static void leave_worker(struct ph_task *t) {
   struct ph_worker *w = t->worker;
   if (w == NULL) return;
@@ -80,9 +87,7 @@ static void leave_worker(struct ph_task *t) {
   w->n_handed--;
   w->pool->n_handed--;
   t->worker = NULL;
-  w->since = ph__pool_now(w->pool);
-  if (w->n_handed == 0 && w->pool->config.idle_timeout_ns != PH_NEVER)
-    ph__set_timer(w->pool, w->since + w->pool->config.idle_timeout_ns);
+  begin_idle(w);
 }
 
 static int finish_item(struct ph_pool *p, struct ph_task *t, struct ph_done *done, const void *bytes) {
@@ -314,7 +319,10 @@ void ph_pool_fail_setup(struct ph_pool *p, const void *error, size_t len) {
 static enum verdict take_frame(struct ph_worker *w, const struct ph_frame *f, const uint8_t *body) {
   switch (f->type) {
     case PH_FRAME_READY:
-      if (w->state == PH_WORKER_STARTING) w->state = PH_WORKER_READY;
+      if (w->state == PH_WORKER_STARTING) {
+        w->state = PH_WORKER_READY;
+        begin_idle(w);
+      }
       if (w->pid == 0) w->pid = (pid_t)f->item;
       return TAKEN;
     case PH_FRAME_SETUP_FAILED:

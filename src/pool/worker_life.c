@@ -358,15 +358,24 @@ static void check_kill(struct ph_worker *w, int64_t now) {
   ph__set_timer(w->pool, w->kill_at);
 }
 
-static void check_idle(struct ph_worker *w, int64_t now) {
-  struct ph_pool *p = w->pool;
-  if (p->config.idle_timeout_ns == PH_NEVER || w->state != PH_WORKER_READY || w->n_handed > 0) return;
-  if (p->n_workers <= p->config.min_workers) return;
-  int64_t due = w->since + p->config.idle_timeout_ns;
-  if (now >= due)
-    ph__worker_stop(w);
-  else
-    ph__set_timer(p, due);
+/* How many workers min_workers leaves to idle out: those that have been told to stop do not count as there. */
+static unsigned count_spare(const struct ph_pool *p) {
+  unsigned n = 0;
+  if (p->config.idle_timeout_ns == PH_NEVER) return 0;
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL && p->workers[i]->state < PH_WORKER_STOPPING) n++;
+  return n > p->config.min_workers ? n - p->config.min_workers : 0;
+}
+
+static void check_idle(struct ph_worker *w, int64_t now, unsigned *spare) {
+  if (*spare == 0 || w->state != PH_WORKER_READY || w->n_handed > 0) return;
+  int64_t due = w->since + w->pool->config.idle_timeout_ns;
+  if (now < due) {
+    ph__set_timer(w->pool, due);
+    return;
+  }
+  --*spare;
+  ph__worker_stop(w);
 }
 
 static void check_deadlines(struct ph_pool *p, int64_t now) {
@@ -396,12 +405,13 @@ void ph__check_timers(struct ph_pool *p, int64_t now) {
     ph__set_timer(p, p->spawn_retry_at);
   ph__record_ended(p);
   check_deadlines(p, now);
+  unsigned spare = count_spare(p);
   for (unsigned i = 0; i < p->config.max_workers; i++) {
     struct ph_worker *w = p->workers[i];
     if (w == NULL || w->state == PH_WORKER_GONE) continue;
     check_handed_timeouts(w, now);
     check_kill(w, now);
-    check_idle(w, now);
+    check_idle(w, now, &spare);
   }
 }
 
