@@ -45,6 +45,7 @@
   X(recvmsg, EINTR, "the zygote hears from a pool")                                                                         \
   X(ring_short, 0, "the ring of a link takes one byte at a time")                                                           \
   X(search, 0, "a search for who can end a wait pauses, so often for a millisecond, before it looks at a state")            \
+  X(search_pool, 0, "the same, before it looks at the pool whose end or room a state waits for")                            \
   X(search_records, 0, "the same, between a look at tasks and the one at what has come of them")                            \
   X(send, EAGAIN, "the zygote tells a pool what happened")                                                                  \
   X(sendmsg, ENOBUFS, "a pool asks the zygote for something")                                                               \

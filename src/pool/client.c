@@ -235,13 +235,6 @@ void ph_client_seek_room(struct ph_client *c) {
   ph__let_go(p);
 }
 
-bool ph_client_seeks_room(struct ph_client *c) {
-  pthread_mutex_lock(&c->pool->lock);
-  bool seeks = c->seeks_room;
-  ph__let_go(c->pool);
-  return seeks;
-}
-
 void ph__tell_seekers(struct ph_pool *p) {
   if (p->state == PH_POOL_OPEN && !ph__has_room(p)) return;
   for (struct ph_client *c; (c = p->seekers) != NULL;) {

@@ -191,8 +191,6 @@ enum ph_submit_result ph_pool_admits(struct ph_pool *p);
 /* For whoever was refused, for want of room, and tries again: its next wait ends when there is room, or the pool has closed,
  * which may be so at once. */
 void ph_client_seek_room(struct ph_client *c);
-/* False: it has been told since it last asked. */
-bool ph_client_seeks_room(struct ph_client *c);
 /* Of a guest: no task of its own is left; of the owner: none at all. */
 bool ph_client_is_idle(struct ph_client *c);
 

@@ -7,14 +7,18 @@
  *
  * States go on while it is looked: what one of them has set off must not be missed on its way. So each thing is looked for
  * where it comes from before it is looked for where it goes: tasks that are under way before the records of those that
- * have ended (publish_to in reply.c writes them in the other order). A blocked state takes nothing before it is taken off
- * the list, with the lock, so what has come for it can be seen there until then. */
+ * have ended (publish_to in reply.c writes them in the other order). What a pool does, and what comes of that within the
+ * pool, is one look, with its lock: tasks that are taken in, handed out, begun, taken back from a worker that is gone, the
+ * end of the pool, room in its queue. Cells, and who is blocked, change with the lock of the stations alone, which is held
+ * all the time. A blocked state takes nothing before it is taken off the list, so what has come for it can be seen until
+ * then. */
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/fault.h"
 #include "pool/backend_thread.h"
+#include "pool/link_int.h"
 #include "pool/pool_int.h"
 #include "pool/station_int.h"
 
@@ -70,16 +74,22 @@ static bool some_worker_moves(struct ph_pool *p) {
   return false;
 }
 
-/* Pumped just now. Records that have found no memory come later. */
-static bool has_news(const struct ph_pool *p) {
-  return p->over || p->dirty != NULL || !ph_list_empty(&p->unrecorded);
+/* With the pool's lock, pumped just now. Records that have found no memory come later, tasks that somebody submits at this
+ * moment with the next pump. */
+static bool has_news(struct ph_pool *p) {
+  return p->over || p->dirty != NULL || !ph_list_empty(&p->unrecorded) || atomic_load(&p->outstanding) > p->n_tasks;
+}
+
+/* The same. */
+static bool moves_now(struct ph_pool *p) {
+  return has_news(p) || p->deadlines.count > 0 || some_worker_moves(p);
 }
 
 static bool pool_moves(struct ph_pool *p) {
   if (p->backend != &ph_backend_thread) return true;
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
-  bool moves = has_news(p) || p->deadlines.count > 0 || some_worker_moves(p);
+  bool moves = moves_now(p);
   ph__let_go(p);
   return moves;
 }
@@ -99,12 +109,13 @@ static bool client_moves(struct ph_client *c) {
   return moves || ph_client_has_done(c); /* last: see above */
 }
 
-/* It has ended, or can be begun, or what runs it is not stuck. */
-static bool task_moves(struct ph_pool *p, uint64_t id) {
+/* It can be begun, or what runs it is not stuck. `gone`: it has ended, and what has come of it is with its owner. */
+static bool task_moves(struct ph_pool *p, uint64_t id, bool *gone) {
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
-  const struct ph_task *t = p->over ? NULL : ph__map_find(p, id);
-  bool moves = t == NULL || t->state == PH_TASK_ENDED || ph_task_options(t)->deadline != PH_NEVER;
+  const struct ph_task *t = ph__map_find(p, id);
+  *gone = t == NULL;
+  bool moves = t == NULL || p->over || t->state == PH_TASK_ENDED || ph_task_options(t)->deadline != PH_NEVER;
   if (!moves && (t->worker == NULL || atomic_load(&ph_link_slot(&t->worker->link, t->slot)->claim) == PH_CLAIM_HANDED)) {
     moves = some_worker_moves(p);
   } else if (!moves) {
@@ -125,14 +136,28 @@ static struct ph_pool *pool_of(const struct ph_cell *c) {
 static bool cell_moves(const struct ph_cell *c) {
   if (c->state != PH_CELL_OPEN || c->owner == NULL || ph_list_empty(&c->owner->blocked)) return true;
   struct ph_pool *p = pool_of(c);
-  if (p != NULL && p->backend == &ph_backend_thread) return task_moves(p, c->id);
-  return !c->owner->stuck;
+  bool gone = true, moves = p != NULL && p->backend == &ph_backend_thread && task_moves(p, c->id, &gone);
+  return gone ? !c->owner->stuck : moves; /* perhaps the owner runs it again, as another task */
 }
 
-/* Room in a queue, the end of all tasks: it may come, or has come already. */
+/* With the pool's lock. */
+static bool is_there(const struct ph_pool *p, const struct ph_wait *w) {
+  if (w->for_room) return !w->client->seeks_room;
+  return p->state != PH_POOL_OPEN && p->n_workers == 0 && atomic_load(&p->outstanding) == 0;
+}
+
+/* Room in a queue, the end of a pool: it may come, or has come already. One look for both: between two, the last of what
+ * moves could get there. */
 static bool pool_gets_there(const struct ph_wait *w) {
   if (w->client == NULL) return false;
-  return pool_moves(w->client->pool) || (w->for_room ? !ph_client_seeks_room(w->client) : ph_client_is_idle(w->client));
+  struct ph_pool *p = w->client->pool;
+  PAUSE(search_pool);
+  if (p->backend != &ph_backend_thread) return true;
+  pthread_mutex_lock(&p->lock);
+  ph__pump(p);
+  bool gets_there = is_there(p, w) || moves_now(p);
+  ph__let_go(p);
+  return gets_there;
 }
 
 static bool will_be_woken(struct ph_station *s) {
@@ -168,12 +193,17 @@ static bool has_waiting(struct ph_pool *p) {
   return waiting;
 }
 
-/* Another worker that is stuck while tasks of its pool wait looks again, and runs one. */
+/* A worker that is stuck while tasks of its pool wait. A thread that was given up gets none. */
+static bool can_help(const struct ph_station *s) {
+  return s->stuck && s->wait->can_help && !ph__link_hung_up(s->wait->link) && has_waiting(s->wait->serves);
+}
+
+/* Another one looks again, and runs one. */
 static bool wake_helper(void) {
   for (struct ph_list *n = blocked.next; n != &blocked; n = n->next) {
     const struct ph_station *s = ph_list_entry(n, struct ph_station, blocked);
     uint64_t one = 1;
-    if (!s->stuck || !s->wait->can_help || !has_waiting(s->wait->serves)) continue;
+    if (!can_help(s)) continue;
     if (write(s->wait->wake_fd, &one, sizeof one) == (ssize_t)sizeof one) return true;
   }
   return false;
@@ -204,7 +234,7 @@ static void describe(const struct ph_station *first, char *text, size_t size) {
 /* Limits do not help: first it is looked for what can be done without them. */
 static enum ph_prospect find_prospect(struct ph_station *s, char *text, size_t size) {
   search(false);
-  if (s->stuck && s->wait->can_help && has_waiting(s->wait->serves)) return PH_PROSPECT_HELP;
+  if (can_help(s)) return PH_PROSPECT_HELP;
   if (wake_helper()) return PH_PROSPECT_WAIT;
   search(true);
   bool woken = wake_victims(s);

@@ -46,7 +46,8 @@ struct worker {
   bool no_memory; /* for its setup: it cannot begin */
 };
 
-static _Thread_local struct worker *current_worker; /* of threads */
+static _Thread_local struct worker *current_worker;  /* of threads */
+static _Thread_local const struct ph_link *own_link; /* the same; until the state is closed, where finalizers may wait */
 
 /* --- blobs ------------------------------------------------------------------------------------------------ */
 
@@ -247,7 +248,7 @@ static void end_on_top(struct worker *w, struct ph_run *top, const struct below 
 void ph_worker_describe(char *text, size_t size) {
   const struct ph_run *r = ph_run_current();
   if (current_worker == NULL || r == NULL || r->wire == NULL) {
-    snprintf(text, size, current_worker == NULL ? "the program" : "a worker");
+    snprintf(text, size, own_link == NULL ? "the program" : "a worker");
     return;
   }
   const char *name = ph_pool_config_of(current_worker->pool)->name;
@@ -260,7 +261,7 @@ struct ph_pool *ph_worker_pool(void) {
 }
 
 const struct ph_link *ph_worker_link(void) {
-  return current_worker != NULL ? current_worker->link : NULL;
+  return own_link;
 }
 
 /* Everything that is in the ring has been taken back by ph_pool_waits, but for a request to leave. */
@@ -404,6 +405,7 @@ int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
   w.run.store = (struct ph_blob_store){.resolve = resolve_blob, .ud = &w};
   struct ph_run *outer = ph_run_begin(&w.run, vm, own ? vm->L : place->L);
   current_worker = w.pool != NULL ? &w : NULL;
+  own_link = w.pool != NULL ? link : NULL;
   ph_inspect_worker(vm, link, w.pool != NULL ? ph_threads_inspect_signal() : PH_INSPECT_SIGNAL, place->inspect);
   int status = serve(&w);
   ph_inspect_worker(NULL, NULL, 0, NULL);
@@ -413,6 +415,7 @@ int ph_worker_run(struct ph_link *link, const struct ph_worker_place *place) {
     close_vm(&w, vm, status);
   else
     fflush(NULL);
+  own_link = NULL;
   for (size_t i = 0; i < w.n_blobs; i++) free(w.blobs[i].bytes);
   free(w.blobs);
   if (w.no_memory) return PH_WORKER_EXIT_NO_MEMORY;
