@@ -115,7 +115,7 @@ local ROWS <const> = {
   { "ring_short:1*5000", "much_processes", "true\n26250\n" },
   { "ring_short:1*5000", "much_threads", "true\n26250\n" },
   { "search:1*20", "threads", GOOD },
-  { "search_pool:1*20", "threads", GOOD },
+  { "search_pool:1*20", "full_queue", GOOD },
   { "search_records:1*20", "threads", GOOD },
   { "send:1*3", "processes", GOOD },
   { "arm sendmsg:1*2", "stop", "true\ntrue cancelled\n2\n" },

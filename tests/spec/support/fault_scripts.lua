@@ -39,6 +39,15 @@ end]]
 
 scripts.processes = POOL:gsub("KIND", "proc_pool")
 scripts.threads = POOL:gsub("KIND", "thread_pool")
+
+-- Submits that wait for room.
+scripts.full_queue = [[
+local pool = require("thread_pool").new { max_workers = 1, max_queue = 1, name = "p" }
+local list = {}
+for i = 1, 4 do list[i] = pool:submit(function() require("async").sleep(0.02) return 1 end) end
+for i = 1, 4 do print(list[i]:result(30)) end
+pool:close()]]
+
 scripts.texts = scripts.processes:gsub("math%.abs, %-1", 'string.upper, "a"') -- results that need memory
 
 -- 300 kB there and back, in pieces; and many small ones.
