@@ -38,7 +38,7 @@ struct ph_loop *lib_loop_of(lua_State *L) {
 static void watch_pools(lua_State *L, struct lib_state *s) {
   struct ph_err err;
   for (struct core *c = s->cores; c != NULL; c = c->next) {
-    if (c->watch != NULL || c->pool == NULL) continue;
+    if (c->watch != NULL || c->pool == NULL || ph_client_fd(c->client) < 0) continue;
     c->watch = ph_loop_watch(lib_loop_of(L), ph_client_fd(c->client), &err);
     if (c->watch == NULL) ph_error_raise_err(L, &err);
   }
@@ -54,6 +54,12 @@ static bool begin_waits(struct lib_state *s, int64_t *deadline, struct core **la
 static void end_waits(struct lib_state *s, const struct core *last) {
   for (struct core *c = s->cores; c != last; c = c->next)
     if (c->pool != NULL) ph_client_wait_end(c->client);
+}
+
+/* Nothing has come of them for a while. */
+static void look_at_pools(struct lib_state *s) {
+  for (struct core *c = s->cores; c != NULL; c = c->next)
+    if (c->pool != NULL) ph_client_look(c->client);
 }
 
 static bool spin(struct lib_state *s) {
@@ -75,11 +81,12 @@ static void sleep_now(lua_State *L, struct lib_state *s, int64_t deadline) {
   if (ph_traced()) ph_trace_settle();
   bool wait = begin_waits(s, &deadline, &last);
   if (wait && (vm == NULL || !must_hurry(s, vm))) {
-    ph_loop_beware(loop, ph_threads_running() > 0);
+    ph_loop_beware(loop, ph_threads_running() > 0, s->cores != NULL);
     ph_inspect_rest(true);
     ph_loop_run_once(loop, deadline);
     ph_inspect_rest(false);
   }
+  if (ph_loop_take_pulse(loop)) look_at_pools(s);
   end_waits(s, last);
 }
 

@@ -2,7 +2,9 @@
 #include "loop/loop_int.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -27,9 +29,12 @@ struct ph_loop {
   int64_t deadline; /* and what for */
   int64_t lateness; /* of waking, averaged */
   unsigned events;  /* callbacks so far */
+  unsigned seen;    /* of them at the last pulse */
   uv_timer_t pulse; /* libuv's own: it needs no descriptor */
-  bool gives_way, lost, bewares;
-  struct ph_loop *next_left;
+  bool gives_way, lost, pulses, of_threads, pulsed;
+  bool has_run;       /* the wake-up is in its epoll */
+  atomic_bool robbed; /* another loop has the number of its epoll */
+  struct ph_loop *next_open, *next_left;
 };
 
 struct ph_loop_watch {
@@ -40,6 +45,8 @@ struct ph_loop_watch {
 };
 
 static atomic_bool used;
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER; /* the list */
+static struct ph_loop *open_loops;
 
 bool ph_loop_used(void) {
   return atomic_load(&used);
@@ -100,6 +107,24 @@ static int open_uv(uv_loop_t *uv) {
   return status;
 }
 
+/* The number is this one's now. Who had it before, and does not know, must not touch it any more. */
+static void enter(struct ph_loop *loop) {
+  pthread_mutex_lock(&open_lock);
+  for (struct ph_loop *o = open_loops; o != NULL; o = o->next_open)
+    if (uv_backend_fd(&o->uv) == uv_backend_fd(&loop->uv)) atomic_store(&o->robbed, true);
+  loop->next_open = open_loops;
+  open_loops = loop;
+  pthread_mutex_unlock(&open_lock);
+}
+
+static void leave(struct ph_loop *loop) {
+  pthread_mutex_lock(&open_lock);
+  struct ph_loop **place = &open_loops;
+  while (*place != loop) place = &(*place)->next_open;
+  *place = loop->next_open;
+  pthread_mutex_unlock(&open_lock);
+}
+
 struct ph_loop *ph_loop_new(struct ph_err *err) {
   struct ph_loop *loop = ph_calloc(1, sizeof *loop);
   atomic_store(&used, true);
@@ -110,6 +135,8 @@ struct ph_loop *ph_loop_new(struct ph_err *err) {
     return NULL;
   }
   loop->uv.data = loop;
+  loop->seen = UINT_MAX;
+  enter(loop);
   uv_timer_init(&loop->uv, &loop->pulse);
   loop->wake_fd = PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   loop->timer_fd = PH_FAULT(timerfd) ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -118,15 +145,21 @@ struct ph_loop *ph_loop_new(struct ph_err *err) {
     ph_err_os(err, "cannot open an event loop");
   else if ((loop->wake = watch_own(loop, loop->wake_fd, err)) != NULL)
     loop->timer = watch_timer(loop, err);
-  if (loop->timer != NULL) return loop;
-  ph_loop_free(loop);
-  return NULL;
+  if (loop->timer == NULL) {
+    ph_loop_free(loop);
+    return NULL;
+  }
+  ph_loop_turn(loop); /* from here on the epoll is known by what lies in it */
+  return loop;
 }
 
-/* libuv aborts when it finds its epoll closed, or something else in its place. */
+/* libuv aborts when it finds its epoll closed, or something else in its place. In another epoll the wake-up does not lie. */
 static bool is_intact(struct ph_loop *loop) {
-  struct epoll_event event;
-  return epoll_wait(uv_backend_fd(&loop->uv), &event, 1, 0) >= 0 || errno == EINTR;
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = loop->wake_fd};
+  int fd = uv_backend_fd(&loop->uv);
+  if (atomic_load_explicit(&loop->robbed, memory_order_relaxed)) return false;
+  if (loop->has_run) return epoll_ctl(fd, EPOLL_CTL_MOD, loop->wake_fd, &event) == 0;
+  return epoll_wait(fd, &event, 1, 0) >= 0 || errno == EINTR;
 }
 
 /* The descriptors may be somebody else's by now, and libuv frees nothing without them. */
@@ -136,6 +169,7 @@ static void leave_for_good(struct ph_loop *loop) {
 }
 
 void ph_loop_free(struct ph_loop *loop) {
+  leave(loop);
   if (!is_intact(loop)) {
     leave_for_good(loop);
     return;
@@ -206,6 +240,7 @@ void ph__loop_note_event(uv_loop_t *uv) {
 bool ph_loop_turn(struct ph_loop *loop) {
   unsigned before = loop->events;
   uv_run(&loop->uv, UV_RUN_NOWAIT);
+  loop->has_run = true;
   return loop->events != before;
 }
 
@@ -220,17 +255,35 @@ bool ph_loop_is_lost(const struct ph_loop *loop) {
   return loop->lost;
 }
 
+static void set_pulse(struct ph_loop *loop, bool on);
+
+/* Without other threads, nobody closes anything while the loop sleeps: one look is enough, until something has happened. */
 static void on_pulse(uv_timer_t *timer) {
-  (void)timer;
+  struct ph_loop *loop = timer->loop->data;
+  loop->pulsed = true;
+  loop->seen = loop->events;
+  if (!loop->of_threads) set_pulse(loop, false);
 }
 
-void ph_loop_beware(struct ph_loop *loop, bool of_threads) {
-  if (loop->bewares == of_threads) return;
-  loop->bewares = of_threads;
-  if (of_threads)
+static void set_pulse(struct ph_loop *loop, bool on) {
+  if (loop->pulses == on) return;
+  loop->pulses = on;
+  if (on)
     uv_timer_start(&loop->pulse, on_pulse, PULSE_MS, PULSE_MS);
   else
     uv_timer_stop(&loop->pulse);
+}
+
+void ph_loop_beware(struct ph_loop *loop, bool of_threads, bool once) {
+  loop->of_threads = of_threads;
+  if (loop->pulses ? !of_threads && !once : of_threads || (once && loop->events != loop->seen))
+    set_pulse(loop, !loop->pulses);
+}
+
+bool ph_loop_take_pulse(struct ph_loop *loop) {
+  bool pulsed = loop->pulsed;
+  loop->pulsed = false;
+  return pulsed;
 }
 
 static void sleep_once(struct ph_loop *loop) {
@@ -269,7 +322,7 @@ int ph_loop_fd(const struct ph_loop *loop) {
 
 int64_t ph_loop_arm(struct ph_loop *loop, int64_t deadline) {
   int64_t now = ph_now();
-  ph_loop_beware(loop, false); /* whoever sleeps looks after itself */
+  ph_loop_beware(loop, false, false); /* whoever sleeps looks after itself */
   uv_update_time(&loop->uv);
   int own = uv_backend_timeout(&loop->uv);
   if (own >= 0 && now + own * INT64_C(1000000) < deadline) deadline = now + own * INT64_C(1000000);

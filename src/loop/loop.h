@@ -34,8 +34,10 @@ void ph_loop_run_once(struct ph_loop *loop, int64_t deadline);
 bool ph_loop_is_lost(const struct ph_loop *loop);
 
 /* Says whether there are other threads that could close them while the loop sleeps. Then it looks once a second: nothing
- * would wake it any more. */
-void ph_loop_beware(struct ph_loop *loop, bool of_threads);
+ * would wake it any more. `once`: otherwise one time, when it has slept for a while since something has happened. */
+void ph_loop_beware(struct ph_loop *loop, bool of_threads, bool once);
+/* Has it looked since the last call? Other descriptors may be looked at, too, then. */
+bool ph_loop_take_pulse(struct ph_loop *loop);
 
 /* From now on a wait ends when a signal handler has run, so that what the handler has asked for may happen. */
 void ph_loop_give_way(struct ph_loop *loop);

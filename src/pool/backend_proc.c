@@ -15,7 +15,8 @@
 
 struct proc_backend {
   int connection;
-  pid_t own_zygote; /* start method "fork", else 0 */
+  struct ph_fd_mark mark; /* of it */
+  pid_t own_zygote;       /* start method "fork", else 0 */
   bool lost;
 };
 
@@ -38,6 +39,7 @@ static int proc_open(struct ph_pool *p, struct ph_err *err) {
     free(b);
     return -1;
   }
+  b->mark = ph_fd_mark(b->connection);
   p->backend_data = b;
   if (ph__watch_backend(p, b->connection, err) == 0) return 0;
   proc_close(p);
@@ -80,13 +82,13 @@ static void proc_kill(struct ph_pool *p, struct ph_worker *w, bool hard) {
   ph_zygote_continue(b->own_zygote);
 }
 
-/* The zygote is gone, and its workers with it. */
-static void lost_zygote(struct ph_pool *p, struct proc_backend *b) {
+/* The zygote is gone, or cannot be reached, and its workers go with it. */
+static void lost_zygote(struct ph_pool *p, struct proc_backend *b, const char *why) {
   struct ph_exit how = {.exit_code = -1, .signal_number = SIGKILL};
   if (b->lost) return;
   b->lost = true;
   ph__unwatch(p, b->connection);
-  if (p->state != PH_POOL_BROKEN) ph_err_set(&p->broken.err, "broken_pool", 0, "the fork server of the pool died");
+  if (p->state != PH_POOL_BROKEN) ph_err_set(&p->broken.err, "broken_pool", 0, "%s", why);
   __atomic_store_n(&p->state, PH_POOL_BROKEN, __ATOMIC_RELEASE);
   for (unsigned i = 0; i < p->config.max_workers; i++)
     if (p->workers[i] != NULL) ph__worker_gone(p->workers[i], &how);
@@ -108,7 +110,33 @@ static void proc_poll(struct ph_pool *p) {
     else
       ph__worker_gone(w, &(struct ph_exit){e.exit_code, e.signal_number, e.max_rss});
   }
-  if (status < 0) lost_zygote(p, b);
+  if (status < 0) lost_zygote(p, b, "the fork server of the pool died");
+}
+
+static bool has_own_bell(const struct ph_worker *w) {
+  return !w->bell_watched || ph_fd_is(w->link.bell, w->link.bell_mark);
+}
+
+static bool proc_is_intact(struct ph_pool *p) {
+  const struct proc_backend *b = p->backend_data;
+  if (b->lost) return true;
+  for (unsigned i = 0; i < p->config.max_workers; i++)
+    if (p->workers[i] != NULL && !has_own_bell(p->workers[i])) return false;
+  return ph_fd_is(b->connection, b->mark);
+}
+
+/* The end of the connection is the end of the workers, should they still be there. */
+static void proc_bereave(struct ph_pool *p) {
+  struct proc_backend *b = p->backend_data;
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct ph_worker *w = p->workers[i];
+    if (w == NULL || has_own_bell(w)) continue;
+    w->link.bell = -1;
+    w->bell_watched = false;
+  }
+  if (ph_fd_is(b->connection, b->mark)) ph_zygote_disconnect(b->connection);
+  b->connection = -1;
+  lost_zygote(p, b, "something in this process has closed its descriptors");
 }
 
 const struct ph_backend ph_backend_proc = {
@@ -120,5 +148,7 @@ const struct ph_backend ph_backend_proc = {
     .poke = proc_poke,
     .expect_end = proc_expect_end,
     .poll = proc_poll,
+    .is_intact = proc_is_intact,
+    .bereave = proc_bereave,
     .close = proc_close,
 };

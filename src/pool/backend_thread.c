@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/eventfd.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "base/poke.h"
@@ -33,7 +34,7 @@ enum fate { RUNS, ENDED, ABANDONED };
 /* Shared by the pool and its threads. */
 struct bell {
   atomic_uint refs;
-  int fd;
+  atomic_int fd; /* -1 once it is somebody else's */
 };
 
 struct thread_worker {
@@ -109,7 +110,7 @@ static struct bell *new_bell(struct ph_err *err) {
     return NULL;
   }
   atomic_init(&b->refs, 1);
-  b->fd = fd;
+  atomic_init(&b->fd, fd);
   return b;
 }
 
@@ -302,9 +303,7 @@ static void poll_worker(struct ph_pool *p, struct ph_worker *w) {
 
 static void thread_poll(struct ph_pool *p) {
   struct thread_backend *b = p->backend_data;
-  uint64_t count;
-  ssize_t n = read(b->bell->fd, &count, sizeof count);
-  (void)n;
+  ph_eventfd_empty(atomic_load(&b->bell->fd));
   for (unsigned i = 0; i < p->config.max_workers; i++)
     if (p->workers[i] != NULL && p->workers[i]->backend_data != NULL) poll_worker(p, p->workers[i]);
 }
@@ -342,6 +341,22 @@ static void thread_close(struct ph_pool *p) {
   free(b);
 }
 
+static bool thread_is_intact(struct ph_pool *p) {
+  const struct thread_backend *b = p->backend_data;
+  return ph__still_watches_backend(p, atomic_load(&b->bell->fd));
+}
+
+/* From here on the threads are looked at by each pump. */
+static void thread_bereave(struct ph_pool *p) {
+  struct thread_backend *b = p->backend_data;
+  if (thread_is_intact(p)) return;
+  atomic_store(&b->bell->fd, -1);
+  for (unsigned i = 0; i < p->config.max_workers; i++) {
+    struct thread_worker *t = p->workers[i] != NULL ? p->workers[i]->backend_data : NULL;
+    if (t != NULL) __atomic_store_n(&t->link.bell, -1, __ATOMIC_RELAXED);
+  }
+}
+
 const struct ph_backend ph_backend_thread = {
     .name = "thread_pool",
     .open = thread_open,
@@ -351,5 +366,7 @@ const struct ph_backend ph_backend_thread = {
     .thread_id = thread_thread_id,
     .poke = thread_poke,
     .poll = thread_poll,
+    .is_intact = thread_is_intact,
+    .bereave = thread_bereave,
     .close = thread_close,
 };

@@ -18,18 +18,20 @@
 
 #include "pool/pool_int.h"
 
+#include "base/eventfd.h"
 #include "base/fault.h"
 
 #define TICK_NS 1000000
 #define PULSE_NS 1000000000
 #define NAP_NS 50000
+#define DEAF_NS 1000000000
 #define SPIN_NS 40000 /* about what waking a parked thread costs */
 #define SPIN_CREDIT_MAX 8
 #define SPIN_RETRY 16 /* waits between two tries when spinning has not paid */
 
 /* --- descriptors ------------------------------------------------------------------------------------------ */
 
-static char kick_tag, backend_tag;
+static char backend_tag; /* the kick has the address of its number, which tells whose it is: see descriptors.c */
 
 int ph__watch(struct ph_pool *p, int fd, void *tag, struct ph_err *err) {
   struct epoll_event e = {.events = EPOLLIN, .data.ptr = tag};
@@ -53,13 +55,15 @@ void ph__wake_owner(struct ph_pool *p) {
 
 static void bell_rang(struct ph_worker *w) {
   if (ph_link_unpark(&w->link) == 0) return;
-  ph__unwatch(w->pool, w->link.bell); /* gone: the backend will say how */
+  ph__unwatch(w->pool, w->link.bell); /* gone: the backend will say how, unless it has but closed its descriptors */
   w->bell_watched = false;
+  w->deaf_at = ph_now() + DEAF_NS;
+  ph__set_timer(w->pool, w->deaf_at);
 }
 
 static void handle_event(struct ph_pool *p, void *tag) {
   uint64_t count;
-  if (tag == &kick_tag) {
+  if (tag == &p->kick_fd) {
     ssize_t n = read(p->kick_fd, &count, sizeof count);
     (void)n;
   } else if (tag == &backend_tag) {
@@ -126,9 +130,10 @@ static void sleep_in_epoll(struct ph_pool *p) {
   struct epoll_event events[16];
   int64_t now = ph_now(), left = PULSE_NS;
   if (p->next_timer < now + left) left = p->next_timer > now ? p->next_timer - now : 0;
+  int fd = p->epoll_fd;
   pthread_mutex_unlock(&p->lock);
   if (intake_wants_us(p)) left = 0;
-  int n = wait_for_events(p->epoll_fd, events, 16, left);
+  int n = wait_for_events(fd, events, 16, left);
   bool lost = n < 0 && errno != EINTR;
   pthread_mutex_lock(&p->lock);
   clear_parked(p);
@@ -210,7 +215,7 @@ int ph__dispatch_open(struct ph_pool *p, struct ph_err *err) {
   p->kick_fd = PH_FAULT(eventfd) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   p->epoll_fd = p->kick_fd < 0 || PH_FAULT(epoll_create) ? -1 : epoll_create1(EPOLL_CLOEXEC);
   if (p->epoll_fd < 0) ph_err_os(err, "cannot open a pool");
-  if (p->epoll_fd >= 0 && ph__watch(p, p->kick_fd, &kick_tag, err) == 0) return 0;
+  if (p->epoll_fd >= 0 && ph__watch(p, p->kick_fd, &p->kick_fd, err) == 0) return 0;
   ph__dispatch_close(p);
   return -1;
 }
@@ -219,13 +224,18 @@ int ph__watch_backend(struct ph_pool *p, int fd, struct ph_err *err) {
   return ph__watch(p, fd, &backend_tag, err);
 }
 
+bool ph__still_watches_backend(struct ph_pool *p, int fd) {
+  struct epoll_event e = {.events = EPOLLIN, .data.ptr = &backend_tag};
+  return epoll_ctl(p->epoll_fd, EPOLL_CTL_MOD, fd, &e) == 0;
+}
+
 void ph__dispatch_stop(struct ph_pool *p) {
   if (!p->has_dispatcher) return;
   pthread_mutex_lock(&p->lock);
   p->quit = true;
   pthread_cond_signal(&p->wake_dispatcher);
-  pthread_mutex_unlock(&p->lock);
   kick(p);
+  pthread_mutex_unlock(&p->lock);
   pthread_join(p->dispatcher, NULL);
   p->has_dispatcher = false;
 }
@@ -296,13 +306,11 @@ bool ph_client_poll_begin(struct ph_client *c) {
 }
 
 void ph_client_poll_end(struct ph_client *c) {
-  uint64_t count;
   pthread_mutex_lock(&c->pool->lock);
   if (c->waiting) c->pool->waiting_guests--;
   c->waiting = false;
   ph__let_go(c->pool);
-  ssize_t n = c->fd >= 0 ? read(c->fd, &count, sizeof count) : 0;
-  (void)n;
+  if (c->fd >= 0) ph_eventfd_empty(c->fd);
 }
 
 bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline) {

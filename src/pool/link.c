@@ -74,6 +74,7 @@ int ph_link_open(struct ph_link *host, int worker_fds[2], struct ph_err *err) {
     return -1;
   }
   host->bell = pair[0];
+  host->bell_mark = ph_fd_mark(pair[0]);
   worker_fds[0] = memfd;
   worker_fds[1] = pair[1];
   if (map(host, memfd, err) == 0) return 0;

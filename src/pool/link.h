@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/fd_mark.h"
 
 #define PH_LINK_RING (256u * 1024u) /* bytes in each direction, between processes; a power of two, whole pages */
 #define PH_LINK_SLOTS 64u           /* tasks that may be handed to a worker at once */
@@ -65,6 +66,7 @@ struct ph_link {
   uint8_t *out_bytes, *in_bytes; /* each ring is mapped twice in a row, so every span of it is contiguous */
   size_t out_size, in_size;      /* bytes of the rings: powers of two */
   int bell;                      /* this side's end, non-blocking; -1 when closed. Local: borrowed, the worker's only */
+  struct ph_fd_mark bell_mark;   /* of the host's end to a process */
   bool is_host;
   bool is_local;            /* both sides are threads of this process */
   bool corrupt;             /* the other side wrote nonsense */

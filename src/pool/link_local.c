@@ -120,7 +120,7 @@ void ph__link_ring_local(struct ph_link *l) {
     wake_worker(l->shared);
     return;
   }
-  ssize_t n = write(l->bell, &one, sizeof one);
+  ssize_t n = write(__atomic_load_n(&l->bell, __ATOMIC_RELAXED), &one, sizeof one);
   (void)n; /* full: it is ringing already */
 }
 

@@ -267,6 +267,8 @@ int ph_client_add_done(struct ph_client *c, struct ph_task *t, struct ph_done *d
  * `fd`, at the longest until *deadline. */
 bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline);
 void ph_client_wait_end(struct ph_client *c);
+/* Of the owner, which has waited in vain for a while: are the pool's descriptors still its own? */
+void ph_client_look(struct ph_client *c);
 int ph_client_fd(const struct ph_client *c);
 /* For a client that sleeps elsewhere: between begin and end the pool goes on by itself, and makes `poll_fd` readable when
  * there are records; false: there are already. The descriptor is the client's, -1: there is none. */

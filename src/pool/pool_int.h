@@ -43,6 +43,7 @@ struct ph_worker {
   int64_t spawned;
   int64_t kill_at;  /* when a stop that was asked for turns into a signal; PH_NEVER: none */
   int64_t grace_ns; /* that led to kill_at */
+  int64_t deaf_at;  /* its bell is gone: when it is to be gone as well; PH_NEVER */
   bool terminated;  /* SIGTERM was sent, SIGKILL is next */
   void *backend_data;
 };
@@ -72,6 +73,10 @@ struct ph_backend {
   /* Reports what happened to workers through ph__worker_*; called when the watched descriptor is readable, and by the
    * next pump when p->poll_soon is set. */
   void (*poll)(struct ph_pool *p);
+  /* Are the descriptors that it has watched still its own? Or NULL: no need to know. */
+  bool (*is_intact)(struct ph_pool *p);
+  /* Or NULL. Some of the pool's descriptors are not: what is not, must not be touched any more. */
+  void (*bereave)(struct ph_pool *p);
   /* May block: ends what is left. */
   void (*close)(struct ph_pool *p);
 };
@@ -174,9 +179,10 @@ struct ph_pool {
   atomic_bool asleep; /* the dispatcher, until it is signalled */
   bool news; /* a task has ended or a worker has gone since the owner last began to wait: it has to look again first */
   atomic_uint owner_activity; /* counts the owner's pumps */
-  int epoll_fd, kick_fd;
-  atomic_bool hungry; /* a task that is submitted now could begin at once */
-  atomic_bool busy;   /* every worker has short tasks in hand: a few more may gather before they are handed out */
+  int epoll_fd, kick_fd;      /* -1 once they are somebody else's */
+  bool bereft;                /* of descriptors, by other code of this process */
+  atomic_bool hungry;         /* a task that is submitted now could begin at once */
+  atomic_bool busy;           /* every worker has short tasks in hand: a few more may gather before they are handed out */
   int spin_credit;
   unsigned spin_skipped;
 
@@ -286,9 +292,14 @@ int ph__dispatch_open(struct ph_pool *p, struct ph_err *err);
 void ph__dispatch_close(struct ph_pool *p);
 int ph__watch(struct ph_pool *p, int fd, void *tag, struct ph_err *err);
 int ph__watch_backend(struct ph_pool *p, int fd, struct ph_err *err);
+/* With an epoll that is the pool's. */
+bool ph__still_watches_backend(struct ph_pool *p, int fd);
 /* Ends the dispatcher thread; the descriptors stay open until ph__dispatch_close. */
 void ph__dispatch_stop(struct ph_pool *p);
 void ph__unwatch(struct ph_pool *p, int fd);
+/* descriptors.c: for who waits in vain. */
+void ph__look_at_descriptors(struct ph_pool *p);
+
 /* Somebody else has changed what the owner waits for. */
 void ph__wake_owner(struct ph_pool *p);
 /* After the owner has changed something: sees to it that somebody acts on it. Takes and leaves the lock itself. */

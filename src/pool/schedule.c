@@ -361,7 +361,7 @@ static void pump_once(struct ph_pool *p) {
     int64_t now = ph__pool_now(p);
     if (now >= p->next_timer) ph__check_timers(p, now);
   }
-  if (p->poll_soon) {
+  if (p->poll_soon || p->bereft) {
     p->poll_soon = false;
     p->backend->poll(p);
   }

@@ -7,6 +7,7 @@
 
 #include "pool/station_int.h"
 
+#include "base/eventfd.h"
 #include "base/fault.h"
 #include "base/mem.h"
 
@@ -167,10 +168,7 @@ unsigned ph_station_subscriptions(const struct ph_station *s) {
 
 /* Unless there is more to take. */
 static void empty_bell(struct ph_station *s) {
-  uint64_t count;
-  if (!ph_list_empty(&s->mailbox)) return;
-  ssize_t got = read(s->fd, &count, sizeof count);
-  (void)got;
+  if (ph_list_empty(&s->mailbox)) ph_eventfd_empty(s->fd);
 }
 
 struct ph_cell *ph_station_first(struct ph_station *s, int64_t *key) {

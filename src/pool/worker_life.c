@@ -15,7 +15,8 @@
 #include "base/tally.h"
 
 #define KILL_AFTER_TERM_NS 250000000 /* between SIGTERM and SIGKILL */
-#define SPAWN_RETRY_NS 100000000     /* after a failed start, while other workers go on */
+#define DEAF_AGAIN_NS 100000000
+#define SPAWN_RETRY_NS 100000000 /* after a failed start, while other workers go on */
 
 void ph__set_timer(struct ph_pool *p, int64_t when) {
   if (when < p->next_timer) p->next_timer = when;
@@ -28,7 +29,7 @@ static struct ph_worker *new_worker(struct ph_pool *p, unsigned index) {
   if (w == NULL) return NULL;
   w->pool = p;
   w->index = index;
-  w->kill_at = w->grace_ns = PH_NEVER;
+  w->kill_at = w->grace_ns = w->deaf_at = PH_NEVER;
   w->since = w->spawned = ph_now();
   ph_list_init(&w->handed);
   return w;
@@ -135,6 +136,7 @@ static void release_all(struct ph_worker *w) {
 static uint8_t death_outcome(const struct ph_worker *w, const struct ph_task *t) {
   if (t->stop != 0) return PH_DONE_CANCELLED;
   if (t->flags & (PH_TASK_TIMED_OUT | PH_TASK_EXPIRED)) return PH_DONE_TIMEOUT;
+  if (w->pool->bereft && w->pool->state == PH_POOL_BROKEN) return PH_DONE_BROKEN;
   return w->was_killed ? PH_DONE_CANCELLED : PH_DONE_DIED;
 }
 
@@ -358,6 +360,16 @@ static void check_kill(struct ph_worker *w, int64_t now) {
   ph__set_timer(w->pool, w->kill_at);
 }
 
+/* A process that nothing wakes any more: it may finish what it runs, which is looked at from time to time. */
+static void check_deaf(struct ph_worker *w, int64_t now) {
+  if (w->deaf_at == PH_NEVER) return;
+  if (now >= w->deaf_at) {
+    w->deaf_at = now + DEAF_AGAIN_NS;
+    if (ph__running_task(w) == NULL) ph__worker_corrupt(w);
+  }
+  ph__set_timer(w->pool, w->deaf_at);
+}
+
 /* How many workers min_workers leaves to idle out: those that have been told to stop do not count as there. */
 static unsigned count_spare(const struct ph_pool *p) {
   unsigned n = 0;
@@ -411,6 +423,7 @@ void ph__check_timers(struct ph_pool *p, int64_t now) {
     if (w == NULL || w->state == PH_WORKER_GONE) continue;
     check_handed_timeouts(w, now);
     check_kill(w, now);
+    check_deaf(w, now);
     check_idle(w, now, &spare);
   }
 }

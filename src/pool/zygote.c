@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/fault.h"
+#include "base/fd_mark.h"
 #include "pool/zygote_int.h"
 
 #define PATIENCE_MS 1000
@@ -25,6 +26,7 @@ static struct {
   pid_t owner, pid;
   pid_t dismissed; /* to be reaped */
   int control;
+  struct ph_fd_mark mark; /* of it */
 } the_zygote;
 
 /* --- its environment -------------------------------------------------------------------------------------- */
@@ -119,6 +121,7 @@ void ph__zygote_adopt(int control) {
   the_zygote.owner = getpid();
   the_zygote.pid = 0;
   the_zygote.control = control;
+  the_zygote.mark = ph_fd_mark(control);
 }
 
 int ph_zygote_start(const struct ph_zygote_program *program, struct ph_err *err) {
@@ -131,6 +134,7 @@ int ph_zygote_start(const struct ph_zygote_program *program, struct ph_err *err)
   the_zygote.owner = getpid();
   the_zygote.pid = pid;
   the_zygote.control = control;
+  the_zygote.mark = ph_fd_mark(control);
   return 0;
 }
 
@@ -138,7 +142,7 @@ void ph_zygote_dismiss(void) {
   if (!ph_zygote_running()) return;
   the_zygote.owner = 0;
   the_zygote.dismissed = the_zygote.pid;
-  ph_zygote_disconnect(the_zygote.control);
+  if (ph_fd_is(the_zygote.control, the_zygote.mark)) ph_zygote_disconnect(the_zygote.control);
 }
 
 void ph_zygote_stop(void) {
@@ -217,6 +221,10 @@ static int not_reached(struct ph_err *err) {
 int ph_zygote_connect(struct ph_err *err) {
   int pair[2];
   const struct ph_zygote_message m = {.type = PH_ZYGOTE_CONNECT};
+  if (!ph_fd_is(the_zygote.control, the_zygote.mark)) {
+    ph_err_set(err, "broken_pool", EBADF, "something in this process has closed the way to the fork server");
+    return -1;
+  }
   if (PH_FAULT(socketpair) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     ph_err_os(err, "cannot make a socket for a pool");
     return -1;

@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -114,6 +117,41 @@ static int close_from(lua_State *L) {
   return 0;
 }
 
+/* first_free() -> the number that the next descriptor will have */
+static int first_free(lua_State *L) {
+  int fd = fcntl(0, F_DUPFD_CLOEXEC, 0);
+  lua_pushinteger(L, fd);
+  close(fd);
+  return 1;
+}
+
+/* Never readable. */
+static int open_dumb(const char *kind) {
+  int pair[2];
+  if (strcmp(kind, "epoll") == 0) return epoll_create1(0);
+  if (strcmp(kind, "socket") == 0) {
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) return -1;
+    fcntl(pair[1], F_DUPFD_CLOEXEC, 1000); /* stays open */
+    close(pair[1]);
+    return pair[0];
+  }
+  return eventfd(0, 0);
+}
+
+/* replace(first, last, kind): each of these descriptors that is open is closed, and its number is something else's now: that
+ * of an eventfd, an epoll or a socket on which nothing ever happens. */
+static int replace(lua_State *L) {
+  static const char *const kinds[] = {"eventfd", "epoll", "socket", NULL};
+  int first = (int)luaL_checkinteger(L, 1), last = (int)luaL_checkinteger(L, 2);
+  const char *kind = kinds[luaL_checkoption(L, 3, NULL, kinds)];
+  int other = open_dumb(kind), high = fcntl(other, F_DUPFD_CLOEXEC, last + 1);
+  if (other < 0 || high < 0) return luaL_error(L, "no descriptor");
+  if (other < first || other > last) close(other);
+  for (int fd = first; fd <= last; fd++)
+    if (fcntl(fd, F_GETFD) >= 0) dup2(high, fd);
+  return 0;
+}
+
 /* trim(): memory that is free in malloc goes back to the system, and will sooner from now on: the limits no longer grow
  * with the blocks that come by. */
 static int trim(lua_State *L) {
@@ -209,6 +247,8 @@ int luaopen_crash(lua_State *L) {
                                        {"limit", limit},
                                        {"with_thread", with_thread},
                                        {"close_from", close_from},
+                                       {"replace", replace},
+                                       {"first_free", first_free},
                                        {"fork", fork_process},
                                        {"wait", wait_for},
                                        {"leave", leave},
