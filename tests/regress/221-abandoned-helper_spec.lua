@@ -59,7 +59,7 @@ describe("a thread that was given up", function()
     open()
     assert.equal("", runs:result(20))
     assert.equal(1, waits:result(20))
-    assert.matches("deadlock", text)
+    assert.is_truthy(text:find "deadlock" or text:find "has ended", text) -- or the other one was told, and is gone
     os.remove(told)
   end)
 end)
