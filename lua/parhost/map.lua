@@ -23,7 +23,9 @@ local errors = require "futures.error"
 local host = require "parhost.core.host"
 local trace = require "futures.trace"
 
-local map = {}
+local map = {
+  many = 5000000, -- items of an iterator without a buffer, for a warning: some hundreds of MB by then
+}
 
 local VALUES <const> = 1
 local TAKEN <const> = 2
@@ -195,12 +197,23 @@ local function send_logged(self, first, last)
   end
 end
 
+-- Without a buffer the loop does not begin before the input ends.
+local function warn_of_many(self, last)
+  if last < map.many or self.warned then return end
+  self.warned = true
+  warn(("parhost: %s: the iterator has given %d items and goes on; with { buffer_size = n } it is read as results are taken")
+    :format(self.name, last))
+end
+
 -- Sends items up to `limit`, or to the end of the input.
 local function send_up_to(self, limit)
   while self.sent < limit and not self.closed do
     host.check_cancelled()
     local last = math.min(self.sent + chunk_size(self), limit, self.total or math.huge)
-    if self.pulls then last = pull_up_to(self, last) end
+    if self.pulls then
+      last = pull_up_to(self, last)
+      if not self[BUFFER] then warn_of_many(self, last) end
+    end
     if last <= self.sent then
       self.total = self.sent
       break
