@@ -61,14 +61,17 @@ static bool is_own_fault(lua_State *L, int idx) {
   return ph__is_module(chunkname);
 }
 
-/* Of the functions that the program's own code has called, which are ours, the outermost. */
+/* Of the functions at the top, which are ours, the one that the program's own code has called; perhaps in a tail call. */
 static int called_level(lua_State *L, int level) {
   lua_Debug ar;
+  int ours = level;
   for (int i = level; lua_getstack(L, i, &ar); i++) {
     lua_getinfo(L, "S", &ar);
-    if (*ar.what != 'C' && !ph__is_module(ar.source)) return i > level ? i - 1 : level;
+    if (*ar.what == 'C') continue;
+    if (!ph__is_module(ar.source)) return i > level ? i - 1 : level;
+    ours = i;
   }
-  return level;
+  return ours;
 }
 
 void ph_vm_push_traceback(lua_State *L, int idx, const char *message, int level) {

@@ -15,6 +15,14 @@ describe("the traceback of an uncaught error", function()
       traceback_of "local f = require 'proc_pool'.new(1):submit(error, 'x')\nf:result()")
   end)
 
+  it("does so where that was a tail call", function()
+    local err = run.script([[
+local pool <close> = require "thread_pool".new(1)
+require "async".run(function() return pool:submit(error, "x"):result() end)]]).err
+    assert.matches("\ntask stack traceback:\n\tlua/futures/future%.lua:%d+: in [^\n]*\n"
+      .. "\t%(%.%.%.tail calls%.%.%.%)\n\t%[C%]: in %?\n", err)
+  end)
+
   it("is that of stock Lua where the program's own code fails", function()
     assert.equal("\t[C]: in function 'error'\n\tscript.lua:1: in local 'f'\n\tscript.lua:2: in main chunk",
       traceback_of "local function f() error 'x' end\nf()")
