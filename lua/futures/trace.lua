@@ -2,6 +2,7 @@
 -- What is known about an error beside its value: the traceback from where it was raised, and the task that
 -- raised it. A `failure` is { traceback = string|nil, info = table|nil }; info is described in the pool's
 -- binding.
+local codec = require "parhost.core.codec"
 local errors = require "futures.error"
 
 local trace = {}
@@ -109,8 +110,17 @@ local function describe_members(err, depth)
   return table.concat(lines, "\n")
 end
 
+-- Of an error about a global that is nil in a worker, because it could not travel, or nothing.
+local function describe_missing(err, failure)
+  if type(err) ~= "string" or not (failure.info and failure.info.pool) then return "" end
+  local name = err:match "%(global '([%a_][%w_]*)'%)"
+  local why = name and codec.left_out(name)
+  return why and ("  global '%s' did not travel: %s\n"):format(name, why) or ""
+end
+
 function describe_any(err, failure, depth)
   local own = failure and describe(failure)
+  if own then own = describe_missing(err, failure) .. own end
   if depth > DEPTH_MAX or not errors.is(err, "group") or type(err.errors) ~= "table" then return own end
   local parts = describe_members(err, depth)
   return own and parts .. "\n" .. own or parts

@@ -48,12 +48,12 @@ static struct ph_codec *new_codec(lua_State *L, int like) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   for (int uv = 1; uv < PH_UV_INNER; uv++) {
-    bool own = uv == PH_UV_ANCHORS || uv == PH_UV_CAPTURES || uv == PH_UV_TASK;
+    bool own = uv == PH_UV_ANCHORS || uv == PH_UV_CAPTURES || uv == PH_UV_TASK || uv == PH_UV_LEFT;
     if (like != 0 && !own)
       lua_getiuservalue(L, like, uv);
     else if (uv == PH_UV_FUNCTIONS || uv == PH_UV_MODULES)
       new_weak_table(L, "k");
-    else if (uv == PH_UV_TASK || uv == PH_UV_STAND_IN)
+    else if (uv == PH_UV_TASK || uv == PH_UV_STAND_IN || uv == PH_UV_LEFT)
       lua_pushnil(L);
     else
       lua_newtable(L);

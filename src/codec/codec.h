@@ -79,6 +79,9 @@ void ph_codec_baseline(lua_State *L);
 /* The same for a state in which user code has run already: the globals of the standard libraries that are still there. */
 void ph_codec_late_baseline(lua_State *L);
 
+/* Pushes why the global of that name (a string at idx) was left out of the last message that should have had it; nil. */
+void ph_codec_push_left_out(lua_State *L, int idx);
+
 /* From now on the table at idx stands for the globals table of this state, in functions and in what they read: another
  * environment that gives what the globals table has, as the one of busted. One at a time. */
 void ph_codec_stand_in(lua_State *L, int idx);

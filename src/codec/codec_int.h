@@ -83,6 +83,7 @@ enum {
   PH_UV_NAMES,         /* function -> { module, field } */
   PH_UV_LOADED,        /* blob number -> closure that needs no upvalues of its own */
   PH_UV_SENT,          /* names of the globals that were captured: name -> true */
+  PH_UV_LEFT,          /* names of those that could not be: name -> why */
   PH_UV_TASK,          /* the function that ph_codec.task is about */
   PH_UV_STAND_IN,      /* the table that stands for the globals table */
   PH_UV_INNER,         /* the codec that is used while this one calls out */
@@ -118,6 +119,7 @@ struct ph_codec {
   bool has_code;
   bool has_state; /* a table, an upvalue or a captured global is in the message */
   bool has_anchors;
+  bool has_left;    /* something is in PH_UV_LEFT */
   bool calling_out; /* user code runs (__dump, __load, require): use another codec */
 };
 

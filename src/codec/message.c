@@ -39,9 +39,33 @@ static void note_sent(lua_State *L, struct ph_codec *c) {
   lua_pop(L, 1);
 }
 
-/* Name and value are on the stack. What cannot travel, or is too big, is left out. */
+/* The same. Why it is left out, for those who look for it in vain; NULL: it is not. */
+static void note_left(lua_State *L, struct ph_codec *c, const struct ph_err *why) {
+  if (why == NULL && !c->has_left) return;
+  if (!c->has_left) {
+    lua_newtable(L);
+    lua_setiuservalue(L, c->self, PH_UV_LEFT);
+    c->has_left = true;
+  }
+  lua_getiuservalue(L, c->self, PH_UV_LEFT);
+  lua_pushvalue(L, -3);
+  if (why == NULL)
+    lua_pushnil(L);
+  else if (*why->message == '\0')
+    lua_pushfstring(L, "it takes more than %d KiB", PH_CAPTURE_MAX / 1024);
+  else if (*why->path == '\0')
+    lua_pushstring(L, why->message);
+  else if (*why->path == '@')
+    lua_pushfstring(L, "%s: %s", why->path + 1, why->message);
+  else
+    lua_pushfstring(L, "%s%s: %s", lua_tostring(L, -1), why->path, why->message);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* The same. What cannot travel, or is too big, is left out. */
 static void put_capture(lua_State *L, struct ph_codec *c) {
-  struct ph_err *outer = c->err;
+  struct ph_err *outer = c->err, why = {.message = ""};
   size_t start = c->out.len, refs = c->refs.len;
   lua_Integer captures = c->n_captures;
   bool is_table = lua_istable(L, -1);
@@ -49,7 +73,7 @@ static void put_capture(lua_State *L, struct ph_codec *c) {
   lua_pushvalue(L, -2);
   ph__put_string(L, c, -1);
   lua_pop(L, 1);
-  c->err = NULL;
+  c->err = &why;
   c->limit = is_table ? start + PH_CAPTURE_MAX : SIZE_MAX;
   int status = ph__put_tree(L, c);
   c->limit = SIZE_MAX;
@@ -57,6 +81,7 @@ static void put_capture(lua_State *L, struct ph_codec *c) {
   if (status == OK) {
     c->has_state = true;
     note_sent(L, c);
+    note_left(L, c, NULL);
     return;
   }
   c->out.len = start;
@@ -64,6 +89,7 @@ static void put_capture(lua_State *L, struct ph_codec *c) {
   c->refs.len = refs;
   ph_ptrmap_forget_from(&c->seen, (uint32_t)start);
   c->open_dumps = 0;
+  note_left(L, c, &why);
 }
 
 /* Marks an address as looked at; false when it was already. */
@@ -100,7 +126,9 @@ static void put_captures_of(lua_State *L, struct ph_codec *c) {
     lua_rawgeti(L, names, i);
     if (!first_time(L, c, lua_tostring(L, -1) + 1)) continue; /* + 1: the string itself has a mark of its own */
     push_global(L, c);
-    if (lua_isnil(L, -1) ? was_sent(L, c, names + 1) : is_user_global(L, c)) put_capture(L, c);
+    bool is_nil = lua_isnil(L, -1);
+    if (is_nil) note_left(L, c, NULL);
+    if (is_nil ? was_sent(L, c, names + 1) : is_user_global(L, c)) put_capture(L, c);
   }
   lua_settop(L, names);
 }
@@ -228,4 +256,18 @@ uint8_t *ph_encode_take(lua_State *L, const struct ph_encoded *e) {
   if (bytes != e->data) return NULL;
   ph_buf_init(&c->out);
   return bytes;
+}
+
+void ph_codec_push_left_out(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  const struct ph_codec *c = ph__codec_push(L);
+  if (!c->has_left) {
+    lua_pushnil(L);
+  } else {
+    lua_getiuservalue(L, -1, PH_UV_LEFT);
+    lua_pushvalue(L, idx);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+  }
+  lua_remove(L, -2);
 }

@@ -41,10 +41,21 @@ static int stand_in(lua_State *L) {
   return 0;
 }
 
+/* left_out(name) -> why the global did not travel, or nil */
+static int left_out(lua_State *L) {
+  luaL_checkstring(L, 1);
+  ph_codec_push_left_out(L, 1);
+  return 1;
+}
+
 int luaopen_parhost_core_codec(lua_State *L) {
-  static const luaL_Reg functions[] = {{"register", codec_register}, {"dump_value", dump_value},
-                                       {"load_value", load_value},   {"label", label},
-                                       {"stand_in", stand_in},       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"register", codec_register},
+                                       {"dump_value", dump_value},
+                                       {"load_value", load_value},
+                                       {"label", label},
+                                       {"stand_in", stand_in},
+                                       {"left_out", left_out},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -98,6 +98,36 @@ describe("globals", function()
       print(call(function() return type(file) == "userdata" or nil, list, type(edge[5000]), thread and 2 or small[1] end))]])
   end)
 
+  it("that were left out are named by the report of an error about them", function()
+    assert.equal([[
+list did not travel: it takes more than 64 KiB
+tool did not travel: tool.log[1]: a userdata (FILE*) cannot travel
+co did not travel: a coroutine cannot travel
+use did not travel: upvalue 'file' of function script.lua:9: a userdata (FILE*) cannot travel
+object did not travel: its metatable is not a registered class (see parhost.register)
+nil
+nil
+]], output [[
+      local futures = require "futures"
+      list, tool, co, object = {}, { log = { io.stdout } }, coroutine.create(print), setmetatable({}, {})
+      for i = 1, 20000 do list[i] = "number " .. i end
+      local file = io.stdout
+      function use() return file end
+      local function report(task)
+        local text = futures.describe(pool:submit(task):error())
+        local name, why = text:match "^  global '(%w+)' (.-)\n"
+        print(name and name .. " " .. why)
+      end
+      report(function() return list[1] end)
+      report(function() return #tool.log end)
+      report(function() return co .. "" end)
+      report(function() return use() end)
+      report(function() return object.x end)
+      report(function() return nowhere.x end)
+      list = nil
+      report(function() return list[1] end)]])
+  end)
+
   it("of a big table cost no more than what is looked at", function()
     assert.equal("ok\n", output [[
       list = {}
