@@ -83,7 +83,7 @@ static inline bool mutator_content(struct mutator *m, int depth, uint8_t tag) {
     case PH_TAG_CAPTURE:
     case PH_TAG_NAMED: return mutator_values(m, depth, 2);
     case PH_TAG_CLASS_NAMED: return mutator_value(m, depth) && mutator_varint(m, &v);
-    case PH_TAG_CLASS: return mutator_values(m, depth, 3);
+    case PH_TAG_CLASS: return mutator_values(m, depth, 4);
     case PH_TAG_INSTANCE:
     case PH_TAG_INSTANCE_SHARED:
       return mutator_value(m, depth) && mutator_varint(m, &v) && mutator_skip(m, 1) && mutator_value(m, depth);
