@@ -29,17 +29,15 @@ static struct ph_task *older(struct ph_task *a, struct ph_task *b) {
 }
 
 /* The oldest, whatever its priority: what it waits for was mostly submitted before it, so that is under way. A younger one
- * may come to lie on top of what it waits for. In the list only what was taken back from workers is out of order. */
+ * may come to lie on top of what it waits for. In the lists only what was taken back from workers is out of order. */
 static struct ph_task *oldest_in_queue(const struct ph_pool *p) {
-  const struct ph_heap *heaps[] = {&p->queue.urgent, &p->queue.lazy};
-  const struct ph_list *list = &p->queue.plain;
-  size_t left = (size_t)PH_LINK_SLOTS * p->config.max_workers + 1;
+  const struct ph_list *lists[] = {&p->queue.plain, &p->queue.ranked};
   struct ph_task *t = NULL;
-  for (struct ph_list *n = list->next; n != list && left > 0; n = n->next, left--)
-    t = older(t, ph_list_entry(n, struct ph_task, node));
-  for (int i = 0; i < 2; i++)
-    for (size_t k = 0; k < heaps[i]->count; k++)
-      t = older(t, ph_list_entry(heaps[i]->nodes[k], struct ph_task_special, rank)->task);
+  for (int i = 0; i < 2; i++) {
+    size_t left = (size_t)PH_LINK_SLOTS * p->config.max_workers + 1;
+    for (struct ph_list *n = lists[i]->next; n != lists[i] && left > 0; n = n->next, left--)
+      t = older(t, ph_list_entry(n, struct ph_task, node));
+  }
   return t;
 }
 

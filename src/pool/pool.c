@@ -54,6 +54,7 @@ struct ph_pool *ph_pool_new(const struct ph_backend *backend, const struct ph_po
   p->tally.opened = ph_watched() ? ph_now() : 0;
   p->now = p->next_timer = p->steal_at = p->spawn_retry_at = PH_NEVER;
   ph_list_init(&p->queue.plain);
+  ph_list_init(&p->queue.ranked);
   ph_list_init(&p->intake);
   ph_list_init(&p->unrecorded);
   pthread_mutex_init(&p->lock, NULL);

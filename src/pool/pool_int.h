@@ -83,8 +83,8 @@ struct ph_backend {
 
 /* What waits: by priority, and FIFO within one. Tasks without a priority, nearly all, are in the plain list. */
 struct ph_queue {
-  struct ph_list plain;
-  struct ph_heap urgent, lazy; /* priority above and below 0 */
+  struct ph_list plain, ranked; /* in the order in which they came: without, and with a priority */
+  struct ph_heap urgent, lazy;  /* those with one above and below 0 */
   size_t count;
 };
 
