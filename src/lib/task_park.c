@@ -291,6 +291,7 @@ void task_push_traceback(lua_State *L, struct sched_task *t) {
     lua_insert(L, -2);
     lua_concat(L, 3);
   }
+  if (!lua_isnil(L, -1)) ph_vm_name_publicly(L);
 }
 
 const luaL_Reg task_park_functions[] = {

@@ -74,8 +74,64 @@ static int called_level(lua_State *L, int level) {
   return ours;
 }
 
+/* The value of "module.field", pushed; nil where there is none. */
+static void push_field_of(lua_State *L, const char *module, size_t module_len, const char *field, size_t len) {
+  int top = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushlstring(L, module, module_len);
+  lua_rawget(L, -2);
+  lua_pushlstring(L, field, len);
+  if (lua_istable(L, -2))
+    lua_rawget(L, -2);
+  else
+    lua_pushnil(L);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
+/* Replaces the function on the stack top by the name of the first of our public modules that has it as the field; pops it
+ * where none has. */
+static const char *take_public_module(lua_State *L, const char *field, size_t len) {
+  static const char *const modules[] = {"async", "futures", "http", "parhost", "proc_pool", "thread_pool"};
+  const char *found = NULL;
+  for (size_t i = 0; i < sizeof modules / sizeof *modules && found == NULL && lua_isfunction(L, -1); i++) {
+    push_field_of(L, modules[i], strlen(modules[i]), field, len);
+    if (lua_rawequal(L, -1, -2)) found = modules[i];
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return found;
+}
+
+/* luaL_traceback calls a function by the first of its names that it meets, which may be one that nobody knows. */
+void ph_vm_name_publicly(lua_State *L) {
+  static const char before[] = "in function '";
+  int top = lua_gettop(L);
+  const char *rest = lua_tostring(L, top), *at;
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (; (at = strstr(rest, before)) != NULL;) {
+    const char *name = at + sizeof before - 1, *dot = name, *end = name + strcspn(name, "'\n");
+    for (const char *p = name; p < end; p++)
+      if (*p == '.') dot = p;
+    luaL_addlstring(&b, rest, (size_t)(name - rest));
+    rest = name;
+    if (dot == name) continue;
+    push_field_of(L, name, (size_t)(dot - name), dot + 1, (size_t)(end - dot - 1));
+    const char *module = take_public_module(L, dot + 1, (size_t)(end - dot - 1));
+    if (module == NULL) continue;
+    luaL_addstring(&b, module);
+    rest = dot;
+  }
+  luaL_addstring(&b, rest);
+  luaL_pushresult(&b);
+  lua_replace(L, top);
+  lua_settop(L, top);
+}
+
 void ph_vm_push_traceback(lua_State *L, int idx, const char *message, int level) {
   luaL_traceback(L, L, message, is_own_fault(L, idx) ? level : called_level(L, level));
+  ph_vm_name_publicly(L);
 }
 
 int ph_vm_report(lua_State *L) {

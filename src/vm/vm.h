@@ -196,6 +196,8 @@ bool ph_vm_push_report(lua_State *L, int idx);
 /* Pushes what luaL_traceback gives for the error at idx, without what one of our functions has called: the program's own
  * call is what counts, unless the error is about our code. */
 void ph_vm_push_traceback(lua_State *L, int idx, const char *message, int level);
+/* In the traceback on the stack top, functions of ours get the names by which programs know them. */
+void ph_vm_name_publicly(lua_State *L);
 /* Message handler: error value -> its report with a traceback, but for the cancellation signal. */
 int ph_vm_report(lua_State *L);
 

@@ -23,6 +23,15 @@ require "async".run(function() return pool:submit(error, "x"):result() end)]]).e
       .. "\t%(%.%.%.tail calls%.%.%.%)\n\t%[C%]: in %?\n", err)
   end)
 
+  it("names functions as programs do", function()
+    for _ = 1, 5 do -- Lua meets the names in another order each time
+      assert.matches("^\tlua/futures/waiting%.lua:%d+: in function 'futures%.as_completed'\n",
+        traceback_of "require 'proc_pool'.as_completed(5)")
+      local err = run.script("require 'async'.run(function() require 'async'.sleep 'x' print() end)").err
+      assert.matches("\ntask stack traceback:\n\t%[C%]: in function 'async%.sleep'\n", err)
+    end
+  end)
+
   it("is that of stock Lua where the program's own code fails", function()
     assert.equal("\t[C]: in function 'error'\n\tscript.lua:1: in local 'f'\n\tscript.lua:2: in main chunk",
       traceback_of "local function f() error 'x' end\nf()")
