@@ -304,7 +304,7 @@ static void stops_what_runs(void) {
       "end)\n"
       "f:result()",
       "require('async').sleep(1000)",
-      "require('async').run(function() require('async').sleep_forever() end)",
+      "require('async').run(require('async').sleep, 1000)",
       "coroutine.wrap(function() while true do end end)()",
   };
   lua_State *L = new_state();
