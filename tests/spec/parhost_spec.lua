@@ -41,15 +41,23 @@ describe("parhost", function()
       local parhost, proc_pool = require "parhost", require "proc_pool"
       local pool <close> = proc_pool.new(1)
       local pid = pool:submit(function() return require("parhost").worker().pid end):result()
+      local path = os.tmpname()
+      os.remove(path)
+      local function is_there()
+        local file = io.open(path)
+        return file and file:close()
+      end
       local task = pool:submit(function()
         local parhost = require "parhost"
         local x <close> = setmetatable({}, { __close = function(_, signal)
           local again = select(2, require("parhost.core.host").catch(parhost.check_cancelled))
           print("closed", signal.source, again.source)
         end })
+        io.open(path, "w"):close()
         while true do pcall(parhost.check_cancelled) end
       end)
-      while not task:running() do require("parhost.core.loop").step(parhost.monotonic() + 0.01) end
+      while not is_there() do require("parhost.core.loop").step(parhost.monotonic() + 0.01) end
+      os.remove(path)
       local stopping = task:cancel { force = true }
       local ok, err = task:outcome()
       print(stopping, ok, err.kind)
