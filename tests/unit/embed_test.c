@@ -255,7 +255,7 @@ static void stops_threads_without_signal(void) {
 
 /* A copy of the program: the state is there, pools and tasks stay with the original. */
 static void survives_a_fork_of_the_programs(void) {
-#ifndef __SANITIZE_THREAD__
+#if !defined __SANITIZE_THREAD__ && !defined __SANITIZE_ADDRESS__ /* whose allocator's locks may be held in the copy */
   int status;
   lua_State *L = new_state();
   must_run(L, "pool = require('thread_pool').new(1) procs = require('proc_pool').new(1)\n"
