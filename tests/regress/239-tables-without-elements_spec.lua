@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What takes an array refuses a table that has nothing but other fields: options in the wrong place, or futures as keys.
+-- What takes an array took a table that has nothing but other fields for an empty one: options in the wrong place, or
+-- futures as keys, and nothing was done, without a word.
 local async = require "async"
 local futures = require "futures"
 local thread_pool = require "thread_pool"
