@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/fd_mark.h"
+#include "base/place.h"
 #include "pool/zygote_int.h"
 
 #define PATIENCE_MS 1000
@@ -109,6 +110,7 @@ static pid_t fork_zygote(bool is_snapshot, const struct ph_zygote_program *progr
     ph_err_os(err, "cannot fork the fork server");
     return -1;
   }
+  ph_place_child(pid);
   *host_end = pair[0];
   return pid;
 }
@@ -142,6 +144,7 @@ void ph_zygote_dismiss(void) {
   if (!ph_zygote_running()) return;
   the_zygote.owner = 0;
   the_zygote.dismissed = the_zygote.pid;
+  if (the_zygote.pid > 0) ph_place_last(the_zygote.pid);
   if (ph_fd_is(the_zygote.control, the_zygote.mark)) ph_zygote_disconnect(the_zygote.control);
 }
 
