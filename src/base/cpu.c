@@ -10,7 +10,7 @@
 
 enum { PATH_SIZE = 4096 };
 
-static int allowed_by_affinity(void) {
+int ph_cpu_allowed(void) {
   for (int cpus = CPU_SETSIZE; cpus <= 64 * CPU_SETSIZE; cpus *= 2) {
     cpu_set_t *set = CPU_ALLOC((size_t)cpus);
     if (set == NULL) break;
@@ -121,7 +121,7 @@ int ph_cpu_quota(const char *root) {
 }
 
 int ph_cpu_count(void) {
-  int count = allowed_by_affinity();
+  int count = ph_cpu_allowed();
   int quota = ph_cpu_quota("");
   if (quota > 0 && quota < count) count = quota;
   return count > 0 ? count : 1;

@@ -6,6 +6,9 @@
 /* At least 1. */
 int ph_cpu_count(void);
 
+/* The same without the quota, for which files would have to be read. */
+int ph_cpu_allowed(void);
+
 /* The quota in processors, rounded up, as the files below `root` say ("" for the real ones); 0: there is none. */
 int ph_cpu_quota(const char *root);
 

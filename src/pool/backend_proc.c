@@ -141,6 +141,7 @@ static void proc_bereave(struct ph_pool *p) {
 
 const struct ph_backend ph_backend_proc = {
     .name = "proc_pool",
+    .starts_in_crowds = true,
     .open = proc_open,
     .spawn = proc_spawn,
     .interrupt = proc_interrupt,

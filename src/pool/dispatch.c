@@ -18,6 +18,7 @@
 
 #include "pool/pool_int.h"
 
+#include "base/cpu.h"
 #include "base/eventfd.h"
 #include "base/fault.h"
 
@@ -166,7 +167,7 @@ static void drive(struct ph_pool *p) {
 
 static void *dispatch(void *arg) {
   struct ph_pool *p = arg;
-  unsigned seen = atomic_load(&p->owner_activity);
+  unsigned seen = atomic_load(&p->owner_activity) - 1; /* the owner, who has just made us, is active */
   prctl(PR_SET_NAME, "ph-dispatch");
   prctl(PR_SET_TIMERSLACK, 1);
   pthread_mutex_lock(&p->lock);
@@ -229,12 +230,17 @@ bool ph__still_watches_backend(struct ph_pool *p, int fd) {
   return epoll_ctl(p->epoll_fd, EPOLL_CTL_MOD, fd, &e) == 0;
 }
 
-void ph__dispatch_stop(struct ph_pool *p) {
-  if (!p->has_dispatcher) return;
-  pthread_mutex_lock(&p->lock);
+void ph__dispatch_leave(struct ph_pool *p) {
+  if (p->quit) return;
   p->quit = true;
   pthread_cond_signal(&p->wake_dispatcher);
   kick(p);
+}
+
+void ph__dispatch_stop(struct ph_pool *p) {
+  if (!p->has_dispatcher) return;
+  pthread_mutex_lock(&p->lock);
+  ph__dispatch_leave(p);
   pthread_mutex_unlock(&p->lock);
   pthread_join(p->dispatcher, NULL);
   p->has_dispatcher = false;
@@ -258,13 +264,16 @@ static void rouse(struct ph_pool *p) {
 
 /* When somebody else holds the lock, that one lets go with ph__let_go, or is the dispatcher, who looks at the intake before
  * it sleeps. */
-void ph__nudge(struct ph_pool *p) {
+void ph__nudge(struct ph_pool *p, bool submits) {
   do {
     if (!atomic_load(&p->hungry) && p->has_dispatcher && !atomic_load(&p->asleep)) return;
     if (pthread_mutex_trylock(&p->lock) != 0) return;
     atomic_fetch_add(&p->owner_activity, 1);
+    p->submits = submits;
     ph__pump(p);
+    p->submits = false;
     rouse(p);
+    if (submits && !p->has_dispatcher) ph__pump(p);                   /* nobody else would start what was put off */
     if (!p->over && p->driving && p->next_timer != PH_NEVER) kick(p); /* it may have to wake earlier than it thought */
     pthread_mutex_unlock(&p->lock);
     atomic_thread_fence(memory_order_seq_cst);
@@ -274,7 +283,7 @@ void ph__nudge(struct ph_pool *p) {
 void ph__let_go(struct ph_pool *p) {
   pthread_mutex_unlock(&p->lock);
   atomic_thread_fence(memory_order_seq_cst);
-  if (intake_wants_us(p)) ph__nudge(p);
+  if (intake_wants_us(p)) ph__nudge(p, false);
 }
 
 int ph_pool_trouble(struct ph_pool *p) {
@@ -370,7 +379,7 @@ static bool may_spin(struct ph_pool *p) {
   if (p->spin_credit == 0 && ++p->spin_skipped % SPIN_RETRY != 0) return false;
   long processors = atomic_load_explicit(&known, memory_order_relaxed);
   if (processors == 0) {
-    processors = sysconf(_SC_NPROCESSORS_ONLN);
+    processors = ph_cpu_allowed();
     atomic_store_explicit(&known, processors, memory_order_relaxed);
   }
   unsigned busy = count_busy(p);

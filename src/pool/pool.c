@@ -184,7 +184,7 @@ enum ph_submit_result ph_client_submit(struct ph_client *c, struct ph_task *t) {
   ph_list_push_back(&p->intake, &t->node);
   size_t n = atomic_fetch_add(&p->n_intake, 1) + 1;
   pthread_mutex_unlock(&p->intake_lock);
-  if (!may_gather(p, n)) ph__nudge(p);
+  if (!may_gather(p, n)) ph__nudge(p, true);
   return PH_SUBMIT_OK;
 }
 
@@ -303,7 +303,7 @@ bool ph_pool_cancel(struct ph_pool *p, uint64_t id, bool force, int64_t grace_ns
   }
   ph__publish(p);
   pthread_mutex_unlock(&p->lock);
-  if (cancelled) ph__nudge(p);
+  if (cancelled) ph__nudge(p, false);
   return cancelled;
 }
 
@@ -355,7 +355,7 @@ void ph_pool_close(struct ph_pool *p, bool cancel_pending) {
   if (cancel_pending) ph__end_waiting(p, PH_DONE_CANCELLED, PH_SOURCE_SHUTDOWN);
   ph__pump(p);
   pthread_mutex_unlock(&p->lock);
-  ph__nudge(p);
+  ph__nudge(p, false);
 }
 
 void ph_pool_terminate(struct ph_pool *p, bool hard) {
@@ -375,13 +375,14 @@ void ph_pool_terminate(struct ph_pool *p, bool hard) {
   }
   ph__pump(p);
   pthread_mutex_unlock(&p->lock);
-  ph__nudge(p);
+  ph__nudge(p, false);
 }
 
 bool ph_pool_finished(struct ph_pool *p) {
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
   bool finished = p->state != PH_POOL_OPEN && p->n_workers == 0 && atomic_load(&p->outstanding) == 0;
+  if (finished) ph__dispatch_leave(p); /* while who asks does other things */
   pthread_mutex_unlock(&p->lock);
   return finished;
 }
@@ -393,7 +394,7 @@ void ph_pool_warm_up(struct ph_pool *p, unsigned n) {
   }
   ph__pump(p);
   pthread_mutex_unlock(&p->lock);
-  ph__nudge(p);
+  ph__nudge(p, false);
 }
 
 /* --- looking --------------------------------------------------------------------------------------------- */

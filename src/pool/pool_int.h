@@ -59,6 +59,7 @@ struct ph_blob {
 /* What differs between kinds of workers. All are called with the lock held and never block. */
 struct ph_backend {
   const char *name;
+  bool starts_in_crowds; /* several workers at once start sooner than one by one */
   int (*open)(struct ph_pool *p, struct ph_err *err);
   /* Starts a worker for w->link: 0; -1 at once, or ph__worker_spawn_failed later. */
   int (*spawn)(struct ph_pool *p, struct ph_worker *w, struct ph_err *err);
@@ -147,7 +148,8 @@ struct ph_pool {
   int64_t spawn_retry_at; /* after a failed start, while other workers go on */
   bool terminating;
   bool poll_soon;
-  bool over; /* freed by its owner: only guests look at it now */
+  bool submits; /* this pump is part of a submit: others may follow at once */
+  bool over;    /* freed by its owner: only guests look at it now */
   struct ph_client owner;
   struct ph_client *dirty;   /* clients with staged records */
   struct ph_client *seekers; /* that wait for room in the queue */
@@ -294,7 +296,9 @@ int ph__watch(struct ph_pool *p, int fd, void *tag, struct ph_err *err);
 int ph__watch_backend(struct ph_pool *p, int fd, struct ph_err *err);
 /* With an epoll that is the pool's. */
 bool ph__still_watches_backend(struct ph_pool *p, int fd);
-/* Ends the dispatcher thread; the descriptors stay open until ph__dispatch_close. */
+/* Tells the dispatcher thread to end, and no other to begin: the pool is over. */
+void ph__dispatch_leave(struct ph_pool *p);
+/* Waits for its end; the descriptors stay open until ph__dispatch_close. */
 void ph__dispatch_stop(struct ph_pool *p);
 void ph__unwatch(struct ph_pool *p, int fd);
 /* descriptors.c: for who waits in vain. */
@@ -303,7 +307,7 @@ void ph__look_at_descriptors(struct ph_pool *p);
 /* Somebody else has changed what the owner waits for. */
 void ph__wake_owner(struct ph_pool *p);
 /* After the owner has changed something: sees to it that somebody acts on it. Takes and leaves the lock itself. */
-void ph__nudge(struct ph_pool *p);
+void ph__nudge(struct ph_pool *p, bool submits);
 /* Unlocks, for whoever is neither the owner nor the dispatcher: a submit that found the lock taken has its turn. */
 void ph__let_go(struct ph_pool *p);
 

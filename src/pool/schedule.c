@@ -178,6 +178,12 @@ static unsigned burden(const struct ph_worker *w) {
   return w->n_handed * 4 * PH_LINK_SLOTS + unseen(w) + (w->state == PH_WORKER_STARTING ? 2 * PH_LINK_SLOTS : 0);
 }
 
+/* Workers that are asked for one by one, between submits, get into each other's way: the first takes the processor from who
+ * asks for the second. The next pump of anybody starts them: of the owner that waits, or of the dispatcher. */
+static bool starts_later(const struct ph_pool *p) {
+  return p->submits && p->backend->starts_in_crowds && p->queue.count < p->config.max_workers - p->n_workers;
+}
+
 /* The worker that is to have the next task: one with nothing to do, a new one, the one with least in hand. None is to have
  * more than `limit`. */
 static struct ph_worker *choose(struct ph_pool *p, unsigned limit) {
@@ -189,6 +195,7 @@ static struct ph_worker *choose(struct ph_pool *p, unsigned limit) {
   }
   if (best != NULL && best->n_handed == 0 && unseen(best) == 0) return best; /* it is starting */
   if (p->n_workers < p->config.max_workers) {
+    if (starts_later(p)) return NULL;
     struct ph_worker *fresh = ph__worker_start(p);
     if (fresh != NULL) return fresh;
   }

@@ -37,9 +37,9 @@ if __name__ == "__main__":
         for f in [pool.submit(total, int(sys.argv[1])) for _ in range(4)]: print(f.result())
 ]]
 
-local function whole(what, id, n, floor, target, peers)
+local function whole(what, id, n, runs, floor, target, peers)
   return {
-    id = id, what = what, unit = "ms", n = n, smoke = 1000, ours = POOL, whole = "time", needs = { "proc_pool" },
+    id = id, what = what, unit = "ms", n = n, runs = runs, smoke = 1000, ours = POOL, whole = "time", needs = { "proc_pool" },
     floor = { 1 / floor, "parhost, serial" }, target = { 1 / target, "parhost, serial" }, peers = peers,
   }
 end
@@ -49,8 +49,8 @@ local by_hand <const> = { name = "two processes by hand", code = BY_HAND, whole 
 local python <const> = { name = "ProcessPoolExecutor", language = "python", code = PYTHON, whole = "time" }
 
 return {
-  whole("4 sums of squares to 10^6, 2 workers", "a", 1000000, 1.6, 1.8, { serial, by_hand, python }),
-  whole("the same to 10^7", "a7", 10000000, 1.6, 1.9, { serial, by_hand }),
+  whole("4 sums of squares to 10^6, 2 workers", "a", 1000000, 21, 1.6, 1.8, { serial, by_hand, python }),
+  whole("the same to 10^7", "a7", 10000000, nil, 1.6, 1.9, { serial, by_hand }),
   {
     id = "a'", what = "the same to 10^7, plain script", unit = "ms", n = 10000000, smoke = 1000, ours = SERIAL,
     whole = "time", floor = { 1 / 0.97, "lua5.4" }, target = { 1, "lua5.4" },
