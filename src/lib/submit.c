@@ -20,18 +20,40 @@
 
 /* --- for people: where it was submitted, what it is ------------------------------------------------------- */
 
+/* As programs may write functions all the time, the older half of so many texts is forgotten: at once, as a table of Lua
+ * that is full is counted through at each new key. A task that old has no text then. */
+#define TEXTS_MAX 8192u
+
+static bool is_known(const struct core *c, uint32_t text) {
+  return text > c->texts_forgotten;
+}
+
+/* The table of texts is at `texts`. */
+static void forget_texts(lua_State *L, struct core *c, int texts) {
+  for (uint32_t n = TEXTS_MAX / 2; n > 0; n--) {
+    lua_rawgeti(L, texts, ++c->texts_forgotten);
+    lua_pushnil(L);
+    lua_rawset(L, texts);
+    lua_pushnil(L);
+    lua_rawseti(L, texts, c->texts_forgotten);
+  }
+}
+
 /* Number of the text on top of the stack; pops it. */
 static uint32_t intern_text(lua_State *L, struct core *c, int core_idx) {
   lua_getiuservalue(L, core_idx, CORE_TEXTS);
   lua_pushvalue(L, -2);
   if (lua_rawget(L, -2) == LUA_TNIL) {
-    lua_pushinteger(L, ++c->n_texts);
+    uint32_t n = c->n_texts + 1;
+    if (n - c->texts_forgotten > TEXTS_MAX) forget_texts(L, c, lua_gettop(L) - 1);
+    lua_pushinteger(L, n);
     lua_replace(L, -2);
     lua_pushvalue(L, -3);
     lua_pushvalue(L, -2);
     lua_rawset(L, -4);
     lua_pushvalue(L, -3);
-    lua_rawseti(L, -3, c->n_texts);
+    lua_rawseti(L, -3, n);
+    c->n_texts = n;
   }
   uint32_t n = (uint32_t)lua_tointeger(L, -1);
   lua_pop(L, 3);
@@ -63,7 +85,7 @@ static uint32_t known_line(lua_State *L, const struct core *c, int core_idx, int
   bool same = lua_topointer(L, -1) == lua_topointer(L, -3);
   lua_pop(L, 3);
   const struct core_line *l = &c->lines[(unsigned)ar.currentline % CORE_LINES];
-  return same && l->line == ar.currentline ? l->site : 0;
+  return same && l->line == ar.currentline && is_known(c, l->site) ? l->site : 0;
 }
 
 static void remember_line(lua_State *L, struct core *c, int core_idx, lua_Debug *ar, uint32_t site) {
@@ -85,7 +107,8 @@ static uint32_t look_for_caller(lua_State *L, struct core *c, int core_idx) {
     lua_getinfo(L, "Sl", &ar);
     if (is_own_code(&ar)) continue;
     struct core_site *s = &c->sites[((uintptr_t)ar.source / 16 + (unsigned)ar.currentline) % CORE_SITES];
-    if (s->source != ar.source || s->line != ar.currentline || strcmp(s->short_src, ar.short_src) != 0) {
+    bool same = s->source == ar.source && s->line == ar.currentline && strcmp(s->short_src, ar.short_src) == 0;
+    if (!same || !is_known(c, s->text)) {
       push_site(L, &ar);
       *s = (struct core_site){.source = ar.source, .line = ar.currentline, .text = intern_text(L, c, core_idx)};
       memcpy(s->short_src, ar.short_src, sizeof s->short_src);
@@ -99,7 +122,7 @@ static uint32_t look_for_caller(lua_State *L, struct core *c, int core_idx) {
 static uint32_t label_of(lua_State *L, struct core *c, const struct submission *s, const struct ph_encoded *e) {
   bool is_lua = e->n_blobs > 0 && lua_isfunction(L, s->fn) && !lua_iscfunction(L, s->fn);
   uint32_t *known = is_lua ? &c->blob_labels[e->blobs[0]] : NULL;
-  if (known != NULL && *known != 0) return *known;
+  if (known != NULL && is_known(c, *known)) return *known;
   if (lua_isfunction(L, s->fn))
     ph_codec_push_label(L, s->fn);
   else
