@@ -214,8 +214,18 @@ static int conclude(lua_State *L, struct ph_vm *vm, int status) {
   return PARHOST_STOPPED;
 }
 
+/* parhost_open has been forgotten, or has failed. */
+static int fail_unopened(lua_State *L) {
+  lua_pushliteral(L, "parhost does not know this state: parhost_open comes first, and has to succeed");
+  return fail_with_message(L);
+}
+
 int parhost_call(lua_State *L, int nargs, int nresults) {
   struct ph_vm *vm = ph_vm_of(L);
+  if (vm == NULL) {
+    lua_pop(L, nargs + 1);
+    return fail_unopened(L);
+  }
   lua_State *outer = vm->running;
   lib_state_of(L)->drive_next = 0;
   ph_vm_switch(vm, outer, L);
@@ -256,6 +266,7 @@ static int load_script(lua_State *L) {
 
 static int run_script(lua_State *L, struct script s) {
   if (!lua_checkstack(L, LUA_MINSTACK)) return PARHOST_FAILED;
+  if (ph_vm_of(L) == NULL) return fail_unopened(L);
   lua_pushcfunction(L, load_script);
   lua_pushlightuserdata(L, &s);
   int status = lua_pcall(L, 1, LUA_MULTRET, 0);
@@ -277,7 +288,7 @@ struct parhost_vm *parhost_vm(lua_State *L) {
 }
 
 void parhost_interrupt(struct parhost_vm *vm) {
-  ph_vm_interrupt((struct ph_vm *)vm, PH_STOP_SIGNAL);
+  if (vm != NULL) ph_vm_interrupt((struct ph_vm *)vm, PH_STOP_SIGNAL);
 }
 
 /* --- another event loop ----------------------------------------------------------------------------------- */
@@ -289,7 +300,7 @@ static int get_fd(lua_State *L) {
 
 /* A stop request is for the code that runs next. */
 int parhost_fd(lua_State *L) {
-  if (!lua_checkstack(L, LUA_MINSTACK)) return -1;
+  if (!lua_checkstack(L, LUA_MINSTACK) || ph_vm_of(L) == NULL) return -1;
   bool stopped = false;
   int fd = -1;
   for (int tries = 0; tries < 2 && fd < 0; tries++) {
@@ -305,6 +316,7 @@ int parhost_fd(lua_State *L) {
 }
 
 double parhost_timeout(lua_State *L) {
+  if (ph_vm_of(L) == NULL) return -1;
   const struct lib_state *s = lib_state_of(L);
   int64_t left = s->drive_next == PH_NEVER ? -1 : s->drive_next - ph_now();
   if (s->drive_next == PH_NEVER) return -1;
@@ -318,8 +330,9 @@ static int step(lua_State *L) {
 
 int parhost_step(lua_State *L) {
   if (!lua_checkstack(L, LUA_MINSTACK)) return PARHOST_FAILED;
-  lua_pushcfunction(L, step);
   struct ph_vm *vm = ph_vm_of(L);
+  if (vm == NULL) return fail_unopened(L);
+  lua_pushcfunction(L, step);
   lua_State *outer = vm->running;
   ph_vm_switch(vm, outer, L);
   int status = ph_vm_call_in(vm, L, 0, 0);
@@ -328,5 +341,5 @@ int parhost_step(lua_State *L) {
 }
 
 int parhost_pending(lua_State *L) {
-  return lib_alive(lib_state_of(L));
+  return ph_vm_of(L) != NULL && lib_alive(lib_state_of(L));
 }

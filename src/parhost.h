@@ -118,7 +118,8 @@ PARHOST_API void parhost_shutdown(lua_State *L, enum parhost_end how);
 PARHOST_API void parhost_close(lua_State *L, enum parhost_end how);
 
 /* --- running code ------------------------------------------------------------------------------------------ *
- * From here on L is a state of parhost_newstate, or one that parhost_open has opened. */
+ * From here on L is a state of parhost_newstate, or one that parhost_open has opened. For another one what gives a status
+ * gives PARHOST_FAILED, and says so. */
 
 /* lua_pcall with a report: calls the function below the top `nargs` values, all of which it pops, and pushes
  * `nresults` results (LUA_MULTRET: all). Any status. A cancellation point, as all that follows. */

@@ -43,6 +43,17 @@ static const char all_kinds[] =
 
 /* --- states ----------------------------------------------------------------------------------------------- */
 
+/* A state that parhost_open has not seen, or has refused. */
+static void refuses_to_run(lua_State *L) {
+  CHECK(run(L, "return 1") == PARHOST_FAILED && lua_gettop(L) == 2);
+  CHECK(strstr(lua_tostring(L, -1), "parhost_open comes first") != NULL);
+  lua_pushinteger(L, 7);
+  CHECK(parhost_call(L, 1, 1) == PARHOST_FAILED && lua_gettop(L) == 3 && lua_rawequal(L, 1, -1));
+  CHECK(parhost_step(L) == PARHOST_FAILED && parhost_pending(L) == 0 && parhost_fd(L) == -1 && parhost_timeout(L) < 0);
+  parhost_interrupt(parhost_vm(L));
+  parhost_shutdown(L, PARHOST_WAIT);
+}
+
 static void opens_states_of_others(void) {
   lua_State *L = own_state();
   CHECK(parhost_open(L) == PARHOST_OK);
@@ -55,6 +66,8 @@ static void opens_states_of_others(void) {
   luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
   CHECK(parhost_open(L) == PARHOST_FAILED && strcmp(lua_tostring(L, -1), "the state has no library 'package'") == 0);
   CHECK(parhost_vm(L) == NULL);
+  lua_settop(L, 0);
+  refuses_to_run(L);
   lua_close(L);
 }
 
