@@ -7,6 +7,7 @@ local check = require "parhost.check"
 local collect = require "parhost.collect"
 local core = require "parhost.core.task"
 local errors = require "futures.error"
+local future = require "futures.future"
 local group = require "async.group"
 local loop = require "parhost.core.loop"
 local options = require "parhost.options"
@@ -47,6 +48,12 @@ local function wait_on(wait)
   if err then error(err, 0) end
 end
 
+-- `unseen`: as in parhost/map.lua.
+local function forget_unseen(self)
+  if self.unseen then future.looked_at(self.unseen) end
+  self.unseen = false
+end
+
 -- Items -----------------------------------------------------------------------------------------------------
 
 local function attempt(self, item)
@@ -81,6 +88,10 @@ local function put(self, k, outcome)
   if counts then
     counts.finished = counts.finished + 1
     if outcome ~= SKIPPED and not outcome[1] then counts.failed = counts.failed + 1 end
+  end
+  if outcome ~= SKIPPED and not outcome[1] and self.unseen == nil then
+    self.unseen = future.new()
+    self.unseen:set_error(outcome[2])
   end
   if outcome == SKIPPED then self.held = self.held - 1 end
   if self.how.ordered then
@@ -172,7 +183,10 @@ function Map:next()
   end
   self.held = self.held - 1
   self.room:tell()
-  if not outcome[1] then error(outcome[2], 0) end
+  if not outcome[1] then
+    forget_unseen(self)
+    error(outcome[2], 0)
+  end
   return k, table.unpack(outcome, 2, outcome.n)
 end
 
@@ -188,6 +202,7 @@ Map.collect = collect
 function Map:close()
   if self.closed then return end
   self.closed = true
+  forget_unseen(self)
   group.dispose(self.group)
 end
 

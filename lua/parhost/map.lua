@@ -12,6 +12,8 @@
 --   SLOW          true when a single value takes more than putting it into VALUES, as src/lib/deliver.c does:
 --                 closed, a watcher is waiting, or somebody counts
 --   CHUNK_AT      ordered: where the next chunk begins; `current` is the id of the one before
+-- `unseen`: a failed future with the first error, which reports it unless somebody asks for it, or closes the map; false
+-- when that has happened.
 -- `log`: the job log, or nil; then keys[k] and `seq`, the number of item 0, for what is being sent.
 -- and ids[k] is the id of a chunk. Ordered: at its first item, until that is taken; unordered: at each of its
 -- items, until that is delivered.
@@ -20,6 +22,7 @@ local check = require "parhost.check"
 local collect = require "parhost.collect"
 local core_pool = require "parhost.core.pool"
 local errors = require "futures.error"
+local future = require "futures.future"
 local host = require "parhost.core.host"
 local trace = require "futures.trace"
 
@@ -233,8 +236,20 @@ end
 
 -- Results ---------------------------------------------------------------------------------------------------
 
+-- An iterator that is dropped before it has raised an error may have had one.
+local function keep_unseen(self, ...)
+  self.unseen = future.new()
+  self.unseen:_deliver(nil, false, ...)
+end
+
+local function forget_unseen(self)
+  if self.unseen then future.looked_at(self.unseen) end
+  self.unseen = false
+end
+
 function Map:_deliver(tag, status, ...)
   if self.closed then return end
+  if status == false and self.unseen == nil then keep_unseen(self, ...) end
   local counts = self.counts
   if counts then
     counts.finished = counts.finished + 1
@@ -299,6 +314,7 @@ end
 local function close(self, force)
   if self.closed then return end
   self.closed, self[SLOW] = true, true
+  forget_unseen(self)
   if self[TAKEN] < self.sent then cancel_rest(self, force) end
   self[VALUES], self.ids, self.special, self.ready, self.lists, self.pulls = {}, {}, {}, {}, {}, nil
   self.last_ready = self[TAKEN]
@@ -341,6 +357,7 @@ local function take_special(self, k)
   if outcome == SKIPPED then return self:next() end
   if outcome[1] == true then return k, unpack(outcome, 2, outcome.n) end
   local err = outcome[2]
+  forget_unseen(self)
   if self.deadline and errors.is(err, "timeout") and host.monotonic() >= self.deadline then
     self[TAKEN] = self[TAKEN] - 1
     expired(self)
