@@ -78,13 +78,27 @@ local function end_leftovers(self)
   if not core.empty(self.root) then warn("parhost: tasks are left that nothing can wake: " .. dump.text()) end
 end
 
+local innermost -- the runner that runs
+
 -- For the exit sequence, which may come in the middle of a run, and in a task that calls os.exit.
 local leftovers = {}
 function leftovers._count() return core.others() end
 
 local GRACE <const> = 5
 
+-- A program that creates tasks and then just ends does nothing: it should hear of that.
+local function warn_of_unbegun()
+  local n, name = 0, nil
+  for _, t in ipairs(core.all()) do
+    if core.describe(t) == "new" and not t:cancelling() then n, name = n + 1, name or t:name() end
+  end
+  if n == 0 then return end
+  local what = n == 1 and "%s has never begun" or "%s and %d more have never begun"
+  warn("parhost: " .. what:format(name, n - 1) .. ": nothing was waited for behind create_task (see async.run)")
+end
+
 function leftovers._at_exit(_, mode)
+  if mode == "normal" and not innermost then warn_of_unbegun() end
   local deadline = loop.now() + (mode == "normal" and OPTIONS.shutdown_timeout.default or GRACE)
   core.cancel_all()
   while core.others() > 0 and loop.alive() and loop.now() < deadline do
@@ -96,8 +110,6 @@ end
 exit.add(leftovers)
 
 -- run --------------------------------------------------------------------------------------------------------
-
-local innermost -- the runner that runs
 
 local leave = { __close = function(guard)
   innermost = guard.outer
