@@ -48,14 +48,21 @@ int ph__refuse_nested(lua_State *L, struct ph_codec *c, int object) {
   return ph__refuse(L, c, "nested", message);
 }
 
+static int refuse_class(lua_State *L, struct ph_codec *c, int object, int class) {
+  char what[140] = "its metatable is not a registered class (see parhost.register)";
+  lua_pushliteral(L, "__name");
+  if (lua_rawget(L, class) == LUA_TSTRING)
+    snprintf(what, sizeof what, "its metatable (%.60s) is not a registered class (see parhost.register)", lua_tostring(L, -1));
+  return ph__refuse_object(L, c, object, what);
+}
+
 /* Object and its metatable are on the stack. */
 int ph__put_instance(lua_State *L, struct ph_codec *c) {
   int object = lua_gettop(L) - 1, class = object + 1;
   uint64_t blob;
   bool stays = c->options->flags & PH_ENCODE_SAME_PROCESS;
   if (!stays && ph__push_nested(L, class)) return ph__refuse_nested(L, c, object);
-  if (!ph__push_class_name(L, c, class))
-    return ph__refuse_object(L, c, object, "its metatable is not a registered class (see parhost.register)");
+  if (!ph__push_class_name(L, c, class)) return refuse_class(L, c, object, class);
   if (is_being_dumped(L, c, object)) return ph__refuse_object(L, c, object, "what __dump gives refers to the object itself");
   if (ph__put_reference(L, c, lua_topointer(L, object), PH_TAG_INSTANCE)) {
     lua_settop(L, object);

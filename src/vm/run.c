@@ -252,6 +252,26 @@ static void chain_traceback(lua_State *L, int err, int traceback) {
   lua_settop(L, top);
 }
 
+static int to_text(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* What an error value of the program's own says of itself, as the end of a message; else "". */
+static void push_own_words(lua_State *L, int idx) {
+  if (luaL_getmetafield(L, idx, "__tostring") == LUA_TNIL) {
+    lua_pushliteral(L, "");
+    return;
+  }
+  lua_pop(L, 1);
+  lua_pushcfunction(L, to_text);
+  lua_pushvalue(L, idx);
+  bool ok = lua_pcall(L, 1, 1, 0) == LUA_OK;
+  if (!ok && ph_cancel_is(L, -1)) lua_error(L);
+  lua_pushfstring(L, ok ? "; its text: %s" : "", lua_tostring(L, -1));
+  lua_remove(L, -2);
+}
+
 /* In protected mode: error value and traceback, or what stands for them when the value cannot travel. */
 static int do_error(lua_State *L) {
   struct ph_run *r = lua_touserdata(L, 1);
@@ -262,8 +282,10 @@ static int do_error(lua_State *L) {
   if (r->trace != NULL) ph_run_trace_error(r, L, 2, 3);
   if (ph_encode(L, &options, 2, 2, &r->reply, &err) == 0) return 0;
   ph_error_push_err(L, &err);
-  lua_pushfstring(L, "the task raised an error value that cannot travel: %s", err.message);
-  lua_setfield(L, -2, "message");
+  push_own_words(L, 2);
+  lua_pushfstring(L, "the task raised an error value that cannot travel: %s%s", err.message, lua_tostring(L, -1));
+  lua_setfield(L, -3, "message");
+  lua_pop(L, 1);
   lua_replace(L, 2);
   if (ph_encode(L, &options, 2, 2, &r->reply, &err) != 0) luaL_error(L, "%s", err.message);
   return 0;

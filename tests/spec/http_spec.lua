@@ -61,7 +61,7 @@ describe("http", function()
     assert.equal(200, pool:submit("http:get", nginx.url .. "/1k"):result().status)
     local cases = {
       [http.get(nginx.url .. "/1k", { stream = true })] = "a response with stream = true cannot travel",
-      [http.session()] = "args[1]: its metatable is not a registered class",
+      [http.session()] = "args[1]: its metatable (http.Session) is not a registered class (see parhost.register)",
     }
     for value, text in pairs(cases) do
       local ok, err = pcall(pool.submit, pool, print, value)
