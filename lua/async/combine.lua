@@ -29,6 +29,10 @@ function Race:__close()
   group.dispose(self.group)
 end
 
+local function is_item(value)
+  return type(value) == "function" or future.is_future(value)
+end
+
 local function check_list(list, name)
   if type(list) ~= "table" or getmetatable(list) ~= nil then
     check.expected(1, name, "array of futures and functions", list)
@@ -36,7 +40,7 @@ local function check_list(list, name)
   local n = check.length(list, 1, name)
   for i = 1, n do
     local item = list[i]
-    if type(item) ~= "function" and not future.is_future(item) then
+    if not is_item(item) then
       check.bad_argument(1, name, ("item %d: future or function expected, got %s"):format(i, check.type_name(item)))
     end
   end
@@ -64,27 +68,35 @@ end
 
 -- gather ----------------------------------------------------------------------------------------------------
 
+local function entry(f) return entry_of(f:outcome()) end
+local function first_value(f) return (f:result()) end
+
+local function gather(list, n, return_errors)
+  local self <close> = start_all(list, n)
+  for f in waiting.as_completed(self.futures) do
+    if not return_errors and f:state() ~= "done" then f:result() end
+  end
+  local results, read = { n = n }, return_errors and entry or first_value
+  for i, f in ipairs(self.futures) do results[i] = read(f) end
+  return results
+end
+
 local GATHER <const> = { return_errors = { "boolean", default = false } }
 
 -- The first values of all, in order, as an array with n. The first error is raised as soon as it is there; with
 -- return_errors there are entries { ok = true, values... } and { ok = false, err } instead.
 function combine.gather(list, given)
   local n = check_list(list, "gather")
-  local how = options.check(GATHER, given == nil and {} or given, 2, "gather")
-  local self <close> = start_all(list, n)
-  for f in waiting.as_completed(self.futures) do
-    if not how.return_errors and f:state() ~= "done" then f:result() end
-  end
-  local results = { n = n }
-  for i, f in ipairs(self.futures) do
-    if how.return_errors then results[i] = entry_of(f:outcome()) else results[i] = (f:result()) end
-  end
-  return results
+  return gather(list, n, options.check(GATHER, given == nil and {} or given, 2, "gather").return_errors)
 end
 
 -- The first values of all arguments.
 function combine.all(...)
-  local results = combine.gather { n = select("#", ...), ... }
+  local list = table.pack(...)
+  for i = 1, list.n do
+    if not is_item(list[i]) then check.expected(i, "all", "future or function", list[i]) end
+  end
+  local results = gather(list, list.n, false)
   return table.unpack(results, 1, results.n)
 end
 

@@ -87,7 +87,7 @@ end
 
 -- The array part, and all the rest.
 local function split(given, name)
-  if type(given) ~= "table" or getmetatable(given) ~= nil then
+  if type(given) ~= "table" or getmetatable(given) ~= nil or check.type_name(given) == check.MODULE then
     check.expected(1, name, "table with a command", given)
   end
   local argv, rest = {}, {}

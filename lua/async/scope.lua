@@ -232,9 +232,10 @@ end
 -- The values of a function or a future, or an error of kind `timeout`; the function or future is cancelled then, and waited
 -- for. nil: no limit.
 function scope.wait_for(what, seconds, ...)
+  local is_future = future.is_future(what)
+  if not is_future and type(what) ~= "function" then check.expected(1, "wait_for", "function or future", what) end
   check.seconds(seconds, 2, "wait_for")
-  if future.is_future(what) then return own_future(what, seconds) end
-  if type(what) ~= "function" then check.expected(1, "wait_for", "function or future", what) end
+  if is_future then return own_future(what, seconds) end
   return in_time(seconds, inside(move_on_after, seconds, what, ...))
 end
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Where a queue keeps its items: first in first out, last in first out, smallest first. Each has push(value), clear()
 -- and pop(), which is never called when it is empty, and takes nil like any other value.
+local check = require "parhost.check"
 local errors = require "futures.error"
 
 local store = {}
@@ -67,7 +68,20 @@ end
 local Heap = {}
 Heap.__index = Heap
 
-local function less_than(a, b) return a < b end
+local function is_comparable(value)
+  local metatable = debug.getmetatable(value)
+  return type(metatable) == "table" and metatable.__lt ~= nil
+end
+
+local function less_than(a, b)
+  local kind = type(a)
+  if not (kind == type(b) and (kind == "number" or kind == "string")) and not is_comparable(a) and not is_comparable(b) then
+    local one, other = check.type_name(a), check.type_name(b)
+    local pair = one == other and ("two %s values"):format(one) or ("%s with %s"):format(one, other)
+    check.misuse(("attempt to compare %s in a priority_queue without a function 'less'"):format(pair))
+  end
+  return a < b
+end
 
 function store.heap(less)
   return setmetatable({ items = {}, numbers = {}, last = 0, number = 0, less = less or less_than }, Heap)

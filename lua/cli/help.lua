@@ -66,6 +66,7 @@ end
 
 local function nearest(option)
   local name = option:match("^[^=]+")
+  if not name:find "^%-%-" then return nil end -- any letter is near any other
   local best, best_distance
   for _, known in ipairs(KNOWN) do
     local d = distance(name, known)

@@ -165,8 +165,9 @@ end
 Completed.__call = Completed.next
 Completed.__close = Completed.close
 
-function waiting.as_completed(list, timeout)
-  local futures = distinct(list, "as_completed")
+-- `name`: of the function that was called with the list, when that is another one of ours.
+function waiting.as_completed(list, timeout, name)
+  local futures = distinct(list, name or "as_completed")
   local deadline = block.deadline(timeout, 2, "as_completed")
   local self = setmetatable({
     queue = {}, first = 1, last = 0, pending = {}, seen = setmetatable({}, { __mode = "k" }),

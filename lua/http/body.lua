@@ -32,7 +32,7 @@ local function read_file(path)
   local data
   data, why = file:read("a")
   file:close()
-  return data, why
+  return data, why and ("%s: %s"):format(path, why)
 end
 
 local function quoted(text)

@@ -37,8 +37,20 @@ function check.bad_argument(n, name, message)
   check.misuse(("bad argument #%d to '%s' (%s)"):format(n, name, message))
 end
 
+-- One of our modules: the first argument of a function of its that is called with a colon.
+local function is_module(value)
+  if type(value) ~= "table" then return false end
+  for name in pairs(own_modules) do
+    if rawequal(package.loaded[name], value) then return true end
+  end
+  return false
+end
+
+check.MODULE = "the module itself: call it with a dot"
+
 -- The type of a value as messages name it.
 function check.type_name(value)
+  if is_module(value) then return check.MODULE end
   local metatable = debug.getmetatable(value)
   local name = type(metatable) == "table" and rawget(metatable, "__name")
   if type(name) == "string" then return name end
@@ -98,6 +110,7 @@ function check.length(list, position, name, hint)
   if n == nil then
     n = #list
     if n == 0 and getmetatable(list) == nil and next(list) ~= nil then
+      if is_module(list) then check.expected(position, name, "array", list) end
       local message = "array expected, got a table without elements, with " .. key_of(list)
       check.bad_argument(position, name, message .. (hint and "; " .. hint or ""))
     end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The exit sequence of a state: hooks, last first; then no more submits, and each live pool's own end, oldest first.
 -- Pools are held strongly here from their making to their end, so the work of a forgotten pool gets done.
+local check = require "parhost.check"
 local host = require "parhost.core.host"
 
 local exit = {}
@@ -13,7 +14,7 @@ local closing, announced = false, false
 function exit.on_exit(hook)
   if type(hook) ~= "function" then
     error(("bad argument #1 to 'on_exit' (function expected, got %s)"):format(
-      hook == nil and "no value" or type(hook)), 2)
+      hook == nil and "no value" or check.type_name(hook)), 2)
   end
   hooks[#hooks + 1] = hook
 end

@@ -37,7 +37,7 @@ function options.nearest(word, known)
       best, best_distance = candidate, distance
     end
   end
-  if best and best_distance <= math.max(2, #word // 2) then return best end
+  if best and best_distance <= math.max(1, #word // 2) then return best end
 end
 
 -- What to say of a word that is not known.
@@ -102,7 +102,8 @@ local function read(rule, value)
   return nil, rule[1]
 end
 
-local function refuse_unknown(spec, key, n, name, where)
+local function refuse_unknown(spec, given, key, n, name, where)
+  if check.type_name(given) == check.MODULE then check.expected(n, name, "table of options", given) end
   local is_word = type(key) == "string"
   local shown = is_word and ("'%s'%s"):format(key, hint(key, spec)) or ("[%s]"):format(show(key))
   check.bad_argument(n, name, where .. "unknown option " .. shown)
@@ -112,7 +113,7 @@ local function read_all(spec, given, n, name, where)
   local values = {}
   for key, value in next, given do
     local rule = spec[key]
-    if rule == nil then refuse_unknown(spec, key, n, name, where) end
+    if rule == nil then refuse_unknown(spec, given, key, n, name, where) end
     if rule.refused then check.bad_argument(n, name, ("%soption '%s' is %s"):format(where, key, rule.refused)) end
     local result, expected = read(rule, value)
     if expected then

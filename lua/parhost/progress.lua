@@ -233,7 +233,7 @@ local OPTIONS <const> = {
 -- for index, values... in parhost.progress(iterator | futures [, { total =, label = }]) do
 function progress.of(inner, given)
   local how = given == nil and {} or options.check(OPTIONS, given, 2, "progress")
-  if type(inner) == "table" and getmetatable(inner) == nil then inner = waiting.as_completed(inner) end
+  if type(inner) == "table" and getmetatable(inner) == nil then inner = waiting.as_completed(inner, nil, "progress") end
   if not check.is_callable(inner) then check.expected(1, "progress", "iterator or array of futures", inner) end
   local bar = {
     label = how.label, began = monotonic(), counts = { finished = 0, failed = 0, skipped = 0 },

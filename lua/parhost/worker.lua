@@ -40,7 +40,10 @@ function worker.enter(surroundings, index)
 end
 
 function worker.setup(message)
-  for _, name in ipairs(message.preload) do require(name) end
+  for _, name in ipairs(message.preload) do
+    local ok, err = pcall(require, name)
+    if not ok then error(type(err) == "string" and "preload: " .. err or err, 0) end
+  end
   local initializer, args = message.initializer, message.init_args
   if type(initializer) == "string" then initializer = worker.resolve(initializer) end
   if initializer then initializer(table.unpack(args, 1, args.n or #args)) end

@@ -69,6 +69,8 @@ void task_anchor_coroutine(lua_State *L, struct sched *s, struct sched_task *t, 
 
 /* --- task_lib.c ------------------------------------------------------------------------------------------- */
 const char *task_state_name(const struct sched_task *t);
+/* Of an argument at an absolute index, for messages about it. */
+const char *task_type_name(lua_State *L, int idx);
 /* Whether it is inside of a cancelled scope, protected or not. */
 bool task_is_cancelling(const struct sched_task *t);
 

@@ -34,9 +34,17 @@ static struct sched_box *optional_box(lua_State *L, int idx) {
 
 /* --- creating --------------------------------------------------------------------------------------------- */
 
+/* For messages. The module is the first argument of a function that is called with a colon. */
+const char *task_type_name(lua_State *L, int idx) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  bool module = lua_getfield(L, -1, "async") == LUA_TTABLE && lua_rawequal(L, -1, idx);
+  lua_pop(L, 2);
+  return module ? "the module itself: call it with a dot" : luaL_typename(L, idx);
+}
+
 static void check_function(lua_State *L, int idx, int argument, const char *name) {
   if (lua_isfunction(L, idx)) return;
-  const char *got = lua_isnoneornil(L, idx) ? "nil" : luaL_typename(L, idx);
+  const char *got = lua_isnoneornil(L, idx) ? "nil" : task_type_name(L, idx);
   luaL_error(L, "bad argument #%d to '%s' (function expected, got %s)", argument, name, got);
 }
 

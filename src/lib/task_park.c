@@ -262,7 +262,7 @@ static int task_sleep(lua_State *L) {
   lua_Number seconds = lua_tonumber(L, 1);
   struct sched_task *t = task_current(L, s);
   if (lua_type(L, 1) != LUA_TNUMBER || seconds != seconds) {
-    const char *got = lua_type(L, 1) == LUA_TNUMBER ? "NaN" : luaL_typename(L, 1);
+    const char *got = lua_type(L, 1) == LUA_TNUMBER ? "NaN" : task_type_name(L, 1);
     return luaL_error(L, "bad argument #1 to 'sleep' (number expected, got %s)", got);
   }
   if (t == NULL) return plain_sleep(L, s, seconds);

@@ -167,7 +167,7 @@ describe("plain lines of progress", function()
     local function refused(...) return raised_by(parhost.progress, ...) end
     assert.matches("bad argument #1 to 'progress' %(iterator or array of futures expected, got nil%)", refused())
     assert.matches("bad argument #1 to 'progress' %(iterator or array of futures expected, got number%)", refused(1))
-    assert.matches("bad argument #1 to 'as_completed' %(item 1: future expected, got number%)", refused { 1 })
+    assert.matches("bad argument #1 to 'progress' %(item 1: future expected, got number%)", refused { 1 })
     assert.matches("bad argument #2 to 'progress' %(unknown option 'lable'; did you mean 'label'%?%)",
       refused(print, { lable = "x" }))
     assert.matches("bad argument #2 to 'progress' %(option 'total': integer >= 0 expected, got %-1%)",
