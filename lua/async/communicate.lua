@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Feeding a child and reading all that it writes, at the same time: one subject waits for three pipes and the end.
--- What has been read stays in the streams until it is taken, so nothing is lost when this is broken off.
+-- What has been read stays in the streams until it is taken, and what has not been written in `process.unsent`, so nothing is
+-- lost when this is broken off.
 local block = require "parhost.block"
 local readiness = require "async.readiness"
 
@@ -11,19 +12,21 @@ local READS_IN_A_ROW <const> = 16
 
 local Pump = readiness.class()
 
+local function is_open(stream)
+  return stream ~= nil and stream.pipe:is_open()
+end
+
 function Pump:_describe() return self.process:_describe() end
 Pump._settled = Pump._fire -- a stream is ready, or the process has ended
 
 function Pump:__close()
-  self.process.settled:_unwatch(self)
+  local process = self.process
+  process.unsent = is_open(process.stdin) and self.from <= #self.input and self.input:sub(self.from) or nil
+  process.settled:_unwatch(self)
   for _, stream in ipairs(self.open) do
     stream.event:_unwatch()
     stream.event:__close()
   end
-end
-
-local function is_open(stream)
-  return stream ~= nil and stream.pipe:is_open()
 end
 
 -- Whoever reads or writes one of them already would lose to us, or we to them.
@@ -90,7 +93,7 @@ end
 -- False when the deadline came before the end of the outputs and of the process. `input` nil: nothing (more) is written.
 function communicate.run(process, input, deadline)
   if input == nil and is_open(process.stdin) then process.stdin:close() end
-  local pump <close> = pump_of(process, input or "")
+  local pump <close> = pump_of(process, input and process.unsent or input or "")
   process:_look()
   if not process.settled:_ready() then process.settled:_watch(pump) end
   while true do

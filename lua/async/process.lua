@@ -119,6 +119,13 @@ function Process:communicate(input, timeout)
   check_self(self, "communicate")
   if input ~= nil and type(input) ~= "string" then check.expected(1, "communicate", "string", input) end
   if input and not self.stdin then check.misuse(("stdin of '%s' is not a pipe"):format(self.name)) end
+  if input and input ~= "" then
+    self.stdin:_check_open()
+    if self.unsent then
+      local message = "communicate: some input of the call before is left; without input it goes on"
+      error(errors.new("invalid_state", message, { state = "communicating" }), 0)
+    end
+  end
   local deadline = block.deadline(timeout, 2, "communicate")
   if not communicate.run(self, input or "", deadline) then error(self:_timed_out(timeout), 0) end
   return communicate.output(self)
@@ -146,7 +153,10 @@ end
 local function signal_number(signal)
   if type(signal) ~= "string" and not math.type(signal) then check.expected(1, "signal", "string", signal) end
   local number = math.type(signal) and check.integer(signal, 1, "signal", 1) or spawn.signal_number(signal)
-  if not number then check.bad_argument(1, "signal", ("unknown signal '%s'"):format(signal)) end
+  if not number then
+    local hint = spawn.signal_number("SIG" .. signal) and ("; did you mean 'SIG%s'?"):format(signal) or ""
+    check.bad_argument(1, "signal", ("unknown signal '%s'%s"):format(signal, hint))
+  end
   return number
 end
 

@@ -40,7 +40,7 @@ function stream.raise_os(name, code, text)
   error(errors.new("os", ("%s: %s"):format(name, text), { code = code }), 0)
 end
 
-local function check_open(self)
+function Stream:_check_open()
   if self.pipe:is_open() then return end
   error(errors.new("closed", ("%s is closed"):format(self.name)), 0)
 end
@@ -50,7 +50,7 @@ local function check_self(self, method, writes)
   if self.writes ~= writes then
     check.misuse(("%s can only be %s"):format(self.name, self.writes and "written" or "read"))
   end
-  check_open(self)
+  self:_check_open()
 end
 
 -- One user at a time: bytes that two tasks read in turn are of use to neither.
@@ -76,7 +76,7 @@ local function wait_ready(self)
   self.pipe:arm(self.writes)
   local _, err = block.wait(event)
   if err then error(err, 0) end
-  check_open(self)
+  self:_check_open()
 end
 
 local function take_turns(self)
@@ -128,16 +128,19 @@ local function read_count(self, n)
   return pipe:take(n)
 end
 
+local FORMATS <const> = { l = "l", L = "L", a = "a", ["*l"] = "l", ["*L"] = "L", ["*a"] = "a" } -- stars: as in Lua 5.1
+
 local function check_format(format, n, name)
   if math.type(format) then return check.integer(format, n, name, 0) end
-  if format == "l" or format == "L" or format == "a" then return format end
+  if FORMATS[format] then return format end
   check.bad_argument(n, name, "invalid format: a number, \"l\", \"L\" or \"a\" expected")
 end
 
 local function read_format(self, format)
   if format == nil then return read_any(self) end
-  if format == "a" then return read_all(self) end
-  if format == "l" or format == "L" then return read_line(self, format == "L") end
+  local kind = FORMATS[format]
+  if kind == "a" then return read_all(self) end
+  if kind then return read_line(self, kind == "L") end
   return read_count(self, format)
 end
 
