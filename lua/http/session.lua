@@ -44,9 +44,9 @@ end
 local perform_plan = client.perform
 
 local function perform(self, method, url, given, n, name, whole)
-  options.check_url(url, 1, name)
+  if not whole and type(url) ~= "string" then options.check_url(url, 1, name) end -- before the options: it may be the module
   local o = options.read_request(given, self.o, n, name, whole)
-  local plan = plans.new(method, url, o, n, name)
+  local plan = plans.new(method, options.check_url(url, 1, name), o, n, name)
   local response = perform_plan(core_of(self), plan, block.deadline(o.timeout, n, name))
   if given == nil and plan.plain then remember(self, url, plan) end
   return response
