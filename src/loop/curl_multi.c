@@ -411,6 +411,12 @@ void ph__curl_reset(struct ph_curl_multi *m, CURL *easy) {
   set_basics(m, easy);
 }
 
+bool ph__curl_needs_reset(struct ph_curl_multi *m, CURL *easy) {
+  long connects = 0;
+  m->curl->api->easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connects);
+  return connects > 0;
+}
+
 int ph__curl_refused(struct ph_curl_multi *m) {
   int refused = m->curl->refused;
   m->curl->refused = 0;

@@ -358,7 +358,7 @@ static struct ph_exchange *take(struct ph_curl_multi *m, const struct ph_request
   if (node == NULL) return x;
   m->n_idle--;
   clear(x);
-  x->plain = x->plain && r->plain;
+  x->plain = x->plain && r->plain && !ph__curl_needs_reset(m, x->easy);
   if (x->plain) return x;
   ph__curl_reset(m, x->easy);
   forget_url(x);

@@ -209,6 +209,14 @@ async def once(r):
     await r.send(reply(b"once"))
 
 
+async def fickle(r):
+    """Answers one request of each connection, and closes it instead of answering the second."""
+    if hasattr(r.writer, "has_answered"):
+        return True
+    r.writer.has_answered = True
+    await r.send(reply(b"fickle"))
+
+
 async def slow_body(r):
     """Does not read the body that is sent."""
     event("reached", r.query.get("id", "")).set()
@@ -244,7 +252,7 @@ ROUTES = {
     "/redirect": redirect, "/redirect-endless": redirect_with_endless_body, "/loop": loop, "/odd-cookies": odd_cookies,
     "/once": once,
     "/status": status, "/slow-body": slow_body, "/headers": headers, "/no-length": no_length, "/counts": counts,
-    "/digest": digest, "/flaky": flaky,
+    "/digest": digest, "/flaky": flaky, "/fickle": fickle,
 }
 
 
