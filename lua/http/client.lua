@@ -28,9 +28,18 @@ function Exchange:_describe()
   return ("the response to %s %s"):format(plan.method, plan.shown)
 end
 
+local BEFORE <const> = { ["resolving the name"] = true, connecting = true }
+
+-- Where connections are limited, libcurl does not tell whether a request has its turn.
+local function phase_of(exchange, o)
+  local phase = exchange:phase()
+  return BEFORE[phase] and (o.max_connections or o.max_per_host) and "waiting for a connection" or phase
+end
+
 local function timed_out(exchange)
   local plan = exchange:plan()
-  local text = ("timed out after %s s while %s"):format(errors.seconds_text(plan.o.timeout), exchange:phase())
+  local phase = phase_of(exchange, plan.o)
+  local text = ("timed out after %s s while %s"):format(errors.seconds_text(plan.o.timeout), phase)
   return http_errors.new(plan, "timeout", text, { seconds = plan.o.timeout })
 end
 

@@ -52,7 +52,8 @@ static int refuse_class(lua_State *L, struct ph_codec *c, int object, int class)
   char what[140] = "its metatable is not a registered class (see parhost.register)";
   lua_pushliteral(L, "__name");
   if (lua_rawget(L, class) == LUA_TSTRING)
-    snprintf(what, sizeof what, "its metatable (%.60s) is not a registered class (see parhost.register)", lua_tostring(L, -1));
+    snprintf(what, sizeof what, "its metatable (%.60s) is not a registered class (see parhost.register)",
+             lua_tostring(L, -1));
   return ph__refuse_object(L, c, object, what);
 }
 

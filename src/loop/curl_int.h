@@ -23,8 +23,8 @@ struct ph_curl_multi {
 const struct ph_curl_api *ph__curl_functions(const struct ph_curl *c);
 /* Takes all options back but those that concern sockets and cookies. */
 void ph__curl_reset(struct ph_curl_multi *m, CURL *easy);
-/* Whether its last transfer made a connection. A request that finds a kept one dead is sent again by libcurl, in a new one, but
- * five times in the life of a handle only: a reset begins another. */
+/* Whether its last transfer made a connection. A request that finds a kept one dead is sent again by libcurl, in a new one,
+ * but five times in the life of a handle only: a reset begins another. */
 bool ph__curl_needs_reset(struct ph_curl_multi *m, CURL *easy);
 /* A new easy handle with these; NULL without memory. */
 CURL *ph__curl_handle(struct ph_curl_multi *m);
