@@ -151,9 +151,18 @@ static ssize_t on_error_write(void *cookie, const char *bytes, size_t n) {
   return ok ? (ssize_t)n : 0;
 }
 
+static int on_seek(void *cookie, off64_t *offset, int whence) {
+  (void)cookie, (void)offset, (void)whence;
+  errno = ESPIPE;
+  return -1;
+}
+
+static FILE *open_stream_of(cookie_write_function_t *write) {
+  return fopencookie(NULL, "w", (cookie_io_functions_t){.write = write, .seek = on_seek});
+}
+
 static void open_errors(void) {
-  const cookie_io_functions_t functions = {.write = on_error_write};
-  FILE *stream = isatty(STDERR_FILENO) ? fopencookie(NULL, "w", functions) : NULL;
+  FILE *stream = isatty(STDERR_FILENO) ? open_stream_of(on_error_write) : NULL;
   if (stream == NULL) return;
   setvbuf(stream, NULL, _IOLBF, 0);
   stderr = stream;
@@ -177,8 +186,7 @@ void ph_worker_stdio_flush(void) {
 
 void ph_worker_stdio_open(void) {
   static char buffer[BUFFER]; /* glibc takes the size seriously only together with a buffer */
-  const cookie_io_functions_t functions = {.write = on_write};
-  FILE *stream = fopencookie(NULL, "w", functions);
+  FILE *stream = open_stream_of(on_write);
   if (stream == NULL) return;
   setvbuf(stream, buffer, _IOLBF, BUFFER);
   stdout = stream;
@@ -226,8 +234,7 @@ static void replace_opening(lua_State *L, const char *name) {
 }
 
 void ph_worker_stdio_enter(lua_State *L) {
-  const cookie_io_functions_t functions = {.write = on_write};
-  FILE *stream = fopencookie(NULL, "w", functions);
+  FILE *stream = open_stream_of(on_write);
   if (stream == NULL) return;
   setvbuf(stream, NULL, _IOLBF, 0);
   output.stream = stream;
