@@ -42,7 +42,11 @@ end
 -- One part: what stands before the data, and the data. nil and what is wrong.
 local function part_of(name, value)
   local head = "Content-Disposition: form-data; name=" .. quoted(name)
-  if type(value) ~= "table" then return head, tostring(value) end
+  if type(value) ~= "table" then
+    local text = url.text_of(value)
+    if not text then return nil, ("string, number, boolean or table expected, got %s"):format(check.type_name(value)) end
+    return head, text
+  end
   local data, why = value.data, nil
   if value.path ~= nil then data, why = read_file(value.path) end
   if type(data) ~= "string" then return nil, why or ("string expected for data, got %s"):format(check.type_name(data)) end

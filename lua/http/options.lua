@@ -19,7 +19,7 @@ end
 local function header_lines(name, value)
   local lines = {}
   for i, one in ipairs(type(value) == "table" and value or { value }) do
-    if math.type(one) then one = tostring(one) end
+    if math.type(one) then one = url.text_of(one) end
     if type(one) ~= "string" then
       local expected = "string, number, false or array of strings expected for '%s', got %s"
       return nil, expected:format(name, check.type_name(one))

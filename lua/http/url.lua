@@ -75,10 +75,12 @@ local function encode(text)
   return (text:gsub("[^%w%-._~ ]", percent):gsub(" ", "+"))
 end
 
-local function text_of(value)
+-- Of a string, number (with a decimal point, whatever the locale has) or boolean; nil for anything else.
+function url.text_of(value)
   local kind = type(value)
   if kind == "string" then return value end
-  if kind == "number" or kind == "boolean" then return tostring(value) end
+  if kind == "number" then return (tostring(value):gsub(",", ".")) end
+  if kind == "boolean" then return tostring(value) end
   return nil
 end
 
@@ -95,8 +97,8 @@ url.sorted_keys = sorted_keys
 -- name or in the order given. Gives what is wrong, or nil.
 function url.each_field(fields, add)
   for i, pair in ipairs(fields) do
-    if type(pair) ~= "table" or text_of(pair[1]) == nil then return ("{ name, value } expected at [%d]"):format(i) end
-    local why = add(text_of(pair[1]), pair[2])
+    if type(pair) ~= "table" or url.text_of(pair[1]) == nil then return ("{ name, value } expected at [%d]"):format(i) end
+    local why = add(url.text_of(pair[1]), pair[2])
     if why then return why end
   end
   for _, name in ipairs(sorted_keys(fields)) do
@@ -117,7 +119,7 @@ end
 function url.encode_fields(fields)
   local parts = {}
   local why = url.each_field(fields, function(name, value)
-    local text = text_of(value)
+    local text = url.text_of(value)
     if text == nil then return ("string, number or boolean expected for '%s', got %s"):format(name, type(value)) end
     parts[#parts + 1] = encode(name) .. "=" .. encode(text)
   end)

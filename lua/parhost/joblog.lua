@@ -39,7 +39,8 @@ local text_of
 local function text_of_float(x)
   local text = ("%.14g"):format(x)
   if tonumber(text) ~= x then text = ("%.17g"):format(x) end
-  return text:find("^-?%d+$") and text .. ".0" or text
+  if text:find("^-?%d+$") then return text .. ".0" end
+  return (text:gsub(",", ".")) -- whatever the locale has
 end
 
 local function before(a, b)

@@ -62,6 +62,8 @@ describe("a message about", function()
   it("a form names the file", function()
     assert.matches("(option 'form': 'f': /tmp: Is a directory)",
       message_of(http.post, "http://127.0.0.1/", { form = { f = { path = "/tmp" } } }), 1, true)
+    assert.matches("(option 'form': 'g': string, number, boolean or table expected, got function)",
+      message_of(http.post, "http://127.0.0.1/", { form = { { "f", { data = "" } }, { "g", print } } }), 1, true)
   end)
 
   it("a module of preload has no place inside of parhost", function()
