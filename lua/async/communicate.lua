@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Feeding a child and reading all that it writes, at the same time: one subject waits for three pipes and the end.
--- What has been read stays in the streams until it is taken, and what has not been written in `process.unsent`, so nothing is
--- lost when this is broken off.
+-- What has been read stays in the streams until it is taken, and what has not been written in `process.unsent`, so nothing
+-- is lost when this is broken off.
 local block = require "parhost.block"
 local readiness = require "async.readiness"
 

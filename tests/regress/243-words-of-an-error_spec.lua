@@ -14,7 +14,8 @@ describe("an error value that cannot travel", function()
   end
 
   it("is told of in its own words", function()
-    assert.equal(LEAD .. ": its metatable (MyError) is not a registered class (see parhost.register); its text: out of paper",
+    local why = ": its metatable (MyError) is not a registered class (see parhost.register); its text: out of paper"
+    assert.equal(LEAD .. why,
       message_of { __name = "MyError", __tostring = function() return "out of paper" end })
   end)
 

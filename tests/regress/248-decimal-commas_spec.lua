@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- In a program that had chosen a locale with decimal commas, numbers went to servers, and into the keys of job logs, with them.
+-- In a program that had chosen a locale with decimal commas, numbers went to servers, and into the keys of job logs,
+-- with them.
 package.path = "tests/spec/?.lua;" .. package.path
 local async = require "async"
 local program = require "support.program"
