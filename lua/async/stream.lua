@@ -150,11 +150,21 @@ local function read_each(self, format, ...)
   return value, read_each(self, ...)
 end
 
+-- Of several formats, all are read or none: who is cancelled in between finds the first ones again.
+local put_back = { __close = function(guard, err) guard.pipe:keep_no_more(err ~= nil) end }
+
+local function read_all_or_none(self, ...)
+  self.pipe:keep()
+  local _ <close> = setmetatable({ pipe = self.pipe }, put_back)
+  return read_each(self, ...)
+end
+
 function Stream:read(...)
   check_self(self, "read", false)
   for i = 1, select("#", ...) do check_format(select(i, ...), i, "read") end
   local _ <close> = self:_begin()
-  return read_each(self, ...)
+  if select("#", ...) > 1 then return read_all_or_none(self, ...) end
+  return read_format(self, (...))
 end
 
 function Stream:lines(format)

@@ -66,6 +66,18 @@ static int line(lua_State *L) {
   return 1;
 }
 
+/* pipe:keep(): from here on, what is taken can be put back. */
+static int keep(lua_State *L) {
+  ph_pipe_keep(check_pipe(L));
+  return 0;
+}
+
+/* pipe:keep_no_more(back): it is taken for good, or put back. */
+static int keep_no_more(lua_State *L) {
+  ph_pipe_keep_no_more(check_pipe(L), lua_toboolean(L, 2));
+  return 0;
+}
+
 static int buffered(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)ph_pipe_buffered(check_pipe(L)));
   return 1;
@@ -113,9 +125,10 @@ static int collect(lua_State *L) {
 
 void spawn_open_pipes(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"set_subject", set_subject}, {"fill", fill},        {"take", take},    {"line", line},
-      {"buffered", buffered},       {"write", put},        {"arm", arm},      {"disarm", disarm},
-      {"is_open", is_open},         {"close", close_pipe}, {"__gc", collect}, {NULL, NULL}};
+      {"set_subject", set_subject},   {"fill", fill},        {"take", take},    {"line", line},
+      {"buffered", buffered},         {"write", put},        {"arm", arm},      {"disarm", disarm},
+      {"is_open", is_open},           {"close", close_pipe}, {"__gc", collect}, {"keep", keep},
+      {"keep_no_more", keep_no_more}, {NULL, NULL}};
   luaL_newmetatable(L, PIPE_METATABLE);
   luaL_setfuncs(L, methods, 0);
   lua_pushvalue(L, -1);

@@ -72,11 +72,13 @@ static void grow_pipe(struct ph_pipe *p) {
 
 /* Room for one read: what was taken goes first. */
 static int make_room(struct ph_pipe *p) {
-  if (p->at > 0 && (p->at == p->in.len || p->at >= READ_SIZE)) {
-    memmove(p->in.data, p->in.data + p->at, p->in.len - p->at);
-    p->in.len -= p->at;
-    p->searched -= p->at < p->searched ? p->at : p->searched;
-    p->at = 0;
+  size_t gone = p->keeps ? p->kept : p->at;
+  if (gone > 0 && (gone == p->in.len || gone >= READ_SIZE)) {
+    memmove(p->in.data, p->in.data + gone, p->in.len - gone);
+    p->in.len -= gone;
+    p->searched -= gone < p->searched ? gone : p->searched;
+    p->at -= gone;
+    p->kept = 0;
   }
   return ph_buf_reserve(&p->in, READ_SIZE);
 }
@@ -139,7 +141,18 @@ size_t ph_pipe_line(struct ph_pipe *p) {
 
 void ph_pipe_take(struct ph_pipe *p, size_t n) {
   p->at += n;
-  if (p->at < p->in.len) return;
+  if (p->at < p->in.len || p->keeps) return;
   p->at = p->searched = 0;
   ph_buf_reset(&p->in, READ_SIZE * 4);
+}
+
+void ph_pipe_keep(struct ph_pipe *p) {
+  p->keeps = true;
+  p->kept = p->at;
+}
+
+void ph_pipe_keep_no_more(struct ph_pipe *p, bool back) {
+  p->keeps = false;
+  if (back) p->at = p->searched = p->kept;
+  ph_pipe_take(p, 0);
 }

@@ -14,8 +14,10 @@ struct ph_pipe {
   int fd;      /* -1: closed */
   pid_t owner; /* this process: in a fork of it, the loop is not there */
   bool at_end, grown;
+  bool keeps;          /* what is taken can be put back, from `kept` on */
   struct ph_buf in;    /* read, not taken: from `at` on */
   size_t at, searched; /* no newline before `searched` */
+  size_t kept;
 };
 
 /* Two ends, neither of which gets into other programs: ours blocks for no one, the child's does. -1 with errno. */
@@ -50,5 +52,9 @@ static inline const char *ph_pipe_bytes(const struct ph_pipe *p) {
 /* The length of the first line with its newline, 0 when the end of that has not been read. */
 size_t ph_pipe_line(struct ph_pipe *p);
 void ph_pipe_take(struct ph_pipe *p, size_t n);
+
+/* What is taken between these two is taken for good, or, with `back`, not at all. */
+void ph_pipe_keep(struct ph_pipe *p);
+void ph_pipe_keep_no_more(struct ph_pipe *p, bool back);
 
 #endif
