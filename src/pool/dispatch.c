@@ -21,6 +21,7 @@
 #include "base/cpu.h"
 #include "base/eventfd.h"
 #include "base/fault.h"
+#include "base/relax.h"
 
 #define TICK_NS 1000000
 #define PULSE_NS 1000000000
@@ -394,7 +395,7 @@ bool ph_client_spin(struct ph_client *c) {
   if (!found && may_spin(p)) {
     int64_t end = ph_now() + SPIN_NS;
     while (!found && ph_now() < end) {
-      for (int i = 0; i < 32 && !any_readable(p); i++) __builtin_ia32_pause();
+      for (int i = 0; i < 32 && !any_readable(p); i++) ph_relax();
       if (!any_readable(p)) continue;
       ph__pump(p);
       found = atomic_load(&c->has_done);

@@ -20,6 +20,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "base/memfd.h"
+#include "base/relax.h"
 
 enum { PARKED_FOR_DATA = 1, PARKED_FOR_ROOM = 2 };
 
@@ -318,7 +319,7 @@ int ph_link_wait(struct ph_link *l, bool want_room, int64_t spin_ns) {
     do {
       for (int i = 0; i < 64; i++) {
         if (ready(l, want_room)) return 0;
-        __builtin_ia32_pause();
+        ph_relax();
       }
     } while (ph_now() < end);
   }

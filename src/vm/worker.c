@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/poke.h"
+#include "base/relax.h"
 #include "pool/backend_thread.h"
 #include "vm/run.h"
 #include "vm/worker_stdio.h"
@@ -194,7 +195,7 @@ static bool spin(struct worker *w) {
   if (w->spin_credit == 0 && ++w->spin_skipped % SPIN_RETRY != 0) return false;
   int64_t end = ph_now() + SPIN_NS;
   while (!ph_link_readable(w->link) && ph_now() < end)
-    for (int i = 0; i < 32; i++) __builtin_ia32_pause();
+    for (int i = 0; i < 32; i++) ph_relax();
   bool found = ph_link_readable(w->link);
   if (found && w->spin_credit < SPIN_CREDIT_MAX) w->spin_credit += 2;
   if (!found && w->spin_credit > 0) w->spin_credit--;
