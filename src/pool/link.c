@@ -24,9 +24,8 @@
 
 enum { PARKED_FOR_DATA = 1, PARKED_FOR_ROOM = 2 };
 
-#define SHARED 16384u /* struct ph_link_shared, rounded up to whole pages of any usual size */
-#define HEADER (SHARED + PH_LINK_ANSWER)
-_Static_assert(sizeof(struct ph_link_shared) <= SHARED, "the header fits");
+_Static_assert(sizeof(struct ph_link_shared) <= PH_LINK_PAGE, "the header fits");
+_Static_assert(PH_LINK_HEADER % PH_LINK_PAGE == 0 && PH_LINK_RING % PH_LINK_PAGE == 0, "rings are whole pages");
 
 static struct ph_ring *out_ring(const struct ph_link *l) {
   return &l->shared->rings[l->is_host ? 0 : 1];
@@ -52,12 +51,12 @@ static uint8_t *map_twice(int fd, off_t offset) {
 }
 
 static int map(struct ph_link *l, int memfd, struct ph_err *err) {
-  void *header = PH_FAULT(mmap) ? MAP_FAILED : mmap(NULL, HEADER, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+  void *header = PH_FAULT(mmap) ? MAP_FAILED : mmap(NULL, PH_LINK_HEADER, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
   if (header == MAP_FAILED) return ph_err_os(err, "cannot map the memory of a link");
   l->shared = header;
-  l->answer = (uint8_t *)header + SHARED;
+  l->answer = (uint8_t *)header + PH_LINK_PAGE;
   l->out_size = l->in_size = PH_LINK_RING;
-  uint8_t *to_worker = map_twice(memfd, HEADER), *to_host = map_twice(memfd, HEADER + PH_LINK_RING);
+  uint8_t *to_worker = map_twice(memfd, PH_LINK_HEADER), *to_host = map_twice(memfd, PH_LINK_HEADER + PH_LINK_RING);
   l->out_bytes = l->is_host ? to_worker : to_host;
   l->in_bytes = l->is_host ? to_host : to_worker;
   return to_worker != NULL && to_host != NULL ? 0 : ph_err_os(err, "cannot map the memory of a link");
@@ -68,7 +67,7 @@ int ph_link_open(struct ph_link *host, int worker_fds[2], struct ph_err *err) {
   *host = (struct ph_link){.bell = -1, .is_host = true};
   int memfd = PH_FAULT(memfd) ? -1 : memfd_create("parhost-link", MFD_CLOEXEC);
   if (memfd < 0) return ph_err_os(err, "cannot make the memory of a link");
-  if (ph_memfd_resize(memfd, HEADER + 2 * PH_LINK_RING) != 0 || PH_FAULT(socketpair) ||
+  if (ph_memfd_resize(memfd, PH_LINK_HEADER + 2 * PH_LINK_RING) != 0 || PH_FAULT(socketpair) ||
       socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
     ph_err_os(err, "cannot make a link");
     close(memfd);
@@ -100,7 +99,7 @@ void ph_link_close(struct ph_link *l) {
   }
   if (l->out_bytes != NULL) munmap(l->out_bytes, 2 * PH_LINK_RING);
   if (l->in_bytes != NULL) munmap(l->in_bytes, 2 * PH_LINK_RING);
-  if (l->shared != NULL) munmap(l->shared, HEADER);
+  if (l->shared != NULL) munmap(l->shared, PH_LINK_HEADER);
   if (l->bell >= 0) close(l->bell);
   free(l->big);
   *l = (struct ph_link){.bell = -1};

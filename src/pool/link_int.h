@@ -5,6 +5,11 @@
 
 #include "pool/link.h"
 
+/* In the memory of a link between processes each part begins at a multiple of the biggest page of any kernel: struct
+ * ph_link_shared, the answer, the ring to the worker, the ring to the host. What is not touched is not there. */
+#define PH_LINK_PAGE 65536u
+#define PH_LINK_HEADER (PH_LINK_PAGE + PH_LINK_ANSWER) /* in front of the rings */
+
 struct ph_ring {
   _Alignas(64) _Atomic uint64_t head; /* bytes written */
   _Alignas(64) _Atomic uint64_t tail; /* bytes read */

@@ -228,7 +228,7 @@ static int forge(lua_State *L) {
   const char *bytes = luaL_checklstring(L, 3, &n);
   struct ph_frame f = {.type = (uint8_t)luaL_checkinteger(L, 1), .len = (uint32_t)luaL_checkinteger(L, 2)};
   struct ph_link_shared *shared = find_link(0);
-  uint8_t *ring = find_link(16384 + PH_LINK_ANSWER + PH_LINK_RING);
+  uint8_t *ring = find_link(PH_LINK_HEADER + PH_LINK_RING);
   if (shared == NULL || ring == NULL) return luaL_error(L, "no link here");
   uint64_t head = atomic_load(&shared->rings[1].head);
   uint8_t *to = ring + head % PH_LINK_RING; /* the ring is mapped twice in a row */
