@@ -100,7 +100,9 @@ static bool is_answered(const struct ph_link *link) {
 
 /* A thread that ran when it was looked at may have begun to sleep when the signal comes, in a call that is not restarted by
  * itself. Here it has slept for microseconds, and begins anew: its caller sees no EINTR. The number of the call stands in
- * the instruction in front, `mov $number, %eax`, where the C library has it; elsewhere the call ends early. */
+ * the instruction in front, `mov $number, %eax`, where the C library has it; elsewhere the call ends early. So it does on
+ * other processors: on 64-bit ARM the result has taken the register of the first argument, which nobody knows any more. */
+#ifdef __x86_64__
 static void begin_sleep_anew(ucontext_t *context) {
   static const int sleeping[] = {SYS_nanosleep, SYS_clock_nanosleep, SYS_poll,       SYS_ppoll,
                                  SYS_select,    SYS_pselect6,        SYS_epoll_wait, SYS_epoll_pwait};
@@ -117,6 +119,11 @@ static void begin_sleep_anew(ucontext_t *context) {
     return;
   }
 }
+#else
+static void begin_sleep_anew(const ucontext_t *context) {
+  (void)context;
+}
+#endif
 
 static void on_inspect_signal(int number, siginfo_t *info, void *context) {
   int saved = errno;
