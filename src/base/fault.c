@@ -55,7 +55,7 @@ const char *ph_fault_name(enum ph_fault_point point, const char **meaning) {
 
 bool ph_fault_trips(enum ph_fault_point point) {
   struct armed *a = &table->points[point];
-  unsigned armed_for = atomic_load_explicit(&a->places, memory_order_relaxed);
+  unsigned armed_for = atomic_load_explicit(&a->places, memory_order_acquire);
   if (armed_for == 0 || !(armed_for & 1u << (is_worker_thread ? PH_FAULT_THREAD : process_place))) return false;
   if (atomic_fetch_sub(&a->until, 1) > 1) return false;
   if (atomic_fetch_sub(&a->times, 1) <= 0) {

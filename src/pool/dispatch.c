@@ -134,6 +134,7 @@ static void sleep_in_epoll(struct ph_pool *p) {
   if (p->next_timer < now + left) left = p->next_timer > now ? p->next_timer - now : 0;
   int fd = p->epoll_fd;
   pthread_mutex_unlock(&p->lock);
+  atomic_thread_fence(memory_order_seq_cst); /* as in ph__let_go */
   if (intake_wants_us(p)) left = 0;
   int n = wait_for_events(fd, events, 16, left);
   bool lost = n < 0 && errno != EINTR;
@@ -264,11 +265,21 @@ static void rouse(struct ph_pool *p) {
 }
 
 /* When somebody else holds the lock, that one lets go with ph__let_go, or is the dispatcher, who looks at the intake before
- * it sleeps. */
+ * it sleeps in epoll, or the dispatcher is awake and will look. A trylock that fails orders nothing: behind the fence either
+ * the lock is seen to be free, or who lets go of it sees what is in the intake. A dispatcher that is about to sleep until it
+ * is signalled may have looked already. */
+static bool take_lock(struct ph_pool *p) {
+  if (pthread_mutex_trylock(&p->lock) == 0) return true;
+  atomic_thread_fence(memory_order_seq_cst);
+  if (!atomic_load(&p->asleep)) return pthread_mutex_trylock(&p->lock) == 0;
+  pthread_mutex_lock(&p->lock);
+  return true;
+}
+
 void ph__nudge(struct ph_pool *p, bool submits) {
   do {
     if (!atomic_load(&p->hungry) && p->has_dispatcher && !atomic_load(&p->asleep)) return;
-    if (pthread_mutex_trylock(&p->lock) != 0) return;
+    if (!take_lock(p)) return;
     atomic_fetch_add(&p->owner_activity, 1);
     p->submits = submits;
     ph__pump(p);
@@ -335,7 +346,7 @@ bool ph_client_wait_begin(struct ph_client *c, int64_t *deadline) {
   if (!wait) p->owner_waiting = false;
   p->owner_asleep = wait;
   if (p->next_timer < *deadline) *deadline = p->next_timer;
-  pthread_mutex_unlock(&p->lock);
+  ph__let_go(p); /* of a guest that has found the lock taken nobody else may hear, while we sleep */
   return wait;
 }
 

@@ -40,8 +40,11 @@ enum ph_claim { PH_CLAIM_FREE, PH_CLAIM_HANDED, PH_CLAIM_STARTED, PH_CLAIM_REVOK
 
 struct ph_slot {
   atomic_uint claim; /* enum ph_claim; HANDED -> STARTED by the worker, HANDED -> REVOKED by the host: by compare-exchange */
-  atomic_uint item;  /* the item of the task that runs now */
-  atomic_uint stop;  /* host: 1 + the item that is to be stopped, 0 none */
+  /* The item of the task that runs now. The worker writes `started`, then `item`, then looks at `stop`; the host reads
+   * `item`, then `started`: it is that of this item or of a later one. Who writes `stop` and does not find an item begun
+   * then may give it to another worker: hence both that store and the one of `item` are sequentially consistent. */
+  atomic_uint item;
+  atomic_uint stop;        /* host: 1 + the item that is to be stopped, 0 none */
   atomic_uint stop_source; /* host: why, written before `stop` */
   _Atomic int64_t started; /* ph_now() when the current item began; 0 before */
 };

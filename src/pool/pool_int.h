@@ -174,7 +174,8 @@ struct ph_pool {
   /* The dispatcher (dispatch.c). */
   pthread_t dispatcher;
   pthread_cond_t wake_dispatcher;
-  bool has_dispatcher, quit, driving, owner_waiting;
+  atomic_bool has_dispatcher; /* written with the lock */
+  bool quit, driving, owner_waiting;
   bool owner_asleep;           /* between begin and end of its wait */
   atomic_int dispatcher_error; /* why it could not be started, until that is told */
   bool dispatcher_failed;

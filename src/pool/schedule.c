@@ -393,11 +393,12 @@ static void pump_once(struct ph_pool *p) {
     if (ph_counted()) ph__tally_work(p);
     if (ph_traced()) ph__trace_counters(p, false);
   }
-  atomic_store_explicit(&p->hungry, p->queue.count == 0 && any_accepts(p), memory_order_release);
-  atomic_store(&p->busy, all_are_busy(p));
+  atomic_store_explicit(&p->hungry, p->queue.count == 0 && any_accepts(p), memory_order_relaxed);
+  atomic_store_explicit(&p->busy, all_are_busy(p), memory_order_relaxed);
+  atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* Who submits reads `busy` behind its task in the intake; we look at the intake behind what we say of that. */
+/* Who submits reads `busy` and `hungry` behind its task in the intake; we look at the intake behind what we say of that. */
 void ph__pump(struct ph_pool *p) {
   do pump_once(p);
   while (!atomic_load(&p->busy) && atomic_load(&p->hungry) && atomic_load(&p->n_intake) > 0);

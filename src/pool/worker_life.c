@@ -302,6 +302,7 @@ void ph__stop_task(struct ph_task *t, uint8_t source, int64_t grace_ns) {
 
 static void check_timeout(struct ph_worker *w, struct ph_task *t, int64_t now) {
   struct ph_slot *s = ph_link_slot(&w->link, t->slot);
+  unsigned item = atomic_load(&s->item);      /* first: what begins meanwhile is not due */
   int64_t started = atomic_load(&s->started); /* of the worker's memory: anything */
   int64_t due = (started > 0 && started < now ? started : now) + ph_task_options(t)->timeout_ns;
   if (now < due) {
@@ -309,7 +310,7 @@ static void check_timeout(struct ph_worker *w, struct ph_task *t, int64_t now) {
     return;
   }
   t->flags |= PH_TASK_TIMED_OUT;
-  ask_to_stop(t, PH_SOURCE_DEADLINE, atomic_load(&s->item) + 1, w->pool->config.grace_ns);
+  ask_to_stop(t, PH_SOURCE_DEADLINE, item + 1, w->pool->config.grace_ns);
 }
 
 /* A handed task that has not begun yet may begin any moment: its timeout is looked at again no later than that. */

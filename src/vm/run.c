@@ -155,8 +155,8 @@ static bool begin_item(struct ph_run *r) {
   r->reply = (struct ph_encoded){0};
   r->vm->limit_hit = false;
   r->vm->limit = r->wire->memory_limit;
-  atomic_store_explicit(&r->own_slot->item, r->item, memory_order_release);
-  atomic_store_explicit(&r->own_slot->started, r->now, memory_order_release);
+  atomic_store_explicit(&r->own_slot->started, r->now, memory_order_relaxed);
+  atomic_store(&r->own_slot->item, r->item); /* before `stop` is looked at: see struct ph_slot */
   r->slot = r->own_slot;
   return !must_stop(r) && atomic_load(&r->slot->stop) != PH_STOP_REST;
 }
