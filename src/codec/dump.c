@@ -8,6 +8,7 @@
  *           bytecode is only ever loaded from our own dumps; under a key of zeros otherwise, which only finds damage */
 #include <errno.h>
 #include <lauxlib.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -24,15 +25,18 @@ enum { HAS_CODE = 1 };
 
 /* Inherited by every process forked later: workers read what their host dumped, and the other way round. */
 static uint8_t tree_key[16];
-static bool has_tree_key;
 
-void ph_codec_init_key(void) {
-  if (has_tree_key) return;
+static void draw_key(void) {
   ssize_t n;
   do n = getrandom(tree_key, sizeof tree_key, 0);
   while (n < 0 && errno == EINTR);
   if (n < 0) memcpy(tree_key, (const void *)getauxval(AT_RANDOM), sizeof tree_key); /* forbidden: what the kernel gave */
-  has_tree_key = true;
+}
+
+/* States of several threads may be the first to need it. */
+void ph_codec_init_key(void) {
+  static pthread_once_t drawn = PTHREAD_ONCE_INIT;
+  pthread_once(&drawn, draw_key);
 }
 
 static void build_id(uint8_t id[BUILD_LEN]) {
