@@ -127,7 +127,7 @@ describe("http", function()
     local response = http.get(nginx.url .. "/huge", { stream = true, timeout = 60 })
     local total, biggest = 0, 0
     local function resident()
-      return tonumber(io.open("/proc/self/statm"):read("a"):match("^%d+ (%d+)")) * 4096
+      return tonumber(io.open("/proc/self/statm"):read("a"):match("^%d+ (%d+)")) * require("parhost.core.inspect").page
     end
     local before
     for chunk in response:chunks() do

@@ -5,7 +5,7 @@ local function clock() return require "parhost".monotonic() end
 local function resident()
   local file <close> = assert(io.open "/proc/self/statm")
   local _, pages = file:read("n", "n")
-  return pages * 4096
+  return pages * require("parhost.core.inspect").page
 end
 
 -- Seconds for n tasks that run `body`, with a result that shows that all have run.
@@ -91,8 +91,8 @@ print(time.perf_counter() - start, count)
 ]]
 
 local LIVE <const> = [[
-import gc
-def resident(): return int(open("/proc/self/statm").read().split()[1]) * 4096
+import gc, os
+def resident(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 async def forever(): await asyncio.Event().wait()
 async def main():
     gc.collect()

@@ -6,7 +6,7 @@ local function clock() return require "parhost".monotonic() end
 local function resident()
   local file <close> = assert(io.open "/proc/self/statm")
   local _, pages = file:read("n", "n")
-  return pages * 4096
+  return pages * require("parhost.core.inspect").page
 end
 
 local function empty(what, id, unit, whole, floor, target)
@@ -88,7 +88,7 @@ import sys, os, tempfile, gc
 from concurrent.futures import ProcessPoolExecutor
 def same(i): return i
 def hold(path): return open(path).read()
-def resident(): return int(open("/proc/self/statm").read().split()[1]) * 4096
+def resident(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 if __name__ == "__main__":
     n = int(sys.argv[1])
     path = tempfile.mktemp()

@@ -7,7 +7,7 @@ local function same(i) return i end
 local function resident()
   local file <close> = assert(io.open "/proc/self/statm")
   local _, pages = file:read("n", "n")
-  return pages * 4096
+  return pages * require("parhost.core.inspect").page
 end
 
 local function cost_per_task(pool, n)

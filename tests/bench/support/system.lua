@@ -6,7 +6,7 @@ local system = {}
 function system.resident()
   local file <close> = assert(io.open "/proc/self/statm")
   local _, pages = file:read("n", "n")
-  return pages * 4096
+  return pages * require("parhost.core.inspect").page
 end
 
 -- Seconds of processor time that this process and the workers of its pool have had.

@@ -20,7 +20,7 @@ end
 -- Bytes of memory that are in use, of this process or another; nil: there is none.
 function census.rss(pid)
   local pages = read(("/proc/%s/statm"):format(pid or "self")):match "^%d+ (%d+)"
-  return pages and tonumber(pages) * 4096
+  return pages and tonumber(pages) * require("parhost.core.inspect").page
 end
 
 local function count(path)
