@@ -35,11 +35,16 @@ static socklen_t set_name(struct sockaddr_un *address, const char *name) {
   return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n);
 }
 
+/* After a wait that a signal has ended. Not every one is meant for us. */
+static bool is_interrupted(void) {
+  return errno != EINTR || ph_vm_current == NULL || ph_vm_stop_pending(ph_vm_current);
+}
+
 /* While too many others wait to be accepted, it waits. -1 with errno. */
 static int connect_in_time(int fd, const struct sockaddr_un *address, socklen_t len, int64_t deadline) {
   int status;
   while ((status = connect(fd, (const struct sockaddr *)address, len)) != 0 && errno == EAGAIN && ph_now() < deadline)
-    if (poll(NULL, 0, BUSY_PAUSE_MS) < 0) break;
+    if (poll(NULL, 0, BUSY_PAUSE_MS) < 0 && is_interrupted()) break;
   return status;
 }
 
@@ -82,7 +87,7 @@ static int receive(int fd) {
   return answer;
 }
 
-/* Waits for the answer; who runs is reminded. 1 it is there, 0 the time is up, -1 a signal has come. */
+/* Waits for the answer; who runs is reminded. 1 it is there, 0 the time is up, -1 it is to be stopped. */
 static int await(struct peer *p, int64_t deadline) {
   struct pollfd fd = {.fd = p->fd, .events = POLLIN};
   int patience = FIRST_PATIENCE_MS;
@@ -92,7 +97,7 @@ static int await(struct peer *p, int64_t deadline) {
     int ms = left / 1000000 < patience ? (int)(left / 1000000) + 1 : patience;
     int n = poll(&fd, 1, ms);
     if (n > 0) return 1;
-    if (n < 0) return -1;
+    if (n < 0 && is_interrupted()) return -1;
     p->state = ph_poke(p->pid, p->tid, p->signal, false);
     patience = patience * 2 < PATIENCE_MS ? patience * 2 : PATIENCE_MS;
   }

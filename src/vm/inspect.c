@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 
 #include "base/clock.h"
@@ -99,10 +100,9 @@ static bool is_answered(const struct ph_link *link) {
 }
 
 /* A thread that ran when it was looked at may have begun to sleep when the signal comes, in a call that is not restarted by
- * itself. Here it has slept for microseconds, and begins anew: its caller sees no EINTR. The number of the call stands in
- * the instruction in front, `mov $number, %eax`, where the C library has it; elsewhere the call ends early. So it does on
- * other processors: on 64-bit ARM the result has taken the register of the first argument, which nobody knows any more. */
-#ifdef __x86_64__
+ * itself. Here it has slept for microseconds, and begins anew: its caller sees no EINTR. Elsewhere the call ends early. */
+#if defined(__x86_64__)
+/* The number of the call stands in the instruction in front, `mov $number, %eax`, where the C library has it. */
 static void begin_sleep_anew(ucontext_t *context) {
   static const int sleeping[] = {SYS_nanosleep, SYS_clock_nanosleep, SYS_poll,       SYS_ppoll,
                                  SYS_select,    SYS_pselect6,        SYS_epoll_wait, SYS_epoll_pwait};
@@ -118,6 +118,26 @@ static void begin_sleep_anew(ucontext_t *context) {
     registers[REG_RIP] -= 2;
     return;
   }
+}
+#elif defined(__aarch64__)
+/* The result has taken the register of the first argument. So only what can do without it begins anew: a sleep for some
+ * time, by whichever clock, and waits for no descriptor. */
+static void begin_sleep_anew(ucontext_t *context) {
+  static const uint32_t svc = 0xd4000001;
+  mcontext_t *m = &context->uc_mcontext;
+  unsigned long long *x = m->regs, first;
+  uint32_t before;
+  if ((int64_t)x[0] != -EINTR || m->pc % 4096 < sizeof before) return; /* not across pages: there may be none */
+  memcpy(&before, (const uint8_t *)(uintptr_t)m->pc - sizeof before, sizeof before);
+  if (before != svc) return;
+  if (x[8] == SYS_clock_nanosleep && x[1] == 0)
+    first = CLOCK_MONOTONIC;
+  else if ((x[8] == SYS_ppoll && x[1] == 0) || (x[8] == SYS_pselect6 && x[1] == 0 && x[2] == 0 && x[3] == 0))
+    first = 0;
+  else
+    return;
+  x[0] = first;
+  m->pc -= sizeof svc;
 }
 #else
 static void begin_sleep_anew(const ucontext_t *context) {
