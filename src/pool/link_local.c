@@ -12,6 +12,7 @@
 #include "pool/link_int.h"
 
 #include "base/fault.h"
+#include "base/memfd.h"
 
 #define TO_WORKER ((size_t)8 << 10)
 #define TO_HOST ((size_t)32 << 10)
@@ -38,14 +39,15 @@ static size_t total(const struct layout *s) {
 
 static int map_twice(uint8_t *ring, size_t size) {
   int fd = PH_FAULT(memfd) ? -1 : memfd_create("parhost-link", MFD_CLOEXEC);
-  bool failed = fd < 0 || PH_FAULT(ftruncate) || ftruncate(fd, (off_t)size) != 0;
+  bool failed = fd < 0 || ph_memfd_resize(fd, (off_t)size) != 0;
   for (int i = 0; i < 2 && !failed; i++)
     failed = mmap(ring + (size_t)i * size, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED;
   if (fd >= 0) close(fd);
   return failed ? -1 : 0;
 }
 
-/* Puts the pages at `ring` behind it once more. Where mremap cannot do that (valgrind), there is a file for a moment. */
+/* Puts the pages at `ring` behind it once more. Where mremap cannot do that (valgrind, QEMU), there is a file for a moment.
+ */
 static int mirror(uint8_t *ring, size_t size) {
   void *at = PH_FAULT(mremap) ? MAP_FAILED : mremap(ring, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, ring + size);
   return at == MAP_FAILED ? map_twice(ring, size) : 0;
