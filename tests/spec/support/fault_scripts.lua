@@ -109,7 +109,7 @@ for _ = 1, 2 do try(function() return require("async").run_process({ "/bin/cat" 
 scripts.wait = [[
 for _ = 1, 2 do
   try(function()
-    require("async").sleep(0.001)
+    require("async").sleep(0.02)
     return "slept"
   end)
 end]]
