@@ -42,7 +42,11 @@ end
 function worker.setup(message)
   for _, name in ipairs(message.preload) do
     local ok, err = pcall(require, name)
-    if not ok then error(type(err) == "string" and "preload: " .. err or err, 0) end
+    if not ok and err == "not enough memory" then
+      require(name) -- fails as what it is, or works now
+    elseif not ok then
+      error(type(err) == "string" and "preload: " .. err or err, 0)
+    end
   end
   local initializer, args = message.initializer, message.init_args
   if type(initializer) == "string" then initializer = worker.resolve(initializer) end
