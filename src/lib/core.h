@@ -52,7 +52,7 @@ struct core {
   bool capture;
   int externs, extern_values; /* registry references, start method "fork" */
   struct ph_blob_store store;
-  uint32_t blob_labels[4096]; /* text number of the task whose function is this blob; 0: not yet known */
+  uint32_t blob_labels[4096];        /* text number of the task whose function is this blob; 0: not yet known */
   uint32_t n_texts, texts_forgotten; /* the last, and the last that is gone */
   struct core_site sites[CORE_SITES];
   struct core_line { /* cache: lines of the function in CORE_CALLER -> number of their text */
