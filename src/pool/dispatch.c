@@ -232,18 +232,15 @@ bool ph__still_watches_backend(struct ph_pool *p, int fd) {
   return epoll_ctl(p->epoll_fd, EPOLL_CTL_MOD, fd, &e) == 0;
 }
 
-void ph__dispatch_leave(struct ph_pool *p) {
-  if (p->quit) return;
-  p->quit = true;
-  pthread_cond_signal(&p->wake_dispatcher);
-  kick(p);
-}
-
+/* Signalled with the lock, it would wake up only to wait for us. */
 void ph__dispatch_stop(struct ph_pool *p) {
   if (!p->has_dispatcher) return;
   pthread_mutex_lock(&p->lock);
-  ph__dispatch_leave(p);
+  p->quit = true;
+  bool driving = p->driving;
   pthread_mutex_unlock(&p->lock);
+  pthread_cond_signal(&p->wake_dispatcher);
+  if (driving) kick(p);
   pthread_join(p->dispatcher, NULL);
   p->has_dispatcher = false;
 }

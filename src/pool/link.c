@@ -37,29 +37,28 @@ static struct ph_ring *in_ring(const struct ph_link *l) {
 
 /* --- mapping ---------------------------------------------------------------------------------------------- */
 
-static uint8_t *map_twice(int fd, off_t offset) {
-  uint8_t *base = PH_FAULT(mmap) ? MAP_FAILED : mmap(NULL, 2 * PH_LINK_RING, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (base == MAP_FAILED) return NULL;
-  for (int i = 0; i < 2; i++) {
-    void *at = base + (size_t)i * PH_LINK_RING;
-    if (mmap(at, PH_LINK_RING, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED) {
-      munmap(base, 2 * PH_LINK_RING);
-      return NULL;
-    }
-  }
-  return base;
+/* Each ring twice in a row, so that what goes over its end lies in one piece. In memory: header, A, A, B, B; the file has
+ * header, A, B, so `A` and what is behind it in the file is what follows the first A, and `B` is what follows the first B.
+ */
+#define SPAN (PH_LINK_HEADER + 4 * (size_t)PH_LINK_RING)
+
+static bool map_again(uint8_t *at, size_t len, int memfd, off_t offset) {
+  return mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, offset) != MAP_FAILED;
 }
 
 static int map(struct ph_link *l, int memfd, struct ph_err *err) {
-  void *header = PH_FAULT(mmap) ? MAP_FAILED : mmap(NULL, PH_LINK_HEADER, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
-  if (header == MAP_FAILED) return ph_err_os(err, "cannot map the memory of a link");
-  l->shared = header;
-  l->answer = (uint8_t *)header + PH_LINK_PAGE;
+  uint8_t *base = PH_FAULT(mmap) ? MAP_FAILED : mmap(NULL, SPAN, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+  if (base == MAP_FAILED) return ph_err_os(err, "cannot map the memory of a link");
+  l->shared = (void *)base;
+  l->answer = base + PH_LINK_PAGE;
   l->out_size = l->in_size = PH_LINK_RING;
-  uint8_t *to_worker = map_twice(memfd, PH_LINK_HEADER), *to_host = map_twice(memfd, PH_LINK_HEADER + PH_LINK_RING);
+  uint8_t *to_worker = base + PH_LINK_HEADER, *to_host = to_worker + 2 * (size_t)PH_LINK_RING;
   l->out_bytes = l->is_host ? to_worker : to_host;
   l->in_bytes = l->is_host ? to_host : to_worker;
-  return to_worker != NULL && to_host != NULL ? 0 : ph_err_os(err, "cannot map the memory of a link");
+  if (map_again(to_worker + PH_LINK_RING, 2 * (size_t)PH_LINK_RING, memfd, PH_LINK_HEADER) &&
+      map_again(to_host + PH_LINK_RING, PH_LINK_RING, memfd, PH_LINK_HEADER + PH_LINK_RING))
+    return 0;
+  return ph_err_os(err, "cannot map the memory of a link");
 }
 
 int ph_link_open(struct ph_link *host, int worker_fds[2], struct ph_err *err) {
@@ -97,9 +96,7 @@ void ph_link_close(struct ph_link *l) {
     ph__link_close_local(l);
     return;
   }
-  if (l->out_bytes != NULL) munmap(l->out_bytes, 2 * PH_LINK_RING);
-  if (l->in_bytes != NULL) munmap(l->in_bytes, 2 * PH_LINK_RING);
-  if (l->shared != NULL) munmap(l->shared, PH_LINK_HEADER);
+  if (l->shared != NULL) munmap(l->shared, SPAN);
   if (l->bell >= 0) close(l->bell);
   free(l->big);
   *l = (struct ph_link){.bell = -1};

@@ -382,7 +382,6 @@ bool ph_pool_finished(struct ph_pool *p) {
   pthread_mutex_lock(&p->lock);
   ph__pump(p);
   bool finished = p->state != PH_POOL_OPEN && p->n_workers == 0 && atomic_load(&p->outstanding) == 0;
-  if (finished) ph__dispatch_leave(p); /* while who asks does other things */
   pthread_mutex_unlock(&p->lock);
   return finished;
 }

@@ -297,9 +297,7 @@ int ph__watch(struct ph_pool *p, int fd, void *tag, struct ph_err *err);
 int ph__watch_backend(struct ph_pool *p, int fd, struct ph_err *err);
 /* With an epoll that is the pool's. */
 bool ph__still_watches_backend(struct ph_pool *p, int fd);
-/* Tells the dispatcher thread to end, and no other to begin: the pool is over. */
-void ph__dispatch_leave(struct ph_pool *p);
-/* Waits for its end; the descriptors stay open until ph__dispatch_close. */
+/* Ends the dispatcher thread; the descriptors stay open until ph__dispatch_close. */
 void ph__dispatch_stop(struct ph_pool *p);
 void ph__unwatch(struct ph_pool *p, int fd);
 /* descriptors.c: for who waits in vain. */

@@ -209,14 +209,14 @@ static int with_thread(lua_State *L) {
   return status == LUA_OK ? 0 : lua_error(L);
 }
 
-/* Where this worker process has mapped what lies at that offset of its link's memory; NULL: it has no link. */
-static void *find_link(size_t offset) {
+/* Where this worker process has mapped its link; NULL: it has none. */
+static void *find_link(void) {
   unsigned long from, at;
   char line[512];
   void *found = NULL;
   FILE *maps = fopen("/proc/self/maps", "re");
   while (maps != NULL && found == NULL && fgets(line, sizeof line, maps) != NULL)
-    if (strstr(line, "memfd:parhost-link") != NULL && sscanf(line, "%lx-%*x %*s %lx", &from, &at) == 2 && at == offset)
+    if (strstr(line, "memfd:parhost-link") != NULL && sscanf(line, "%lx-%*x %*s %lx", &from, &at) == 2 && at == 0)
       found = (void *)(uintptr_t)from; // NOLINT(performance-no-int-to-ptr)
   if (maps != NULL) fclose(maps);
   return found;
@@ -227,9 +227,9 @@ static int forge(lua_State *L) {
   size_t n;
   const char *bytes = luaL_checklstring(L, 3, &n);
   struct ph_frame f = {.type = (uint8_t)luaL_checkinteger(L, 1), .len = (uint32_t)luaL_checkinteger(L, 2)};
-  struct ph_link_shared *shared = find_link(0);
-  uint8_t *ring = find_link(PH_LINK_HEADER + PH_LINK_RING);
-  if (shared == NULL || ring == NULL) return luaL_error(L, "no link here");
+  struct ph_link_shared *shared = find_link();
+  if (shared == NULL) return luaL_error(L, "no link here");
+  uint8_t *ring = (uint8_t *)shared + PH_LINK_HEADER + 2 * (size_t)PH_LINK_RING;
   uint64_t head = atomic_load(&shared->rings[1].head);
   uint8_t *to = ring + head % PH_LINK_RING; /* the ring is mapped twice in a row */
   memcpy(to, &f, sizeof f);

@@ -82,7 +82,7 @@ static void links_processes(void) {
   placed = 0;
   CHECK(ph_link_open(&host, fds, &err) == 0);
   CHECK(ph_link_attach(&worker, fds[0], fds[1], &err) == 0);
-  CHECK(placed == 8);
+  CHECK(placed == 4);
   use(&host, &worker);
   ph_link_close(&worker);
   ph_link_close(&host);
