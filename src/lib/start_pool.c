@@ -67,7 +67,8 @@ static void start_processes(lua_State *L, struct core *c, bool fork_here, struct
   }
   if (!start.fork && must_not_fork())
     ph_error_raise(L, "invalid_state",
-                   "cannot fork workers: this process has waited for something already (require \"proc_pool\" before that)");
+                   "cannot fork workers: this process has waited for something already (require \"proc_pool\" before that; "
+                   "a program in C: call parhost_start)");
   c->config.backend_options = &start;
   c->pool = ph_pool_new(&ph_backend_proc, &c->config, err);
 }

@@ -76,8 +76,8 @@ static int check_threads(int allowed, struct ph_err *err) {
   if (n <= allowed) return 0;
   return ph_err_set(err, "invalid_state", 0,
                     "cannot fork workers: this process has %d threads beside its own and those of process pools (require "
-                    "\"proc_pool\" before "
-                    "the first thread pool is made, and before anything else starts threads)",
+                    "\"proc_pool\", or in C call parhost_start, before the first thread pool is made, and before anything "
+                    "else starts threads)",
                     n - allowed);
 }
 
