@@ -40,7 +40,7 @@ if __name__ == "__main__":
 local function whole(what, id, n, runs, floor, target, peers)
   return {
     id = id, what = what, unit = "ms", n = n, runs = runs, smoke = 1000, ours = POOL, whole = "time",
-    needs = { "proc_pool" }, peers = peers,
+    needs = { "proc_pool" }, peers = peers, limit = "two processes by hand",
     floor = { 1 / floor, "parhost, serial" }, target = { 1 / target, "parhost, serial" },
   }
 end

@@ -51,6 +51,10 @@ function report.judge(result, smoke)
   end
   local floor, target = reached(row, ours.value, result.floor), reached(row, ours.value, result.target)
   result.verdict = target and "target" or floor and "floor" or floor == false and "BELOW" or "-"
+  local limit = row.limit and value_of(result, row.limit)
+  if floor == false and limit and not reached(row, limit, result.floor) then
+    result.verdict = "BELOW, and so is the limit"
+  end
   return result
 end
 
