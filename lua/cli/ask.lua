@@ -8,7 +8,8 @@ local shape = host.load_built_in("cli.shape")()
 
 local ask = {}
 
-local ASLEEP_PATIENCE <const> = 0.3 -- seconds for a worker that sleeps whenever it is looked at
+local ASLEEP_PATIENCE <const> = 0.3 -- seconds for a worker that sleeps whenever it is looked at,
+local ASLEEP_LOOKS <const> = 10 -- which is so often at least: on a busy machine we are late ourselves
 local FIRST_PAUSE <const>, PAUSE <const> = 0.001, 0.05
 
 local function thread_of(worker, pid)
@@ -70,7 +71,7 @@ end
 -- What a program does, with what its workers say as far as they do within that time; nil, why, state of its main thread.
 function ask.tree(name, pid, seconds)
   local start = host.monotonic()
-  local pause, last = FIRST_PAUSE, nil
+  local pause, last, looks = FIRST_PAUSE, nil, 0
   while true do
     local left = start + seconds - host.monotonic()
     local answer, why, state = once(name, "tree", left)
@@ -78,11 +79,11 @@ function ask.tree(name, pid, seconds)
       if last and why == "silent" then return last end
       return nil, why, state
     end
-    last = answer
+    last, looks = answer, looks + 1
     local running, asleep = settle_pools(answer.pools, pid, start)
     local spent = host.monotonic() - start
     if running + asleep == 0 or spent + pause > seconds then return answer end
-    if running == 0 and spent > ASLEEP_PATIENCE then return answer end
+    if running == 0 and spent > ASLEEP_PATIENCE and looks >= ASLEEP_LOOKS then return answer end
     inspect.nap(pause)
     pause = math.min(pause * 2, PAUSE)
   end
