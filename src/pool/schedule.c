@@ -393,7 +393,8 @@ static void pump_once(struct ph_pool *p) {
     if (ph_counted()) ph__tally_work(p);
     if (ph_traced()) ph__trace_counters(p, false);
   }
-  atomic_store_explicit(&p->hungry, p->queue.count == 0 && any_accepts(p), memory_order_relaxed);
+  bool hungry = (p->queue.count == 0 || starts_later(p)) && any_accepts(p); /* the next submit may complete the crowd */
+  atomic_store_explicit(&p->hungry, hungry, memory_order_relaxed);
   atomic_store_explicit(&p->busy, all_are_busy(p), memory_order_relaxed);
   atomic_thread_fence(memory_order_seq_cst);
 }
